@@ -1,0 +1,157 @@
+"""What a speech model is to the engine: a thing with slots.
+
+A slot holds one utterance. Its text arrives as segments, in order; a segment's text may grow (`extend`) until it is
+complete (`seal`). Every step takes any set of slots that have a sealed segment and yields one patch for each.
+Speech of one slot is continuous over its segments: state (voice, pitch of the last words, decoder tails) carries over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pcm = NDArray[np.int16]
+"""Mono samples at the model's rate, shape [samples]."""
+
+Control = Literal["native", "stretch", "none"]
+"""Who does it: the model itself, a pitch-preserving stretch behind it, or nobody."""
+
+
+class ModelError(Exception):
+    """The model cannot do what was asked; the message is one sentence fit for a user."""
+
+
+class UnknownVoice(ModelError):
+    """The voice does not exist; the message lists those that do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamRange:
+    """One knob of a model (`ready.model.params`)."""
+
+    min: float
+    max: float
+    default: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """A speaker. `name` is the wire's key; `language` a BCP 47 tag (`en-US`, `cmn`)."""
+
+    name: str
+    language: str
+    gender: Literal["female", "male", "neutral"] = "neutral"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a model is, as `ready.model` tells it."""
+
+    name: str
+    sample_rate: int  # Hz
+    patch_samples: int  # samples of one full patch; the last of a segment may be shorter
+    languages: tuple[str, ...]
+    voices: tuple[Voice, ...]
+    default_voice: str
+    max_slots: int
+    max_batch: int  # slots in one step
+    neural: bool = False
+    deterministic: bool = True
+    speed: Control = "none"
+    volume: Control = "none"
+    params: Mapping[str, ParamRange] = field(default_factory=dict)
+
+    @property
+    def token_rate(self) -> float:
+        """Patches a second: 6.25 for 160 ms."""
+        return self.sample_rate / self.patch_samples
+
+    @property
+    def patch_ms(self) -> float:
+        return 1000 * self.patch_samples / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechParams:
+    """How an utterance is spoken; every value resolved, none left to a default."""
+
+    language: str = "auto"
+    speed: float = 1.0
+    volume: float = 1.0
+    seed: int = 0
+    knobs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A spoken word: a range of code points of its segment's text, and where it sounds in the utterance."""
+
+    text_start: int
+    text_end: int
+    start: int  # samples since the utterance's first sample
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One step's speech for one slot.
+
+    `words`: those that the model learns of with this patch; none starts before the patch does.
+    `last`: the segment ends with this patch.
+    """
+
+    slot: int
+    generation: int
+    segment: int
+    index: int  # patches of this slot since open
+    pcm: Pcm
+    words: tuple[Word, ...] = ()
+    estimated: bool = False  # the words are guessed, not known
+    latents: bytes = b""  # what a restart continues from; empty where the audio itself is a function of the text
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One slot's step failed; the others' are good."""
+
+    slot: int
+    generation: int
+    message: str
+
+
+class Pending(Protocol):
+    """A step under way."""
+
+    def patches(self) -> Sequence[Patch | Failure]:
+        """One result for each submitted slot, in any order. Waits for the device."""
+
+
+class SpeechModel(Protocol):
+    """Called by one thread only. Slots are small integers below `info.max_slots`, chosen by the caller."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def open(self, slot: int, generation: int, voice: str, params: SpeechParams) -> None:
+        """Take the slot for a new utterance. Raises UnknownVoice, ModelError."""
+
+    def extend(self, slot: int, text: str) -> None:
+        """Append to the segment that is being written (normalised text). Legal while an earlier one is spoken."""
+
+    def seal(self, slot: int) -> None:
+        """The segment's text is complete; the slot may be submitted until its `last` patch."""
+
+    def submit(self, slots: Sequence[int]) -> Pending:
+        """Start one step for slots that have a sealed, unfinished segment; at most `info.max_batch`."""
+
+    def close(self, slot: int) -> None:
+        """Forget the slot; what is pending for it is dropped. Legal at any time after open."""
+
+    def shutdown(self) -> None:
+        """Release the device. No call follows."""
