@@ -1,0 +1,139 @@
+"""Where the configuration comes from: flags, then `VOXWIRE_*` variables, then one TOML file, then defaults.
+
+A setting has one name everywhere: `lead_ms` in TOML, `VOXWIRE_LEAD_MS` in the environment, `--lead-ms` (or `--lead_ms`)
+as a flag. Plain pydantic and not pydantic-settings: `Config()` then depends on its arguments alone, never on the
+process environment, and a refused value can be blamed on the very flag, variable or file that brought it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from streaming_server.settings import Config, ConfigError
+
+__all__ = ["Config", "ConfigError", "add_serve_arguments", "load_config"]
+
+ENV_PREFIX = "VOXWIRE_"
+DEFAULT_FILE = "voxwire.toml"
+
+
+def load_config(argv: Sequence[str], env: Mapping[str, str], *, directory: Path = Path()) -> Config:
+    """The configuration of `voxwire serve ARGV`, run with `env` in `directory`. Raises ConfigError.
+
+    An empty variable counts as not set, as compose files leave them. `--help` prints and exits, as argparse does.
+    """
+    flags, asked_file = _from_flags(argv)
+    variables = _from_environment(env)
+    asked_file = asked_file or env.get(f"{ENV_PREFIX}CONFIG", "")
+    given = {**_from_file(directory, asked_file), **variables, **flags}
+    values = {name: value for name, (_, value) in given.items()}
+    if values.get("api_key_file") is not None:
+        if "api_key" in values:
+            raise ConfigError(f"Give either {given['api_key'][0]} or {given['api_key_file'][0]}, not both.")
+        values["api_key"] = _first_line(directory / str(values["api_key_file"]), given["api_key_file"][0])
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        origins = {name: origin for name, (origin, _) in given.items()}
+        raise ConfigError(_sentence(error.errors(include_url=False)[0], origins)) from None
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` one flag for each setting, and `--config`. What is not given stays out of the namespace."""
+    groups = {"address": parser.add_argument_group("address")}
+    _add_flag(groups["address"], "config", metavar="FILE", help=f"settings in TOML (default: {DEFAULT_FILE} if there)")
+    for name, field in Config.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict), "fields of Config are made with setting()"
+        group, unit = str(extra["group"]), str(extra["unit"])
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        action = "append" if isinstance(field.default, tuple) else "store"
+        default = "none" if field.default in (None, (), "") else field.default
+        _add_flag(groups[group], name, metavar=unit, action=action, help=f"{field.description} (default: {default})")
+
+
+def _add_flag(group: argparse._ArgumentGroup, name: str, *, help: str, **options: Any) -> None:
+    group.add_argument(f"--{name.replace('_', '-')}", dest=name, default=argparse.SUPPRESS, help=help, **options)
+    if "_" in name:
+        group.add_argument(f"--{name}", dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **options)
+
+
+_Given = dict[str, tuple[str, object]]  # setting -> where it was said, in the user's words; its value
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message[0].upper()}{message[1:]}; `voxwire serve --help` explains every flag.")
+
+
+def _from_flags(argv: Sequence[str]) -> tuple[_Given, str]:
+    parser = _Parser(prog="voxwire serve", allow_abbrev=False)
+    add_serve_arguments(parser)
+    namespace, unknown = parser.parse_known_args(argv)
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        raise ConfigError(_unknown(f"flag {name}", name.lstrip("-"), lambda known: f"--{known.replace('_', '-')}"))
+    values = vars(namespace)
+    asked_file = values.pop("config", "")
+    return {name: (f"--{name.replace('_', '-')}", value) for name, value in values.items()}, asked_file
+
+
+def _from_environment(env: Mapping[str, str]) -> _Given:
+    given: _Given = {}
+    for variable in sorted(env):
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if not variable.startswith(ENV_PREFIX) or name == "config" or not env[variable]:
+            continue
+        if name not in Config.model_fields:
+            raise ConfigError(_unknown(f"variable {variable}", name, lambda known: f"{ENV_PREFIX}{known.upper()}"))
+        given[name] = (variable, env[variable])
+    return given
+
+
+def _from_file(directory: Path, asked_file: str) -> _Given:
+    path = directory / (asked_file or DEFAULT_FILE)
+    if not asked_file and not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {path} is not valid TOML: {error}.") from None
+    for name in values:
+        if name not in Config.model_fields:
+            raise ConfigError(_unknown(f"setting {name!r} in {path}", name, repr))
+    return {name: (f"{name!r} in {path}", value) for name, value in values.items()}
+
+
+def _first_line(path: Path, origin: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{origin}: the file {path} cannot be read as text.") from None
+
+
+def _unknown(what: str, name: str, spell: Callable[[str], str]) -> str:
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), [*Config.model_fields, "config"], n=1, cutoff=0)
+    return f"Unknown {what}; the nearest known is {spell(close[0])}, and `voxwire serve --help` lists all."
+
+
+def _sentence(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+    if error["type"] == "value_error":
+        expected = str(error["ctx"]["error"])
+    else:
+        expected = error["msg"].removeprefix("Input ").partition(", unable to parse")[0]
+    if not error["loc"]:
+        return expected
+    name = str(error["loc"][0])
+    came = "what came is not shown" if name == "api_key" else f"got {str(error['input'])[:80]!r}"
+    return f"{origins.get(name, name)} {expected}, {came}."

@@ -1,0 +1,169 @@
+"""Every setting of the server: its unit, default, bounds and what `--help` says of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic.types import JsonValue
+
+LIMIT_NAMES = (
+    "message_bytes",
+    "utterances",
+    "ids",
+    "text_chars",
+    "pending_chars",
+    "chars_per_s",
+    "messages_per_s",
+    "errors",
+    "lead_ms",
+    "replay_bytes",
+    "resume_ms",
+    "idle_ms",
+    "utterance_idle_ms",
+    "text_timeout_ms",
+    "session_ms",
+)
+"""What `ready.limits` tells (PROTOCOL.md, Server to client); each is a field of Config."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message is one sentence fit for a user."""
+
+
+def setting(default: Any, group: str, unit: str, description: str, **constraints: Any) -> Any:
+    """A field of Config with what `--help` says of it; `unit` becomes the flag's placeholder."""
+    extra: dict[str, JsonValue] = {"group": group, "unit": unit}
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
+
+
+class Config(BaseModel):
+    """Every setting of the server. `Config()` holds the defaults; only `load_config` reads files and variables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    host: str = setting("127.0.0.1", "address", "HOST", "address to listen on; other than loopback wants an API key")
+    port: int = setting(6006, "address", "PORT", "TCP port to listen on; 0 takes a free one", ge=0, le=65535)
+    workers: int = setting(1, "address", "N", "web processes that share the port", ge=1, le=64)
+    drain_ms: int = setting(20_000, "address", "MS", "time speech may take to end after SIGTERM", ge=0)
+
+    api_key: SecretStr | None = setting(
+        None, "access", "KEY", "key that clients must present; VOXWIRE_API_KEY keeps it off the process list"
+    )
+    api_key_file: Path | None = setting(None, "access", "FILE", "file whose first line is the API key")
+    allowed_origins: tuple[str, ...] = setting(
+        (), "access", "ORIGIN", "other origins whose pages may connect, comma-separated; the server's own always may"
+    )
+
+    model: str = setting(
+        "", "speech", "NAME", "espeak, tone or a checkpoint directory; empty takes the first weights/*/, else espeak"
+    )
+    sample_rate: int | None = setting(None, "speech", "HZ", "refuse a model that has another sample rate", gt=0)
+    token_rate: float | None = setting(None, "speech", "HZ", "refuse a model that has another token rate", gt=0)
+    voice: str = setting("", "speech", "NAME", "default voice; empty takes the model's")
+    language: str = setting("auto", "speech", "TAG", "default language: auto, en, zh, ...", min_length=1)
+    speed: float = setting(1.0, "speech", "FACTOR", "default speed", ge=0.5, le=2.0)
+    volume: float = setting(1.0, "speech", "FACTOR", "default volume", ge=0.0, le=2.0)
+    first_segment_chars: int = setting(
+        60, "speech", "CHARS", "longest first segment of an utterance; short, so that speech starts early", ge=8
+    )
+    segment_chars: int = setting(240, "speech", "CHARS", "longest later segment", ge=16)
+
+    engine: Literal["process", "inprocess"] = setting(
+        "process", "engine", "WHERE", "process: beside the web processes, restarted when it dies; inprocess: a thread"
+    )
+    engine_start_timeout_ms: int = setting(180_000, "engine", "MS", "time the engine may take to load a model", ge=100)
+    engine_step_timeout_ms: int = setting(4_000, "engine", "MS", "a step that takes longer counts as hung", ge=10)
+
+    max_sessions: int = setting(2_000, "limits", "N", "sessions in one web process; the next one hears busy", ge=1)
+    message_bytes: int = setting(65_536, "limits", "BYTES", "largest client message", ge=1_024)
+    utterances: int = setting(16, "limits", "N", "open utterances in a session", ge=1)
+    ids: int = setting(1_024, "limits", "N", "finished utterance ids a session remembers", ge=1)
+    text_chars: int = setting(200_000, "limits", "CHARS", "text of one utterance", ge=1)
+    pending_chars: int = setting(200_000, "limits", "CHARS", "text of a session that is not yet spoken", ge=1)
+    chars_per_s: int = setting(20_000, "limits", "CHARS/S", "text a session may send, averaged", ge=1)
+    messages_per_s: int = setting(1_000, "limits", "N/S", "messages a session may send, averaged", ge=1)
+    errors: int = setting(16, "limits", "N", "undecodable messages a session is forgiven", ge=0)
+    lead_ms: int = setting(4_000, "limits", "MS", "how far ahead of the listener speech is made", ge=0, le=60_000)
+    replay_bytes: int = setting(16 * 2**20, "limits", "BYTES", "sent messages a session holds for resume", ge=0)
+    resume_ms: int = setting(30_000, "limits", "MS", "time a lost connection may take to come back", ge=0)
+    idle_ms: int = setting(300_000, "limits", "MS", "silence after which a session is closed", ge=1_000)
+    utterance_idle_ms: int = setting(120_000, "limits", "MS", "wait for text of an open utterance", ge=100)
+    text_timeout_ms: int = setting(600, "limits", "MS", "pause of the writer after which the rest is spoken", ge=10)
+    session_ms: int = setting(86_400_000, "limits", "MS", "longest life of a session", ge=1_000)
+    hello_timeout_ms: int = setting(10_000, "limits", "MS", "wait for a connection's first message", ge=10)
+
+    send_buffer_bytes: int = setting(65_536, "sockets", "BYTES", "kernel send buffer of a connection", ge=4_096)
+    notsent_lowat_bytes: int = setting(16_384, "sockets", "BYTES", "unsent bytes above which a writer waits", ge=1_024)
+    tcp_user_timeout_ms: int = setting(5_000, "sockets", "MS", "unacknowledged data after which a peer is cut", ge=100)
+    ping_interval_ms: int = setting(10_000, "sockets", "MS", "time between WebSocket pings", ge=100)
+    ping_timeout_ms: int = setting(10_000, "sockets", "MS", "wait for a WebSocket pong", ge=100)
+
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "logs", "LEVEL", "least level logged")
+    log_format: Literal["text", "json"] = setting("text", "logs", "FORMAT", "text for people, json for machines")
+
+    @field_validator("host")
+    @classmethod
+    def _host_without_brackets(cls, host: str) -> str:
+        host = host.strip().removeprefix("[").removesuffix("]")
+        if not host or re.search(r"[\s/]", host):
+            raise ValueError("should be a host name or an IP address")
+        return host
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_has_substance(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+            raise ValueError("should be printable ASCII without spaces, and not empty")
+        return key
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        parts = value if isinstance(value, list | tuple) else [value]
+        return [origin.strip() for part in parts for origin in str(part).split(",") if origin.strip()]
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^/\s*?#@]+", origin):
+                raise ValueError("should be exact origins such as https://example.org, without a path or wildcard")
+        return tuple(origin.lower() for origin in origins)
+
+    @model_validator(mode="after")
+    def _others_need_a_key(self) -> Config:
+        if not self.loopback and self.api_key is None:
+            raise ValueError(
+                f"Listening on {self.host} lets other machines in and needs an API key: set --api-key or "
+                f"VOXWIRE_API_KEY, or stay on 127.0.0.1 and come in through `ssh -L {self.port}:127.0.0.1:{self.port}`."
+            )
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """`ready.limits`."""
+        return {name: getattr(self, name) for name in LIMIT_NAMES}
+
+    def require_rates(self, model: str, sample_rate: int, token_rate: float) -> None:
+        """Hold the asked rates against the loaded model's (both in Hz). Raises ConfigError when one differs."""
+        if self.sample_rate not in (None, sample_rate):
+            raise ConfigError(f"--sample-rate {self.sample_rate}: the model {model} speaks at {sample_rate} Hz only.")
+        if self.token_rate is not None and abs(self.token_rate - token_rate) > 1e-6:
+            raise ConfigError(
+                f"--token-rate {self.token_rate:g}: the model {model} makes {token_rate:g} tokens a second, "
+                "a rate that is fixed in it."
+            )
