@@ -1,0 +1,38 @@
+"""The engine: slots, playback clocks, deadlines, steps. Synchronous; knows of no process, socket or wire."""
+
+from .commands import (
+    Cancel,
+    Closed,
+    Command,
+    Event,
+    Extend,
+    Failed,
+    Finish,
+    Open,
+    Pace,
+    Seal,
+    Spoke,
+    Step,
+    StreamKey,
+)
+from .engine import Engine
+from .playback import PlaybackClock, Reading
+
+__all__ = [
+    "Cancel",
+    "Closed",
+    "Command",
+    "Engine",
+    "Event",
+    "Extend",
+    "Failed",
+    "Finish",
+    "Open",
+    "Pace",
+    "PlaybackClock",
+    "Reading",
+    "Seal",
+    "Spoke",
+    "Step",
+    "StreamKey",
+]

@@ -1,0 +1,107 @@
+"""What the engine is told, and what it tells. Values only: they cross a thread or a process unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from ..base import SpeechParams, Word
+from .playback import Reading
+
+StreamKey = Hashable
+"""Names a stream for as long as the engine lives; chosen by who opens it, never used twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A new stream takes a slot. `lead_samples` None: background, served by what live streams leave over."""
+
+    stream: StreamKey
+    session: Hashable  # capacity is shared by session first
+    voice: str
+    params: SpeechParams
+    lead_samples: int | None
+    held: bool = False  # the listener's clock does not start with the first audio
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Text for the segment that is being written."""
+
+    stream: StreamKey
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """That segment is complete and may be spoken."""
+
+    stream: StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """No more text; the stream closes after its last patch."""
+
+    stream: StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the web process knows of the listener's clock."""
+
+    stream: StreamKey
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nothing of this stream leaves the engine any more."""
+
+    stream: StreamKey
+
+
+Command = Open | Extend | Seal | Finish | Pace | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Spoke:
+    """One patch of one stream. `pcm` is little-endian int16 at the model's rate."""
+
+    stream: StreamKey
+    segment: int
+    index: int
+    pcm: bytes
+    words: tuple[Word, ...]
+    estimated: bool
+    latents: bytes
+    last: bool  # the segment ends here
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The stream is finished and its slot free."""
+
+    stream: StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The stream is over. `busy`: no slot was free; otherwise the model failed. `message` is fit for a user."""
+
+    stream: StreamKey
+    message: str
+    busy: bool = False
+
+
+Event = Spoke | Closed | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one turn of the engine brought."""
+
+    events: tuple[Event, ...]
+    num_rows: int
+    started_at: float  # monotonic seconds
+    seconds: float
