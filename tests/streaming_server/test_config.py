@@ -180,4 +180,4 @@ def test_limits_are_those_that_ready_tells() -> None:
 
 def test_config_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config().port = 1  # type: ignore[misc]
+        Config().port = 1
