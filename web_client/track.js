@@ -1,0 +1,76 @@
+// @ts-check
+/** One utterance's samples on their way to the ear: a queue with a place to stop. */
+
+/** @typedef {import("./timeline.js").Samples} Samples */
+
+export class Track {
+  /** Samples taken so far: the next one's place in the stream. */
+  played = 0;
+  /** Samples waiting. */
+  buffered = 0;
+  /** Nothing more comes. */
+  complete = false;
+  /** Earliest (arrival frame - stream sample) seen while little was buffered. */
+  best = Infinity;
+  /** Frame of the last arrival. */
+  arrival = 0;
+  /** @type {{base: number, rtf: number} | null} what was believed before the track ran dry, until more comes */
+  dried = null;
+
+  /** @type {Samples[]} */
+  #chunks = [];
+  #head = 0;
+  #stop = Infinity;
+  #stopFade = 0;
+
+  /** @param {number} number */
+  constructor(number) {
+    this.number = number;
+  }
+
+  /** Samples that may be taken now. */
+  get available() {
+    return Math.min(this.buffered, this.#stop - this.played);
+  }
+
+  /** @param {Samples} samples */
+  push(samples) {
+    this.#chunks.push(samples);
+    this.buffered += samples.length;
+  }
+
+  /**
+   * Ends the track at a stream sample, or where it is if that has been taken.
+   * @param {number} offset
+   * @param {number} fade samples over which to fade before it
+   */
+  stopAt(offset, fade) {
+    this.#stop = Math.max(offset, this.played);
+    this.#stopFade = Math.min(fade, this.#stop - this.played);
+    this.complete = true;
+  }
+
+  /**
+   * @param {Float32Array} out filled with the next samples; no longer than `available`
+   */
+  take(out) {
+    const from = this.played;
+    for (let at = 0; at < out.length; ) {
+      const chunk = this.#chunks[0];
+      const count = Math.min(out.length - at, chunk.length - this.#head);
+      const scale = chunk instanceof Int16Array ? 1 / 32768 : 1;
+      for (let index = 0; index < count; index++) out[at + index] = chunk[this.#head + index] * scale;
+      at += count;
+      this.#head += count;
+      if (this.#head === chunk.length) {
+        this.#chunks.shift();
+        this.#head = 0;
+      }
+    }
+    this.played += out.length;
+    this.buffered -= out.length;
+    for (let index = Math.max(0, this.#stop - this.#stopFade - from); index < out.length; index++) {
+      out[index] *= (this.#stop - (from + index) - 1) / this.#stopFade;
+    }
+  }
+}

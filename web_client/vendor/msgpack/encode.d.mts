@@ -1,0 +1,1 @@
+export function encode(value: unknown, options?: { ignoreUndefined?: boolean }): Uint8Array<ArrayBuffer>;
