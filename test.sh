@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# test.sh [--full] [arguments of pytest]: sets up what is missing, then style, types and every test.
+# All stages run even when one fails; the summary at the end names what failed or was left out, and why.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
+set -uo pipefail
+source "$(dirname "$(readlink -f "$0")")/setup.sh"
+cd "$root" || exit
+
+marks=(-m 'not full')
+[[ ${1:-} == --full ]] && { marks=(); shift; }
+
+failed=0
+summary=()
+
+# stage NAME COMMAND...: runs it and keeps what became of it.
+stage() {
+  local name=$1 started=$SECONDS outcome=ok
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || { outcome="FAILED ($?)"; failed=1; }
+  summary+=("$(printf '%5d s  %-14s %s' $((SECONDS - started)) "$name" "$outcome")")
+}
+
+# left_out NAME REASON
+left_out() { summary+=("$(printf '%5s    %-14s left out: %s' - "$1" "$2")"); }
+
+install_python_packages dev
+install_libopus
+command -v chromium >/dev/null || apt_install chromium fonts-noto-cjk 2>/dev/null ||
+  left_out chromium "it is missing and could not be installed (sudo apt install chromium); browser tests skip"
+command -v npm >/dev/null || apt_install nodejs npm 2>/dev/null
+
+checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
+types_ready() {
+  local stamp
+  stamp=$(sha256sum "$checks/package-lock.json")
+  [[ $(cat "$checks/node_modules/.installed" 2>/dev/null) == "$stamp" ]] && return
+  npm --prefix "$checks" ci --silent --no-audit --no-fund && echo "$stamp" >"$checks/node_modules/.installed"
+}
+
+set_up=$SECONDS
+export PATH=$venv/bin:$PATH
+stage 'ruff check' ruff check .
+stage 'ruff format' ruff format --check .
+stage mypy mypy
+if command -v node >/dev/null; then
+  stage 'node --test' node --test "$checks"/*.test.mjs
+  if command -v npm >/dev/null && types_ready; then
+    stage 'tsc --checkJs' npm --prefix "$checks" run --silent types
+  else
+    left_out 'tsc --checkJs' "npm is missing or could not install typescript"
+  fi
+else
+  left_out 'node --test' "node is missing and could not be installed (sudo apt install nodejs npm)"
+  left_out 'tsc --checkJs' "node is missing"
+fi
+stage pytest python -m pytest "${marks[@]}" "$@"
+
+printf '\n== summary: %d s, set-up %d s before that\n' $((SECONDS - set_up)) "$set_up"
+printf '%s\n' "${summary[@]}"
+exit "$failed"

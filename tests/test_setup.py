@@ -1,0 +1,229 @@
+"""start.sh and test.sh, run in a copy of the repository whose interpreter and package managers only take notes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ("setup.sh", "start.sh", "test.sh", "1键启动.sh", ".ci/run")
+TOOLS = ("cat", "dirname", "env", "flock", "head", "id", "mkdir", "readlink", "sha256sum", "sh", "bash", "rm")
+
+PYTHON = f"""#!/bin/sh
+case "$1 $2" in
+  -c*) exec {sys.executable} "$@" ;;
+  "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+esac
+echo "python $*" >> "$NOTES"
+"""
+NOTE = '#!/bin/sh\necho "$(basename "$0") $*" >> "$NOTES"\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    code: int
+    output: str
+    notes: str  # one line for each program that a script ran, with its arguments
+
+
+class Machine:
+    """A folder that looks like a clone, and a PATH with nothing on it but what a test puts there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.bin, self.notes = folder / "clone", folder / "bin", folder / "notes"
+        (self.root / ".ci").mkdir(parents=True)
+        self.bin.mkdir()
+        for name in (*SCRIPTS, "pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, self.root / name)
+        for tool in (*TOOLS, "basename", "cp"):
+            (self.bin / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
+        self.program("python3", PYTHON)
+
+    def program(self, name: str, text: str = NOTE) -> None:
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def run(
+        self, script: str | Path, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Outcome:
+        self.notes.write_text("")
+        environment = {"PATH": str(self.bin), "HOME": "/nowhere", "NOTES": str(self.notes), **(env or {})}
+        done = subprocess.run(
+            [self.root / script, *arguments], cwd=cwd or self.root, env=environment, text=True, timeout=30,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return Outcome(code=done.returncode, output=done.stdout, notes=self.notes.read_text())
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_start_makes_the_environment_installs_and_serves_with_its_flags(machine: Machine) -> None:
+    outcome = machine.run("start.sh", "--port", "7000", "--voice", "two words")
+    assert outcome.code == 0, outcome.output
+    made, installed, served = outcome.notes.splitlines()
+    assert made.startswith("python -m venv --clear ")
+    assert installed.startswith("python -m pip install ")
+    assert installed.endswith(f"-c {machine.root}/constraints.txt -e {machine.root}")
+    assert served == "python -P -m streaming_server serve --port 7000 --voice two words"
+
+
+def test_a_second_start_installs_nothing(machine: Machine) -> None:
+    machine.run("start.sh")
+    assert machine.run("start.sh").notes == "python -P -m streaming_server serve\n"
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_changed_requirements_are_installed(machine: Machine, name: str) -> None:
+    machine.run("start.sh")
+    with (machine.root / name).open("a") as file:
+        file.write("# changed\n")
+    assert "pip install" in machine.run("start.sh").notes
+
+
+def test_start_works_from_any_folder_through_a_link_and_by_its_chinese_name(machine: Machine, tmp_path: Path) -> None:
+    machine.run("start.sh")
+    link = tmp_path / "link"
+    link.symlink_to(machine.root / "start.sh")
+    for script in (link, machine.root / "1键启动.sh"):
+        outcome = machine.run(script, "--port", "1", cwd=Path("/"))
+        assert outcome.notes == "python -P -m streaming_server serve --port 1\n", outcome.output
+
+
+def test_only_a_checkpoint_brings_torch(machine: Machine) -> None:
+    assert "voxcpm" not in machine.run("start.sh", "--model", "espeak").notes
+    checkpoint = machine.root / "weights" / "one"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "config.json").write_text("{}")
+    assert f"-e {machine.root}[voxcpm]" in machine.run("start.sh").notes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [(["--model", "here"], {}), (["--model=here"], {}), ([], {"VOXWIRE_MODEL": "here"})],
+)
+def test_a_checkpoint_may_be_asked_for_by_flag_or_variable(
+    machine: Machine, arguments: list[str], env: dict[str, str]
+) -> None:
+    (machine.root / "here").mkdir()
+    (machine.root / "here" / "config.json").write_text("{}")
+    assert "[voxcpm]" in machine.run("start.sh", *arguments, env=env).notes
+
+
+def test_without_a_fitting_python_start_says_what_is_needed(machine: Machine) -> None:
+    machine.program("python3", "#!/bin/sh\nexit 1\n")
+    outcome = machine.run("start.sh")
+    assert outcome.code == 1
+    assert "Python 3.11, 3.12 or 3.13 with venv is needed" in outcome.output
+    assert "serve" not in outcome.notes
+
+
+def test_another_python_can_be_named(machine: Machine) -> None:
+    machine.program("python3", "#!/bin/sh\nexit 1\n")
+    machine.program("mine", PYTHON)
+    outcome = machine.run("start.sh", env={"PYTHON": str(machine.bin / "mine")})
+    assert outcome.code == 0, outcome.output
+    assert "serve" in outcome.notes
+
+
+def test_conda_makes_a_python_where_the_machine_has_none(machine: Machine) -> None:
+    machine.program("python3", "#!/bin/sh\nexit 1\n")
+    home = machine.root.parent / "conda"
+    (home / "bin").mkdir(parents=True)
+    made = f'{NOTE}mkdir -p "$5/bin" && cp {machine.bin}/mine "$5/bin/python"\n'
+    machine.program("mine", PYTHON)
+    (home / "bin" / "conda").write_text(made)
+    (home / "bin" / "conda").chmod(0o755)
+    outcome = machine.run("start.sh", env={"CONDA_PREFIX": str(home)})
+    assert outcome.notes.startswith(f"conda create -y -q -p {machine.root}/.conda python=3.12\n"), outcome.output
+    assert "serve" in outcome.notes
+
+
+def test_a_failed_install_is_not_taken_for_done(machine: Machine) -> None:
+    machine.program("python3", PYTHON + 'case "$*" in *pip*) exit 1 ;; esac\n')
+    outcome = machine.run("start.sh")
+    assert outcome.code == 1
+    assert "a mirror is set with: pip config set global.index-url URL" in outcome.output
+    assert "pip install" in machine.run("start.sh").notes
+
+
+@pytest.mark.parametrize(("uid", "sudo", "expected"), [("0", 1, "apt-get"), ("1000", 0, "sudo"), ("1000", 1, "")])
+def test_apt_is_used_as_root_or_through_sudo_without_a_password_only(
+    machine: Machine, uid: str, sudo: int, expected: str
+) -> None:
+    machine.program("python3", PYTHON.replace("-c*", "-c*ctypes*) exit 1 ;;\n  -c*"))
+    (machine.bin / "id").unlink()
+    machine.program("id", f"#!/bin/sh\necho {uid}\n")
+    machine.program("apt-get")
+    machine.program("sudo", f"{NOTE}exit {sudo}\n")
+    outcome = machine.run("start.sh")
+    assert outcome.code == 0
+    asked = [line.split()[0] for line in outcome.notes.splitlines() if "libopus0" in line]
+    assert asked == ([expected] if expected else [])
+    assert ("Opus is off" in outcome.output) == (not expected)
+
+
+def test_every_stage_runs_though_one_fails_and_the_summary_names_it(machine: Machine) -> None:
+    machine.program("python3", PYTHON)
+    machine.run("start.sh")
+    for name in ("node", "npm", "chromium"):
+        machine.program(name)
+    for name, code in (("ruff", 0), ("mypy", 3)):
+        (machine.root / ".venv" / "bin" / name).write_text(f"{NOTE}exit {code}\n")
+        (machine.root / ".venv" / "bin" / name).chmod(0o755)
+    outcome = machine.run(".ci/run", cwd=Path("/"))
+    assert outcome.code == 1
+    ran = outcome.notes
+    for part in ("[dev]", "ruff check .", "ruff format --check .", "node --test ", "run --silent types"):
+        assert part in ran
+    assert ran.splitlines()[-1] == "python -m pytest -m not full"
+    summary = outcome.output.partition("== summary")[2]
+    assert re.search(r"\d+ s  mypy +FAILED \(3\)", summary)
+    assert re.search(r"\d+ s  pytest +ok", summary)
+
+
+def test_what_is_missing_is_left_out_with_a_reason(machine: Machine) -> None:
+    machine.run("start.sh")
+    for name in ("ruff", "mypy"):
+        (machine.root / ".venv" / "bin" / name).write_text(NOTE)
+        (machine.root / ".venv" / "bin" / name).chmod(0o755)
+    outcome = machine.run("test.sh", "--full", "-x")
+    assert outcome.code == 0, outcome.output
+    assert outcome.notes.splitlines()[-1] == "python -m pytest -x"
+    for line in (r"chromium +left out: it is missing", r"node --test +left out: node is missing"):
+        assert re.search(line, outcome.output)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_can_be_run_and_shellcheck_has_no_complaint(name: str) -> None:
+    assert name == "setup.sh" or os.access(ROOT / name, os.X_OK)
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", "-x", "-P", ROOT, ROOT / name], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_requirement_is_pinned_to_what_was_tested() -> None:
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.split(r"[>=<\[ ]", requirement)[0].lower() for requirement in wanted}
+    assert names - pinned == set()
+    assert pins["torch"] == "2.13.0"
+
+
+def test_constraints_name_no_host_and_no_path() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.+]+", line) or "/" in line] == []
