@@ -48,7 +48,6 @@ class Config(BaseModel):
     host: str = setting("127.0.0.1", "address", "HOST", "address to listen on; other than loopback wants an API key")
     port: int = setting(6006, "address", "PORT", "TCP port to listen on; 0 takes a free one", ge=0, le=65535)
     workers: int = setting(1, "address", "N", "web processes that share the port", ge=1, le=64)
-    drain_ms: int = setting(20_000, "address", "MS", "time speech may take to end after SIGTERM", ge=0)
 
     api_key: SecretStr | None = setting(
         None, "access", "KEY", "key that clients must present; VOXWIRE_API_KEY keeps it off the process list"
@@ -67,10 +66,6 @@ class Config(BaseModel):
     language: str = setting("auto", "speech", "TAG", "default language: auto, en, zh, ...", min_length=1)
     speed: float = setting(1.0, "speech", "FACTOR", "default speed", ge=0.5, le=2.0)
     volume: float = setting(1.0, "speech", "FACTOR", "default volume", ge=0.0, le=2.0)
-    first_segment_chars: int = setting(
-        60, "speech", "CHARS", "longest first segment of an utterance; short, so that speech starts early", ge=8
-    )
-    segment_chars: int = setting(240, "speech", "CHARS", "longest later segment", ge=16)
 
     engine: Literal["process", "inprocess"] = setting(
         "process", "engine", "WHERE", "process: beside the web processes, restarted when it dies; inprocess: a thread"
