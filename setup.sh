@@ -20,9 +20,10 @@ apt_install() {
   fi
   as_root+=(DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120)
   say "installing $* with apt"
-  "${as_root[@]}" install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 && return
-  "${as_root[@]}" update -qq >/dev/null 2>&1
-  "${as_root[@]}" install -y -qq --no-install-recommends "$@" >/dev/null
+  as_root+=(-qq -y --no-install-recommends)
+  "${as_root[@]}" install "$@" >/dev/null 2>&1 && return
+  "${as_root[@]}" update >/dev/null 2>&1
+  "${as_root[@]}" install "$@" >/dev/null 2>&1 || { say "apt could not install $*"; false; }
 }
 
 # fits PYTHON: a 3.11 to 3.13 that can make a virtual environment with pip in it.
@@ -44,7 +45,7 @@ find_python() {
     fi
   done
   for candidate in python3 python3.13 python3.12 python3.11; do # 3.11 is an extra package of Ubuntu 22.04
-    apt_install "$candidate" "$candidate-venv" 2>/dev/null && fits "/usr/bin/$candidate" &&
+    apt_install "$candidate" "$candidate-venv" && fits "/usr/bin/$candidate" &&
       { echo "/usr/bin/$candidate"; return; }
   done
   return 1

@@ -26,9 +26,9 @@ left_out() { summary+=("$(printf '%5s    %-14s left out: %s' - "$1" "$2")"); }
 
 install_python_packages dev
 install_libopus
-command -v chromium >/dev/null || apt_install chromium fonts-noto-cjk 2>/dev/null ||
+command -v chromium >/dev/null || apt_install chromium fonts-noto-cjk ||
   left_out chromium "it is missing and could not be installed (sudo apt install chromium); browser tests skip"
-command -v npm >/dev/null || apt_install nodejs npm 2>/dev/null
+command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
 types_ready() {
