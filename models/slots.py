@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from models.base import ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
+from models.base import Failure, ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
 
 S = TypeVar("S", bound="Slot")
 
@@ -135,8 +135,8 @@ class Done:
 
     __slots__ = ("_patches",)
 
-    def __init__(self, patches: Sequence[Patch]) -> None:
+    def __init__(self, patches: Sequence[Patch | Failure]) -> None:
         self._patches = patches
 
-    def patches(self) -> Sequence[Patch]:
+    def patches(self) -> Sequence[Patch | Failure]:
         return self._patches

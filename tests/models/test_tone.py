@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base import ModelError, SpeechParams, UnknownVoice
+from models.base import ModelError, Patch, Pcm, SpeechParams, UnknownVoice
 from models.tone import (
     CODE_POINT_SAMPLES,
     LOCATE_SAMPLES,
@@ -94,10 +94,11 @@ def test_slots_in_one_step_sound_as_alone(model: ToneModel) -> None:
         model.extend(slot, text[:3])
         model.extend(slot, text[3:])
         model.seal(slot)
-    heard: dict[int, list[np.ndarray]] = {slot: [] for slot in texts}
+    heard: dict[int, list[Pcm]] = {slot: [] for slot in texts}
     live = set(texts)
     while live:
         for patch in model.submit(sorted(live)).patches():
+            assert isinstance(patch, Patch)
             assert patch.slot == patch.generation
             heard[patch.slot].append(patch.pcm)
             if patch.last:

@@ -1,0 +1,105 @@
+"""The process that speaks with one espeak voice: `main(library, data, voice)`, requests in, clauses out.
+
+Each request is answered by a fresh fork of a process that has loaded the voice and spoken nothing since, so that
+
+- the same request gives the same bytes, whatever was spoken before (the library's pitch flutter, roughness and gain
+  control otherwise carry over from clause to clause);
+- text that crashes or hangs the library costs one answer, and nothing else.
+
+The next fork is made ahead and waits for its request, so forking costs no latency.
+
+Frames on both pipes: 4 bytes of length, little-endian, then a marshalled value: (text, rate, volume) in; a Clause out,
+or the string that says what went wrong. The first frame out tells that the voice is loaded.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from models.espeak_library import EspeakError, EspeakLibrary
+
+_REQUESTS, _ANSWERS = 0, 1  # file descriptors
+_END_OF_REQUESTS = 3  # a fork's exit status
+_CLAUSE_LIMIT_S = 10  # some 200 times what the longest clause takes
+
+_WARM_UP = "Ready, 好."
+"""Loads what the voice loads late: its dictionary, and English in a voice that switches to it."""
+
+
+def main(library: str, data: str, voice: str) -> None:
+    """Serve until the requests end. An empty voice: answer with the list of languages, and end."""
+    try:
+        espeak = EspeakLibrary(Path(library), Path(data))
+        if not voice:
+            write_frame(_ANSWERS, [tuple(language) for language in espeak.languages()])
+            return
+        espeak.set_voice(voice)
+        espeak.speak(_WARM_UP, 175, 100)
+    except EspeakError as error:
+        write_frame(_ANSWERS, str(error))
+        return
+    write_frame(_ANSWERS, ())
+    while True:
+        child = os.fork()
+        if child == 0:
+            _answer(espeak)
+        _, status = os.waitpid(child, 0)
+        match os.waitstatus_to_exitcode(status):
+            case 0:
+                pass
+            case code if code == _END_OF_REQUESTS:
+                return
+            case code:
+                write_frame(_ANSWERS, f"espeak-ng failed on this text (exit {code}).")
+
+
+def _answer(espeak: EspeakLibrary) -> None:
+    """Speak one clause and end the process."""
+    try:
+        request = read_frame(_REQUESTS)
+        if request is None:
+            os._exit(_END_OF_REQUESTS)
+        signal.alarm(_CLAUSE_LIMIT_S)
+        text, rate, volume = request
+        try:
+            clause = espeak.speak(text, rate, volume)
+        except EspeakError as error:
+            write_frame(_ANSWERS, str(error))
+        else:
+            write_frame(_ANSWERS, (clause.num_chars, [tuple(word) for word in clause.words], clause.pcm))
+        os._exit(0)
+    except BrokenPipeError:  # nobody listens any more
+        os._exit(_END_OF_REQUESTS)
+    finally:
+        os._exit(1)
+
+
+def write_frame(fd: int, value: Any) -> None:
+    """Raises BrokenPipeError when the reader is gone."""
+    body = marshal.dumps(value)
+    rest = memoryview(len(body).to_bytes(4, "little") + body)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def read_frame(fd: int) -> Any:
+    """The next frame's value; None at the end."""
+    head = _read(fd, 4)
+    if head is None:
+        return None
+    body = _read(fd, int.from_bytes(head, "little"))
+    return None if body is None else marshal.loads(body)
+
+
+def _read(fd: int, num_bytes: int) -> bytearray | None:
+    data = bytearray()
+    while len(data) < num_bytes:
+        part = os.read(fd, min(num_bytes - len(data), 1 << 20))
+        if not part:
+            return None
+        data += part
+    return data

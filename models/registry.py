@@ -1,0 +1,36 @@
+"""Models by name. Each is imported when it is asked for, so that one needs nothing of another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.base import ModelError, SpeechModel
+
+
+def known_models() -> tuple[str, ...]:
+    """The models that come with the code, best first; a checkpoint directory is the other way to name one."""
+    return ("espeak", "tone")
+
+
+def load_model(name_or_dir: str) -> SpeechModel:
+    """The model of that name, or the one whose checkpoint lies in that directory.
+
+    Raises ModelError for an unknown name, a directory without `config.json`, an architecture that is not served, and
+    a model whose library is missing.
+    """
+    match name_or_dir:
+        case "espeak":
+            from models.espeak import EspeakModel
+
+            return EspeakModel()
+        case "tone":
+            from models.tone import ToneModel
+
+            return ToneModel()
+    names = " or ".join(repr(name) for name in known_models())
+    directory = Path(name_or_dir)
+    if not directory.is_dir():
+        raise ModelError(f"The model {names} or a checkpoint directory was expected, but {name_or_dir!r} came.")
+    if not (directory / "config.json").is_file():
+        raise ModelError(f"A checkpoint with a config.json was expected, but the directory {name_or_dir!r} has none.")
+    raise ModelError(f"No checkpoint is served yet, whatever its architecture; use the model {names}.")
