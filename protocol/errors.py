@@ -94,6 +94,11 @@ class ProtocolError(Exception):
         """What to close with if the error is fatal."""
         return self._close_code or CLOSE_CODES.get(self.code, CloseCode.POLICY)
 
+    def make_fatal(self, close_code: CloseCode) -> None:
+        """Where it happened makes it the connection's end."""
+        self.fatal = True
+        self._close_code = close_code
+
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 

@@ -429,6 +429,15 @@ class Pong:
 ClientMessage = Hello | Start | Text | Flush | End | Cancel | Playhead | Format | Ping | Close
 ServerMessage = Ready | Started | Segment | Words | Audio | FormatChanged | Done | Error | Drain | Pong
 
+AboutUtterance = Text | Flush | End | Cancel | Playhead | Format
+"""What a client says about one utterance after its start; `cancel` may mean all."""
+
+UtteranceMessage = Started | Segment | Words | Audio | FormatChanged | Done | Error
+"""What a server says about one utterance; an `error` may name none."""
+
+Counted = Start | Text | Flush | End | Cancel | Format
+"""The client messages that `ready.client_messages` counts."""
+
 CLIENT_TYPES: Final[Mapping[str, type[ClientMessage]]] = {
     "hello": Hello,
     "start": Start,
@@ -453,5 +462,4 @@ SERVER_TYPES: Final[Mapping[str, type[ServerMessage]]] = {
     "drain": Drain,
     "pong": Pong,
 }
-COUNTED: Final = frozenset({"start", "text", "flush", "end", "cancel", "format"})
-"""The types of client messages that `ready.client_messages` counts."""
+TYPE_NAMES: Final[Mapping[type, str]] = {t: name for types in (CLIENT_TYPES, SERVER_TYPES) for name, t in types.items()}

@@ -18,6 +18,7 @@ from .messages import (
     ABSENT,
     CLIENT_TYPES,
     SERVER_TYPES,
+    TYPE_NAMES,
     VERSION,
     ClientMessage,
     Hello,
@@ -42,13 +43,7 @@ class Encoding(Enum):
 RawMessage = dict[str, Any]
 """A message that is a map and has a `type`; nothing else is known of it."""
 
-_NAMES: Final[Mapping[type, str]] = {t: name for names in (CLIENT_TYPES, SERVER_TYPES) for name, t in names.items()}
-_READERS: Final[Mapping[type, Reader]] = {message_type: reader_for(message_type) for message_type in _NAMES}
-
-
-def type_name(message: ClientMessage | ServerMessage) -> str:
-    """The wire's name of a message."""
-    return _NAMES[type(message)]
+_READERS: Final[Mapping[type, Reader]] = {message_type: reader_for(message_type) for message_type in TYPE_NAMES}
 
 
 def encode(message: ClientMessage | ServerMessage, encoding: Encoding = Encoding.MSGPACK) -> bytes | str:
@@ -78,9 +73,14 @@ def decode_server(data: bytes | str, max_bytes: int = SERVER_MESSAGE_BYTES) -> t
     return read_server(unpack(data, max_bytes), is_json=isinstance(data, str))
 
 
+def num_wire_bytes(data: bytes | str) -> int:
+    """The length of a WebSocket message's payload."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode(errors="surrogatepass"))
+
+
 def unpack(data: bytes | str, max_bytes: int) -> RawMessage:
     """The first half of decoding. Raises RemoteProtocolError: `too_large` (fatal) or `bad_message`."""
-    if len(data) > max_bytes or (isinstance(data, str) and len(data.encode(errors="surrogatepass")) > max_bytes):
+    if len(data) > max_bytes or num_wire_bytes(data) > max_bytes:
         sentence = f"expected a message of at most {max_bytes} bytes, got a longer one"
         raise RemoteProtocolError(ErrorCode.TOO_LARGE, sentence, fatal=True)
     try:
@@ -120,7 +120,7 @@ def _read(raw: RawMessage, types: Mapping[str, type[Any]], is_json: bool) -> tup
     if message_type is Hello and type(version) is int and version != VERSION:
         # Before all else: the fields of another version may be others.
         sentence = f"expected version {VERSION}, got {shown(version)}"
-        raise RemoteProtocolError(ErrorCode.UNSUPPORTED_VERSION, sentence, fatal=True)
+        raise RemoteProtocolError(ErrorCode.UNSUPPORTED_VERSION, sentence)
     reading = Reading(is_json)
     try:
         return _READERS[message_type](raw, "", reading), tuple(reading.unknown)
@@ -140,7 +140,7 @@ def _as_map(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     value_type = type(value)
-    raw: dict[str, Any] = {"type": _NAMES[value_type]} if value_type in _NAMES else {}
+    raw: dict[str, Any] = {"type": TYPE_NAMES[value_type]} if value_type in TYPE_NAMES else {}
     for name in value_type.__slots__:
         held = getattr(value, name)
         if held is ABSENT or (held is None and name != "lead_ms"):

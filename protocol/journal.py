@@ -1,0 +1,182 @@
+"""The client's journal: what it sent and what it got, so that it can check the server's order and resume.
+
+It is to the client what the ledger is to the server (PROTOCOL.md, "Order and seq" and "Resume").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from .messages import (
+    Audio,
+    Cancel,
+    ClientMessage,
+    Counted,
+    Done,
+    End,
+    Error,
+    Flush,
+    Format,
+    Limits,
+    Playhead,
+    Ready,
+    ServerMessage,
+    Start,
+    Started,
+    Text,
+    UtteranceMessage,
+)
+from .register import Page, Register
+from .state import OutputState
+
+
+@dataclass(slots=True, kw_only=True)
+class JournalPage(Page):
+    """What the client keeps of an utterance."""
+
+    num_beside: int = 0  # messages got with `next_seq` that were not audio
+    num_repeated: int = 0  # how many of them a resume will bring again
+    resumed: bool = False
+    gap: bool = False  # `replay_gap` was said: the next is a `done`, whatever its numbers
+
+
+class Journal(Register[JournalPage]):
+    """One session, as its client knows it. Not for several threads."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(JournalPage, limits)
+        self._num_sent = 0  # counted messages since the last `ready`
+        self._sent: list[tuple[int, Counted]] = []  # those whose utterance is not over
+        self.lost: tuple[str, ...] = ()  # utterances of a session that could not be resumed
+
+    @property
+    def received(self) -> dict[str, int]:
+        """`hello.resume.received`: for each utterance whose `done` is lacking, the next seq wanted."""
+        return {name: page.next_seq for name, page in self._live.items()}
+
+    def next_seq(self, utterance: str) -> int | None:
+        """`playhead.received` for an utterance that is live or was finished lately; None for any other."""
+        page = self._live.get(utterance) or self._finished.get(utterance)
+        if page is None:
+            return None
+        return page.next_seq + (page.state.output is OutputState.DONE)
+
+    def give(self, message: ClientMessage) -> None:
+        """Note a message that is about to be sent. Raises LocalProtocolError; then nothing has changed."""
+        match message:
+            case Start():
+                self.open(message, LocalProtocolError)
+            case Cancel(utterance="*"):
+                self.cancel_all()
+            case Playhead(utterance=name) if name in self._finished:
+                pass  # what is left of it is being listened to
+            case Text() | Flush() | End() | Cancel() | Playhead() | Format():
+                self.say(self._page_of(message.utterance), message, LocalProtocolError)
+            case _:
+                pass
+        if isinstance(message, Counted):
+            self._num_sent += 1
+            self._sent.append((self._num_sent, message))
+
+    def take(self, message: ServerMessage) -> bool:
+        """Check what the server says about an utterance. Returns whether it is news: a resume may repeat some.
+
+        Raises RemoteProtocolError: `unknown_utterance`, or a fatal one when the order is broken.
+        """
+        if not isinstance(message, UtteranceMessage) or message.utterance is None:
+            return True
+        page = self._live.get(message.utterance)
+        if page is None or (isinstance(message, Error) and message.seq is None):
+            return self._take_aside(message, page)
+        if page.gap and isinstance(message, Done):
+            self._finish(page)
+            return True
+        if isinstance(message, Error) and message.code is ErrorCode.REPLAY_GAP:
+            page.gap = True
+            return True
+        if not self._in_order(page, message):
+            return False
+        page.state.server_says(message, RemoteProtocolError, page.name)
+        match message:
+            case Audio():
+                page.pts += message.samples
+                page.next_seq += 1
+                page.num_beside = page.num_repeated = 0
+            case Done():
+                self._finish(page)
+            case _:
+                page.num_beside += 1
+                if isinstance(message, Started) and page.preempt:
+                    self.cancel_all(before=page.name)
+        return True
+
+    def ready(self, ready: Ready) -> tuple[Counted, ...]:
+        """Take the server's `ready`. Returns what is to be sent again, in order, before anything else."""
+        self.set_limits(ready.limits)
+        if not ready.resumed:
+            return ()
+        again = [message for number, message in self._sent if number > ready.client_messages]
+        self._sent = list(enumerate(again, 1))
+        self._num_sent = len(again)
+        for page in self._live.values():
+            page.resumed = True
+            page.num_repeated = page.num_beside
+        return tuple(again)
+
+    def abandon(self) -> None:
+        """The session could not be resumed: its utterances are `lost`, and counting starts anew."""
+        self.lost = self.live
+        for page in list(self._live.values()):
+            self.finish(page)
+        self._sent.clear()
+        self._num_sent = 0
+
+    def _page_of(self, name: str) -> JournalPage:
+        page = self._live.get(name)
+        if page is None:
+            code = ErrorCode.BAD_STATE if self.knows(name) else ErrorCode.UNKNOWN_UTTERANCE
+            raise LocalProtocolError(code, f"expected a live utterance, got {name}", utterance=name)
+        return page
+
+    def _take_aside(self, message: UtteranceMessage, page: JournalPage | None) -> bool:
+        """What is no part of a live utterance's stream: an error that answers a message, or a mistake."""
+        if not isinstance(message, Error):
+            sentence = f"expected an utterance under way, got {message.utterance}"
+            raise RemoteProtocolError(ErrorCode.UNKNOWN_UTTERANCE, sentence, utterance=message.utterance)
+        if page is not None and page.state.output is OutputState.REQUESTED:
+            self.refuse(page.name, message)
+            self._prune()
+        return True
+
+    def _in_order(self, page: JournalPage, message: UtteranceMessage) -> bool:
+        """Whether the message is the next one; False if a resume has repeated it."""
+        seq = message.seq or 0
+        if page.resumed and seq < page.next_seq:
+            return False
+        if page.num_repeated and seq == page.next_seq and not isinstance(message, Audio | Done):
+            page.num_repeated -= 1
+            return False
+        if seq != page.next_seq:
+            self._broken(page, f"expected seq {page.next_seq}, got {seq}")
+        if isinstance(message, Audio) and message.pts != page.pts:
+            self._broken(page, f"expected pts {page.pts}, the sum of the samples before, got {message.pts}")
+        if isinstance(message, Done) and message.samples != page.pts:
+            self._broken(page, f"expected samples {page.pts}, the sum of the audio, got {message.samples}")
+        return True
+
+    def _broken(self, page: JournalPage, sentence: str) -> NoReturn:
+        raise RemoteProtocolError(ErrorCode.BAD_STATE, sentence, utterance=page.name, fatal=True)
+
+    def _finish(self, page: JournalPage) -> None:
+        self.finish(page)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Forget what need not be sent again: the messages of utterances that are over."""
+        self._sent = [
+            (number, message)
+            for number, message in self._sent
+            if message.utterance in self._live or (message.utterance == "*" and self._live)
+        ]

@@ -1,0 +1,276 @@
+"""The server's ledger: what outlives a connection, so that a session can be resumed (PROTOCOL.md, "Resume").
+
+For each utterance its state, its `seq` and `pts`, and the messages sent that no playhead has passed. A connection
+writes into it while there is one; the session goes on writing through `give` while the client is away.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Final, NamedTuple
+
+from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from .messages import (
+    AboutUtterance,
+    Audio,
+    Cancel,
+    ClientMessage,
+    Counted,
+    Done,
+    End,
+    Error,
+    Flush,
+    Format,
+    Limits,
+    Playhead,
+    Segment,
+    Start,
+    Started,
+    Text,
+    UtteranceMessage,
+    Words,
+)
+from .register import Page, Register
+from .state import OutputState, UtteranceState
+
+OVERHEAD_BYTES: Final = 256
+"""What a held message weighs beside its sound and text: itself, its strings, its place in the log."""
+
+
+class Held(NamedTuple):
+    """A message in the log. `serial` orders the whole session's; `end` is the tick after it, for audio."""
+
+    serial: int
+    seq: int
+    end: int | None
+    num_bytes: int
+    message: UtteranceMessage
+
+
+@dataclass(slots=True, kw_only=True)
+class LedgerPage(Page):
+    """What the server keeps of an utterance."""
+
+    held: deque[Held] = field(default_factory=deque)
+    gone: int = -1  # the last seq that is no longer held
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a resumed connection gets. `gaps` and `abandoned` are over: their speech is not wanted any more."""
+
+    messages: tuple[UtteranceMessage, ...]
+    gaps: tuple[str, ...]  # asked for, no longer held; the messages say so
+    abandoned: tuple[str, ...]  # alive, but the client did not ask for them
+
+
+class Ledger(Register[LedgerPage]):
+    """One session's pages. Not for several threads."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(LedgerPage, limits)
+        self.num_ignored = 0  # client messages that came too late to mean anything
+        self.held_bytes = 0
+        self._serial = 0
+        self._client_messages = 0
+        self._proven = True  # the client has shown that the last `ready` reached it
+        self._saw_playhead = False
+
+    @property
+    def client_messages(self) -> int:
+        """What `ready.client_messages` says on a resume: the counted messages taken since the client's last `ready`."""
+        return self._client_messages
+
+    @property
+    def full(self) -> bool:
+        """Whether generation is to pause: the log is at its bound, and the client will pass some of it in time."""
+        return self._saw_playhead and self.held_bytes >= self.limits.replay_bytes
+
+    def resumed(self) -> None:
+        """A `ready` with `resumed` was sent: counting starts anew once the client proves that it arrived."""
+        self._proven = False
+
+    def prove(self) -> None:
+        """The client has shown that the last `ready` arrived: it presented its token, or sent a message after it."""
+        if not self._proven:
+            self._proven = True
+            self._client_messages = 0
+
+    def count(self, message_type: type[ClientMessage]) -> None:
+        """A client message has come, whatever becomes of it. Call once for each, before `take`."""
+        self.prove()
+        if issubclass(message_type, Counted):
+            self._client_messages += 1
+
+    def take(self, message: ClientMessage) -> bool:
+        """Note what the client said about its utterances. Returns whether it still means anything.
+
+        Raises RemoteProtocolError, not fatal; then nothing has changed, save that a `start` is refused.
+        """
+        match message:
+            case Start():
+                try:
+                    self.open(message, RemoteProtocolError)
+                except RemoteProtocolError as error:
+                    self.refuse_start(error)
+                    raise
+            case Cancel(utterance="*"):
+                self.cancel_all()
+            case Text() | Flush() | End() | Cancel() | Playhead() | Format():
+                return self._take_about_one(message)
+            case _:
+                pass
+        return True
+
+    def refuse_start(self, error: RemoteProtocolError) -> None:
+        """A `start` was refused where it was read. One that repeats a known id refuses nothing."""
+        name = error.utterance
+        if name is not None and name not in self._live and name not in self._finished:
+            self.refuse(name, Error(code=error.code, message=error.message, utterance=name))
+
+    def give(self, message: UtteranceMessage) -> UtteranceMessage:
+        """Number a message of an utterance and hold it; returns it with its `seq`.
+
+        An error for an utterance that is not under way comes back as it is; one for an utterance that is not yet
+        started refuses the start. Raises LocalProtocolError (`bad_state`, `bad_value`); then nothing has changed.
+        """
+        name = message.utterance
+        page = self._live.get(name) if name is not None else None
+        if page is None:
+            if isinstance(message, Error):
+                return message
+            sentence = f"expected an utterance under way, got {name}"
+            raise LocalProtocolError(ErrorCode.BAD_STATE, sentence, utterance=name)
+        end = None
+        if isinstance(message, Audio):
+            _expect_ticks(page, "pts", message.pts)
+            end = page.pts + message.samples
+        elif isinstance(message, Done):
+            _expect_ticks(page, "samples", message.samples)
+        page.state.server_says(message, LocalProtocolError, page.name)
+        if isinstance(message, Error) and page.state.output is OutputState.REFUSED:
+            self.refuse(page.name, message)
+            return message
+        numbered = replace(message, seq=page.next_seq)
+        if end is not None:
+            page.pts = end
+            page.next_seq += 1
+        self._hold(page, numbered, end)
+        if isinstance(message, Started) and page.preempt:
+            self.cancel_all(before=page.name)
+        elif isinstance(message, Done):
+            self._finish(page)
+        return numbered
+
+    def replay(self, received: Mapping[str, int]) -> Replay:
+        """What a client that wants these seqs next has not got, in the order of sending. What it leaves out is over."""
+        wanted: list[Held] = []
+        told: list[UtteranceMessage] = []
+        gaps: list[str] = []
+        abandoned = tuple(name for name in self._live if name not in received)
+        for page in [*self._live.values(), *self._finished.values()]:
+            if page.name not in received:
+                self._let_go(page, page.next_seq)
+            elif received[page.name] <= page.gone:
+                gaps.append(page.name)
+                told += self._gap(page)
+            else:
+                wanted += [held for held in page.held if held.seq >= received[page.name]]
+        for name, seq in received.items():
+            refusal = self._refused.get(name)
+            if refusal is not None:
+                told.append(refusal)
+            elif seq > 0 and not self.knows(name):  # long finished and forgotten
+                state = UtteranceState(Start(utterance=name))
+                told += self._gap(LedgerPage(name=name, state=state, preempt=False, next_seq=seq))
+        for name in (*abandoned, *gaps):
+            if name in self._live:
+                self._finish(self._live[name])
+        wanted.sort()
+        return Replay((*told, *(held.message for held in wanted)), tuple(gaps), abandoned)
+
+    def _take_about_one(self, message: AboutUtterance) -> bool:
+        name = message.utterance
+        page = self._live.get(name)
+        if page is not None:
+            effective = self.say(page, message, RemoteProtocolError)
+        elif not self.knows(name):
+            sentence = f"expected an utterance that was started, got {name}"
+            raise RemoteProtocolError(ErrorCode.UNKNOWN_UTTERANCE, sentence, utterance=name)
+        else:
+            page = self._finished.get(name)
+            effective = page is not None and isinstance(message, Playhead)  # what is left is being listened to
+        if page is not None and isinstance(message, Playhead):
+            self._pass(page, message)
+        self.num_ignored += not effective
+        return effective
+
+    def _pass(self, page: LedgerPage, playhead: Playhead) -> None:
+        """Let go of what the listener has. A `done` goes only when it was received: having heard all is no proof."""
+        self._saw_playhead = True
+        passed = -1 if playhead.received is None else playhead.received - 1
+        for held in page.held if playhead.played is not None else ():
+            if held.end is not None:
+                if held.end > (playhead.played or 0):
+                    break
+                passed = max(passed, held.seq)
+        self._let_go(page, passed)
+
+    def _hold(self, page: LedgerPage, message: UtteranceMessage, end: int | None) -> None:
+        self._serial += 1
+        page.held.append(Held(self._serial, message.seq or 0, end, _num_bytes(message), message))
+        self.held_bytes += page.held[-1].num_bytes
+        while self.held_bytes > self.limits.replay_bytes and not self._saw_playhead:
+            oldest = min(self._holding(), key=lambda holder: holder.held[0].serial)
+            self._let_go(oldest, oldest.held[0].seq)
+
+    def _holding(self) -> Iterator[LedgerPage]:
+        return (page for page in chain(self._live.values(), self._finished.values()) if page.held)
+
+    def _let_go(self, page: LedgerPage, last_seq: int) -> None:
+        while page.held and page.held[0].seq <= last_seq:
+            held = page.held.popleft()
+            page.gone = held.seq
+            self.held_bytes -= held.num_bytes
+
+    def _gap(self, page: LedgerPage) -> tuple[UtteranceMessage, UtteranceMessage]:
+        """The end of an utterance that cannot be replayed."""
+        name, seq = page.name, page.next_seq
+        sentence = f"expected to replay {name}, but what was asked for is no longer held"
+        last = page.held[-1].message if page.held else None
+        self._let_go(page, seq)
+        page.gone = seq
+        error = Error(code=ErrorCode.REPLAY_GAP, message=sentence, utterance=name, seq=seq)
+        if isinstance(last, Done):
+            return error, replace(last, reason="error")
+        return error, Done(utterance=name, seq=seq, reason="error", samples=page.pts, text_chars=page.text_chars)
+
+    def _finish(self, page: LedgerPage) -> None:
+        forgotten = self.finish(page)
+        if forgotten is not None:
+            self._let_go(forgotten, forgotten.next_seq)
+
+
+def _expect_ticks(page: LedgerPage, what: str, got: int) -> None:
+    if got != page.pts:
+        sentence = f"expected {what} {page.pts}, the sum of the samples before, got {got}"
+        raise LocalProtocolError(ErrorCode.BAD_VALUE, sentence, utterance=page.name)
+
+
+def _num_bytes(message: UtteranceMessage) -> int:
+    match message:
+        case Audio(data=bytes() as data):
+            return OVERHEAD_BYTES + len(data)
+        case Audio():
+            return OVERHEAD_BYTES + sum(map(len, message.packets or ()))
+        case Segment():
+            return OVERHEAD_BYTES + 4 * len(message.spoken)
+        case Words():
+            return OVERHEAD_BYTES * (1 + len(message.words))
+        case Done(spoken=spoken) if spoken is not None:
+            return OVERHEAD_BYTES + 4 * (len(spoken.text) + len(spoken.remaining))
+        case _:
+            return OVERHEAD_BYTES
