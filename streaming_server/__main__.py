@@ -1,0 +1,67 @@
+"""The command line: voxwire serve | say | voices."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, logs
+from .config import Config, ConfigError, add_serve_arguments, load_config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="voxwire", description="Text in while it is written, speech out at once.")
+    parser.add_argument("--version", action="version", version=f"voxwire {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_serve_arguments(commands.add_parser("serve", help="serve the page and the stream", allow_abbrev=False))
+    say_parser = commands.add_parser("say", help="speak a text into a file")
+    from .say import add_say_arguments, list_voices, say
+
+    add_say_arguments(say_parser)
+    voices_parser = commands.add_parser("voices", help="list the voices")
+    voices_parser.add_argument("--model", default="", help="espeak, tone or a checkpoint directory")
+    voices_parser.add_argument("--url", help="ask a running server, as http://127.0.0.1:6006")
+    voices_parser.add_argument("--api-key", default=os.environ.get("VOXWIRE_API_KEY"), help="that server's key")
+    try:
+        match args[:1]:
+            case ["serve"] if not {"-h", "--help"} & set(args):
+                return _serve(args[1:])
+            case ["serve-worker"]:
+                return _serve_worker(int(args[1]), Path(args[2]), args[3:])
+        options = parser.parse_args(args)
+        return list_voices(options) if options.command == "voices" else say(options)
+    except ConfigError as error:
+        print(f"voxwire: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone; end without noise
+        return 1
+
+
+def _serve(argv: list[str]) -> int:
+    from .serve import serve
+
+    config = load_config(argv, os.environ)
+    _log(config)
+    return serve(config, argv)
+
+
+def _serve_worker(fd: int, socket_path: Path, argv: list[str]) -> int:
+    from .serve import serve_as_worker
+
+    config = load_config(argv, os.environ)
+    _log(config)
+    return serve_as_worker(config, fd, socket_path)
+
+
+def _log(config: Config) -> None:
+    key = config.api_key
+    logs.configure(config.log_level, config.log_format, secrets=[key.get_secret_value()] if key is not None else [])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

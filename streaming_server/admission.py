@@ -1,0 +1,63 @@
+"""Who gets in. A refusal is immediate and says when to try again; a throttled session is read more slowly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .engine_client import EngineClient
+
+RETRY_AFTER_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One sentence, and when to come back."""
+
+    message: str
+    retry_after_ms: int = RETRY_AFTER_MS
+
+
+class Admission:
+    """Counts sessions and streams of one web process against its share of the engine's slots."""
+
+    def __init__(self, engine: EngineClient, *, max_sessions: int, workers: int) -> None:
+        self._engine = engine
+        self._max_sessions = max_sessions
+        self._workers = workers
+        self.num_sessions = 0
+        self.draining = False
+
+    def refuse_session(self) -> Refusal | None:
+        if self.draining:
+            return Refusal("the server is shutting down")
+        if self.num_sessions >= self._max_sessions:
+            return Refusal(f"all {self._max_sessions} sessions of this server are in use")
+        return None
+
+    def refuse_utterance(self) -> Refusal | None:
+        if self.draining:
+            return Refusal("the server is shutting down")
+        if not self._engine.ready:
+            return Refusal("the voice engine is being restarted")
+        num_slots = max(1, self._engine.info.max_slots // self._workers)
+        if self._engine.num_streams >= num_slots:
+            return Refusal(f"all {num_slots} voices of this server are speaking")
+        return None
+
+
+class Throttle:
+    """A token bucket that delays instead of refusing: what a session sends too fast waits in its own socket."""
+
+    def __init__(self, rate_per_s: float, *, burst_s: float = 2.0) -> None:
+        self._rate_per_s = rate_per_s
+        self._burst = rate_per_s * burst_s
+        self._level = self._burst
+        self._at: float | None = None
+
+    def take(self, amount: float, now: float) -> float:
+        """Seconds to wait before the next message is read."""
+        if self._at is not None:
+            self._level = min(self._burst, self._level + (now - self._at) * self._rate_per_s)
+        self._at = now
+        self._level -= amount
+        return max(0.0, -self._level / self._rate_per_s)

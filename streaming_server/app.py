@@ -1,0 +1,94 @@
+"""The ASGI application: the page, the stream, and what is asked beside it over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from .admission import Admission
+from .auth import Doorkeeper
+from .config import Config
+from .endpoint import StreamEndpoint
+from .metrics import Metrics
+from .studio import Studio
+from .voices import describe
+
+WEB_CLIENT = Path(__file__).parents[1] / "web_client"
+
+
+def create_app(config: Config, studio: Studio) -> Starlette:
+    """`app.state.endpoint` and `app.state.admission` are for whoever drains the server."""
+    engine = studio.engine
+    metrics = Metrics(engine)
+    doorkeeper = Doorkeeper(config)
+    admission = Admission(engine, max_sessions=config.max_sessions, workers=config.workers)
+    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, metrics)
+
+    def with_key(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            if not doorkeeper.knows_headers(request.headers):
+                message = "expected the server's API key as Authorization: Bearer, got another or none"
+                return JSONResponse({"error": {"code": "unauthorized", "message": message}}, 401)
+            return answer(request)
+
+        return guarded
+
+    def voices(request: Request) -> Response:
+        return JSONResponse(describe(engine.info, config.voice))
+
+    def models(request: Request) -> Response:
+        info = engine.info
+        model = {
+            "name": info.name,
+            "sample_rate": info.sample_rate,
+            "patch_ms": info.patch_ms,
+            "token_rate": info.token_rate,
+            "languages": list(info.languages),
+            "neural": info.neural,
+            "deterministic": info.deterministic,
+            "controls": {"speed": info.speed, "volume": info.volume},
+        }
+        return JSONResponse({"models": [model]})
+
+    def prometheus(request: Request) -> Response:
+        return Response(metrics.page(), media_type="text/plain; version=0.0.4")
+
+    async def healthz(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(request: Request) -> Response:
+        if admission.draining:
+            return PlainTextResponse("draining\n", 503)
+        return PlainTextResponse("ready\n") if engine.ready else PlainTextResponse("the engine is starting\n", 503)
+
+    app = Starlette(
+        routes=[
+            WebSocketRoute("/v1/stream", endpoint),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", with_key(prometheus)),
+            Route("/v1/voices", with_key(voices)),
+            Route("/v1/models", with_key(models)),
+            Mount("/", _Page(directory=WEB_CLIENT, html=True)),
+        ]
+    )
+    app.state.endpoint = endpoint
+    app.state.admission = admission
+    return app
+
+
+class _Page(StaticFiles):
+    """The page's files: revalidated at each load (ETag), so that an updated server never meets an old page."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "no-cache"
+        response.headers["x-content-type-options"] = "nosniff"
+        response.headers["referrer-policy"] = "no-referrer"
+        return response

@@ -1,0 +1,69 @@
+"""Blocking work of one utterance, in an executor, one job at a time and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class OrderedJobs:
+    """Results come back on the event loop in the order of submission.
+
+    A submission without a job runs at once when nothing is before it, so that the common case (plain text, native PCM)
+    never leaves the loop. The queue is bounded by what the utterance's pace lets in.
+    """
+
+    def __init__(self, executor: Executor, on_error: Callable[[BaseException], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._executor = executor
+        self._on_error = on_error
+        self._waiting: deque[tuple[Callable[[], Any] | None, Callable[[Any], None]]] = deque()
+        self._busy = False
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._busy
+
+    def submit(self, job: Callable[[], Result] | None, then: Callable[[Result], None]) -> None:
+        """`then` gets the job's result, or None where there is no job."""
+        self._waiting.append((job, then))
+        if not self._busy:
+            self._advance()
+
+    def close(self) -> None:
+        """What waits is dropped; a running job's result is ignored."""
+        self._closed = True
+        self._waiting.clear()
+
+    def _advance(self) -> None:
+        while self._waiting and not self._busy:
+            job, then = self._waiting.popleft()
+            if job is None:
+                self._busy = True  # a submission made inside `then` waits its turn
+                try:
+                    then(None)
+                finally:
+                    self._busy = False
+                continue
+            self._busy = True
+            future = self._loop.run_in_executor(self._executor, job)
+            future.add_done_callback(lambda done, then=then: self._finish(done, then))  # type: ignore[misc]
+
+    def _finish(self, done: asyncio.Future[Any], then: Callable[[Any], None]) -> None:
+        if done.cancelled() or self._closed:
+            return
+        error = done.exception()
+        if error is not None:
+            self.close()
+            self._on_error(error)
+            return
+        try:
+            then(done.result())
+        finally:
+            self._busy = False
+        self._advance()

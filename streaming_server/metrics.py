@@ -1,0 +1,50 @@
+"""What is counted, in Prometheus' terms. No label is ever taken from what a client sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from .engine_client import EngineClient
+
+FIRST_AUDIO_BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 0.5, 1, 2, 5)
+
+
+class Metrics:
+    """One web process' counters, in a registry of their own."""
+
+    def __init__(self, engine: EngineClient) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.sessions = Gauge("voxwire_sessions", "Sessions that are open.", registry=registry)
+        self.connections = Counter("voxwire_connections", "WebSocket connections accepted.", registry=registry)
+        self.utterances = Counter("voxwire_utterances", "Utterances started.", registry=registry)
+        self.utterances_abandoned = Counter(
+            "voxwire_utterances_abandoned", "Utterances whose session was lost before their done.", registry=registry
+        )
+        self.audio_messages = Counter("voxwire_audio_messages", "Audio messages sent.", registry=registry)
+        self.audio_seconds = Counter("voxwire_audio_seconds", "Seconds of speech sent.", registry=registry)
+        self.text_chars = Counter("voxwire_text_chars", "Characters of text taken.", registry=registry)
+        self.errors = Counter("voxwire_errors", "Errors told to clients.", ["code"], registry=registry)
+        self.internal_errors = Counter(
+            "voxwire_internal_errors", "Exceptions caught at a session's edge.", registry=registry
+        )
+        self.first_audio = Histogram(
+            "voxwire_first_audio_seconds",
+            "From an utterance's first text to its first audio on the socket.",
+            buckets=FIRST_AUDIO_BUCKETS,
+            registry=registry,
+        )
+        self._gauge("voxwire_engine_ready", "1 while the voice engine answers.", lambda: float(engine.ready))
+        self._gauge("voxwire_engine_streams", "Utterances in the engine.", lambda: float(engine.num_streams))
+        self._gauge("voxwire_engine_restarts", "Times the engine was lost.", lambda: float(engine.num_restarts))
+        self._gauge("voxwire_engine_steps", "Steps that brought something.", lambda: float(engine.num_steps))
+        self._gauge("voxwire_engine_patches", "Patches received.", lambda: float(engine.num_patches))
+        self._gauge("voxwire_engine_busy_seconds", "Time spent in steps.", lambda: engine.busy_s)
+
+    def page(self) -> bytes:
+        """`GET /metrics`."""
+        return generate_latest(self._registry)
+
+    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self._registry).set_function(value)

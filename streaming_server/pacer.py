@@ -1,0 +1,107 @@
+"""How far ahead of the listener one utterance may be, and what the engine must be told of it.
+
+The engine keeps the same playback clock from its own emissions. This side keeps two: `heard`, from what the socket took
+and from playheads, and a mirror of the engine's. While both agree, nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models.engine import PlaybackClock, Reading
+
+TOLERANCE_MS = 20
+"""Disagreement below this is not worth a message."""
+
+
+class Pacer:
+    """One utterance's listener. Times are monotonic seconds, positions ticks of the model's rate."""
+
+    def __init__(self, rate_hz: int, *, tell: Callable[[Reading], None], after: Pacer | None = None) -> None:
+        waits = after is not None and not after.is_over
+        self._rate_hz = rate_hz
+        self._heard = PlaybackClock(rate_hz, held=waits)
+        self._mirror = PlaybackClock(rate_hz, held=waits)
+        self._tell = tell
+        self._tolerance = rate_hz * TOLERANCE_MS // 1000
+        self._successors: list[Pacer] = []
+        self._waits = waits
+        self._has_ended = False
+        self.is_over: bool = False  # heard to its end, or cancelled
+        self.has_playhead = False
+        if after is not None and waits:
+            after._successors.append(self)
+
+    @property
+    def waits(self) -> bool:
+        """Another utterance plays first."""
+        return self._waits
+
+    @property
+    def sent(self) -> int:
+        return self._heard.emitted
+
+    def position(self, now: float) -> int:
+        """What the listener has heard, as well as can be known."""
+        return self._heard.position(now)
+
+    def on_patch(self, num_samples: int, now: float) -> None:
+        """The engine has emitted a patch."""
+        self._mirror.emit(num_samples, now)
+        self._agree(now)
+
+    def on_sent(self, num_samples: int, now: float) -> None:
+        """The socket has taken audio."""
+        self._heard.emit(num_samples, now)
+        self._agree(now)
+
+    def on_playhead(self, played: int | None, paused: bool | None, now: float) -> None:
+        """The listener says where it is."""
+        if played is None and paused is None:
+            return
+        self.has_playhead = True
+        self._waits = False
+        if paused:
+            if played is not None:
+                self._heard.release(now, position=played)
+            self._heard.hold(now)
+        else:
+            self._heard.release(now, position=played)
+        self._agree(now)
+        self._lead_on(now)
+
+    def on_end(self, now: float, *, cancelled: bool) -> None:
+        """All of it is sent, or nothing more will be. Who comes after starts when it is heard."""
+        self._has_ended = True
+        if cancelled:
+            self._heard.hold(now)
+        self.is_over = cancelled
+        self._lead_on(now)
+
+    def _lead_on(self, now: float) -> None:
+        if not self._has_ended:
+            return
+        ends_at = now if self.is_over or not self._heard.emitted else self._heard.dry_at()
+        if ends_at is not None and ends_at <= now:
+            self.is_over = True
+        for successor in self._successors:
+            successor._start_at(ends_at, now)
+
+    def _start_at(self, starts_at: float | None, now: float) -> None:
+        if self.has_playhead:
+            return
+        reading = Reading(0, starts_at)
+        self._waits = starts_at is None
+        self._heard.follow(reading)
+        self._mirror.follow(reading)
+        self._tell(reading)
+
+    def _agree(self, now: float) -> None:
+        heard, mirror = self._heard, self._mirror
+        position = heard.position(now)
+        if heard.is_held == mirror.is_held and abs(position - mirror.position(now)) <= self._tolerance:
+            return
+        stands = heard.is_held or position >= heard.emitted
+        reading = Reading(position, None if stands else now)
+        mirror.follow(reading)
+        self._tell(reading)

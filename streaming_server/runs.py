@@ -1,0 +1,140 @@
+"""Patches become audio messages: runs of one coder's state, encoded in order (PROTOCOL.md, "Runs")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.messages import Audio, AudioFormat, FormatChanged, ServerMessage
+
+from .audio.encoder import Payload, RunEncoder, open_encoder
+from .jobs import OrderedJobs
+
+FADE_MS = 10
+"""How a voice that is cut off ends."""
+
+
+class Runs:
+    """The audio side of one utterance. Everything is emitted in the order of the calls."""
+
+    def __init__(
+        self,
+        utterance: str,
+        audio: AudioFormat,
+        *,
+        rate_hz: int,
+        executor: Executor,
+        emit: Callable[[ServerMessage], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        """Raises UnsupportedFormat."""
+        self._utterance = utterance
+        self._rate_hz = rate_hz
+        self._emit = emit
+        self._jobs = OrderedJobs(executor, on_error)
+        self._audio = audio
+        self._encoder: RunEncoder | None = self._open(audio)
+        self._announced = self._resolved(self._encoder)
+        self.num_samples = 0
+        """Ticks of all audio messages emitted so far."""
+
+    @property
+    def announced(self) -> AudioFormat:
+        """The present run's format, with its `pre_skip`."""
+        return self._announced
+
+    def switch(self, audio: AudioFormat) -> None:
+        """A new run in another format. Raises UnsupportedFormat; then nothing changes."""
+        encoder = self._open(audio)
+        if self._encoder is not None:
+            self._jobs.submit(self._encoder.finish, self._emit_tail)
+        self._begin(audio, encoder)
+
+    def send(self, before: Sequence[ServerMessage], pts: int, pcm: bytes, *, run_ends: bool) -> None:
+        """Little-endian int16 at the model's rate, after the messages that announce it."""
+        if self._encoder is None:
+            self._begin(self._audio, self._open(self._audio))
+        encoder = self._encoder
+        assert encoder is not None
+        if run_ends:
+            self._encoder = None
+        if before:
+            self._jobs.submit(None, lambda _: self._emit_all(before))
+        num_samples = len(pcm) // 2
+
+        def encode() -> Payload:
+            payload = encoder.encode(as_samples(pcm))
+            return _joined(payload, encoder.finish()) if run_ends else payload
+
+        if encoder.passthrough:
+            self._jobs.submit(None, lambda _: self._emit_audio(pts, num_samples, encode()))
+        else:
+            self._jobs.submit(encode, lambda payload: self._emit_audio(pts, num_samples, payload))
+
+    def then(self, act: Callable[[], None]) -> None:
+        """After all that was sent so far has been emitted."""
+        self._jobs.submit(None, lambda _: act())
+
+    def close(self) -> None:
+        """What is not yet emitted is dropped."""
+        self._jobs.close()
+
+    def _begin(self, audio: AudioFormat, encoder: RunEncoder) -> None:
+        self._audio, self._encoder = audio, encoder
+        announced = self._announced = self._resolved(encoder)
+        self.then(lambda: self._emit(FormatChanged(utterance=self._utterance, audio=announced)))
+
+    def _open(self, audio: AudioFormat) -> RunEncoder:
+        full = audio.resolved(self._rate_hz)
+        assert full.sample_rate is not None
+        return open_encoder(
+            full.codec,
+            sample_rate=full.sample_rate,
+            bitrate=full.bitrate,
+            frame_ms=full.frame_ms,
+            model_rate=self._rate_hz,
+        )
+
+    def _resolved(self, encoder: RunEncoder) -> AudioFormat:
+        return self._audio.resolved(self._rate_hz, pre_skip=encoder.pre_skip)
+
+    def _emit_all(self, messages: Sequence[ServerMessage]) -> None:
+        for message in messages:
+            self._emit(message)
+
+    def _emit_tail(self, payload: Payload) -> None:
+        if payload:
+            self._emit_audio(self.num_samples, 0, payload)
+
+    def _emit_audio(self, pts: int, num_samples: int, payload: Payload) -> None:
+        if not num_samples and not payload:
+            return
+        self.num_samples += num_samples
+        if isinstance(payload, bytes):
+            self._emit(Audio(utterance=self._utterance, pts=pts, samples=num_samples, data=payload))
+        else:
+            self._emit(Audio(utterance=self._utterance, pts=pts, samples=num_samples, packets=payload))
+
+
+def as_samples(pcm: bytes) -> NDArray[np.int16]:
+    return np.frombuffer(pcm, dtype="<i2")
+
+
+def faded(pcm: bytes, rate_hz: int) -> bytes:
+    """The same with its last `FADE_MS` faded out."""
+    samples = as_samples(pcm).astype(np.float32)
+    num_fade = min(len(samples), rate_hz * FADE_MS // 1000)
+    if num_fade:
+        samples[-num_fade:] *= np.linspace(1, 0, num_fade, dtype=np.float32)
+    return samples.astype("<i2").tobytes()
+
+
+def _joined(payload: Payload, tail: Payload) -> Payload:
+    if isinstance(payload, bytes):
+        assert isinstance(tail, bytes)
+        return payload + tail
+    assert isinstance(tail, tuple)
+    return payload + tail

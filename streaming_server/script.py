@@ -1,0 +1,94 @@
+"""The text side of one utterance: deltas in, normalised segments out, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Literal
+
+from .jobs import OrderedJobs
+from .text.normalizer import Normalizer
+from .text.segment import Segment
+from .text.spoken import Spoken
+from .text.stream import TextStream
+
+
+class Script:
+    """Cuts text into segments and has each normalised: at once where it is plain, in the executor otherwise."""
+
+    def __init__(
+        self,
+        segmentation: Literal["auto", "sentence", "clause", "manual"],
+        language: str,
+        *,
+        normalizer: Normalizer,
+        executor: Executor,
+        speak: Callable[[str], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._stream = TextStream(segmentation, language)
+        self._normalizer = normalizer
+        self._speak = speak
+        self._jobs = OrderedJobs(executor, on_error)
+        self._deltas: list[str] = []
+        self._num_cut = 0
+        self.segments: list[tuple[Segment, Spoken]] = []
+        """Those handed to the engine, in its order."""
+
+    @property
+    def num_cut(self) -> int:
+        """Segments cut so far, those still being normalised among them."""
+        return self._num_cut
+
+    @property
+    def num_chars(self) -> int:
+        """Code points of original text taken."""
+        return self._stream.num_chars
+
+    @property
+    def pending(self) -> bool:
+        """Text is held back."""
+        return self._stream.pending
+
+    @property
+    def original(self) -> str:
+        """All deltas joined."""
+        return "".join(self._deltas)
+
+    def add(self, delta: str) -> None:
+        self._deltas.append(delta)
+        self._take(self._stream.feed(delta))
+
+    def flush(self) -> None:
+        """Speak all that is buffered."""
+        self._take(self._stream.flush())
+
+    def pause(self) -> None:
+        """The writer pauses: speak what is surely whole."""
+        self._take(self._stream.pause())
+
+    def end(self, then: Callable[[], None]) -> None:
+        """No more text; `then` follows the last segment."""
+        self._take(self._stream.end())
+        self._jobs.submit(None, lambda _: then())
+
+    def close(self) -> None:
+        self._jobs.close()
+
+    def _take(self, segments: list[Segment]) -> None:
+        self._num_cut += len(segments)
+        for segment in segments:
+            self._normalize(segment)
+
+    def _normalize(self, segment: Segment) -> None:
+        plain = self._normalizer.plain(segment)
+        if plain is not None:
+            self._jobs.submit(None, lambda _: self._hand_over(segment, plain))
+        else:
+            self._jobs.submit(
+                lambda: self._normalizer.normalize(segment), lambda spoken: self._hand_over(segment, spoken)
+            )
+
+    def _hand_over(self, segment: Segment, spoken: Spoken) -> None:
+        self.segments.append((segment, spoken))
+        self._speak(spoken.text)

@@ -1,0 +1,256 @@
+"""`voxwire serve`: the socket, the engine's process, the web processes, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from models.base import ModelError, ModelInfo
+from models.registry import load_model
+
+from .app import create_app
+from .audio.encoder import supported_codecs
+from .config import Config, ConfigError
+from .engine_client import EngineClient, LocalEngine, RemoteEngine
+from .engine_process import EngineProcess
+from .studio import create_studio
+from .text.normalizer import Normalizer
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+
+
+def serve(config: Config, argv: Sequence[str]) -> int:
+    """Until SIGINT or SIGTERM; the exit status. `argv` is handed on to further web processes."""
+    try:
+        with listen(config) as listener:
+            _run(_serve(config, listener, argv))
+    except (ModelError, ConfigError) as error:
+        print(f"voxwire: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve_as_worker(config: Config, fd: int, socket_path: Path) -> int:
+    """A further web process: the listening socket is inherited, the engine belongs to the parent."""
+    with socket.socket(fileno=fd) as listener:
+        _run(_work(config, listener, socket_path))
+    return 0
+
+
+def listen(config: Config) -> socket.socket:
+    """The listening socket; accepted ones inherit its options. Raises ConfigError when the port is taken."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # A small send buffer: what lies in the kernel cannot be recalled when the listener barges in.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
+    for option, value in (
+        ("TCP_NOTSENT_LOWAT", config.notsent_lowat_bytes),
+        ("TCP_USER_TIMEOUT", config.tcp_user_timeout_ms),
+        ("TCP_NODELAY", 1),
+    ):
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    try:
+        listener.bind((config.host, config.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(
+            f"cannot listen on {config.host}:{config.port} ({reason}); end the program that uses it or take --port"
+        ) from None
+    return listener
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM ends it as SIGINT does, at any moment, so that nothing started is left behind."""
+    with (
+        contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError),
+        asyncio.Runner(loop_factory=_new_loop) as runner,
+    ):
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        runner.run(main)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="voxwire-") as directory:
+        socket_path = Path(directory) / "engine"
+        async with _engine(config, socket_path) as engine:
+            _check(config, engine.info)
+            async with contextlib.AsyncExitStack() as stack:
+                for _ in range(config.workers - 1):
+                    await stack.enter_async_context(_worker_process(listener, socket_path, argv))
+                await _serve_web(config, engine, listener, lambda: _announce(config, listener, engine.info))
+
+
+async def _work(config: Config, listener: socket.socket, socket_path: Path) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        engine = RemoteEngine(socket_path)
+        link = tasks.create_task(engine.run())
+        await engine.reached()
+        await _serve_web(config, engine, listener)
+        link.cancel()
+
+
+async def _serve_web(
+    config: Config, engine: EngineClient, listener: socket.socket, started: Callable[[], None] = lambda: None
+) -> None:
+    normalizer = Normalizer()
+    await asyncio.to_thread(normalizer.warm)
+    studio = create_studio(config, engine, normalizer)
+    app = create_app(config, studio)
+    server = _Server(_uvicorn_config(app, config), app, started)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        studio.close()
+
+
+@contextlib.asynccontextmanager
+async def _engine(config: Config, socket_path: Path) -> AsyncIterator[EngineClient]:
+    name = config.model or default_model()
+    if config.engine == "inprocess":
+        if config.workers > 1:
+            raise ConfigError("several web processes share one engine process: --engine inprocess wants --workers 1")
+        local = LocalEngine(await asyncio.to_thread(load_model, name))
+        try:
+            yield local
+        finally:
+            await local.close()
+        return
+    process = EngineProcess(
+        name,
+        socket_path,
+        start_timeout_s=config.engine_start_timeout_ms / 1000,
+        step_timeout_s=config.engine_step_timeout_ms / 1000,
+        log_level=config.log_level,
+        log_format=config.log_format,
+    )
+    await process.start()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            remote = RemoteEngine(socket_path)
+            link = tasks.create_task(remote.run())
+            watch = tasks.create_task(process.watch(remote))
+            await remote.reached()
+            try:
+                yield remote
+            finally:
+                watch.cancel()
+                link.cancel()
+    finally:
+        await process.stop()
+
+
+@contextlib.asynccontextmanager
+async def _worker_process(listener: socket.socket, socket_path: Path, argv: Sequence[str]) -> AsyncIterator[None]:
+    fd = listener.fileno()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "streaming_server", "serve-worker", str(fd), str(socket_path), *argv),
+        pass_fds=(fd,),
+    )
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which tells when it serves and says goodbye to streams before it closes sockets."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Without uvicorn's re-raising at the end, which would kill us before the engine is reaped."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.admission.draining = True
+        self._app.state.endpoint.say_goodbye()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+
+def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="auto",
+        ws="websockets-sansio",
+        ws_max_size=config.message_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=config.ping_interval_ms / 1000,
+        ws_ping_timeout=config.ping_timeout_ms / 1000,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def default_model() -> str:
+    """The first checkpoint under weights/, else the embedded voice."""
+    checkpoints = sorted(Path("weights").glob("*/config.json"))
+    return str(checkpoints[0].parent) if checkpoints else "espeak"
+
+
+def _check(config: Config, info: ModelInfo) -> None:
+    config.require_rates(info.name, info.sample_rate, info.token_rate)
+    names = {voice.name for voice in info.voices}
+    if config.voice and config.voice not in names:
+        raise ConfigError(f"--voice {config.voice}: expected one of {', '.join(sorted(names)[:12])}")
+
+
+def _announce(config: Config, listener: socket.socket, info: ModelInfo) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"voxwire speaks with {info.name} at {info.sample_rate} Hz, {info.token_rate:g} tokens a second.")
+    if "opus" not in supported_codecs():
+        print("Opus is off: the system has no libopus (Debian and Ubuntu: apt install libopus0). PCM works.")
+    print(f"\n  http://{shown}:{port}/\n")
+    if config.loopback:
+        print(f"From another machine: ssh -L {port}:127.0.0.1:{port} USER@THIS_MACHINE, then open the same address.")
+    sys.stdout.flush()

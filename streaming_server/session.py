@@ -1,0 +1,306 @@
+"""One client: its utterances, its outbox, its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.messages import (
+    ABSENT,
+    Audio,
+    AudioFormat,
+    Cancel,
+    ClientMessage,
+    Close,
+    Controls,
+    Done,
+    End,
+    Flush,
+    Format,
+    FormatChanged,
+    Hello,
+    Limits,
+    ModelDescription,
+    ParamRange,
+    Ping,
+    Playhead,
+    Pong,
+    Ready,
+    Segment,
+    ServerInfo,
+    ServerMessage,
+    Start,
+    Text,
+    Words,
+)
+
+from . import __version__
+from .admission import Admission, Throttle
+from .audio.encoder import UnsupportedFormat
+from .config import Config
+from .engine_client import EngineUnavailable
+from .metrics import Metrics
+from .order import resolve_order
+from .pacer import Pacer
+from .studio import Studio
+from .utterance import Utterance
+
+log = logging.getLogger(__name__)
+
+MAX_PLAYED_OUT = 64
+"""Ended utterances whose listener is still followed, for those that come after them."""
+
+
+class Session:
+    """Everything synchronous between one endpoint and its utterances.
+
+    `handle` obeys a client message, or raises RemoteProtocolError with what is wrong with it. `outbox` fills with what
+    is to be sent; the endpoint takes from it and reports with `on_sent`.
+    """
+
+    def __init__(self, hello: Hello, config: Config, studio: Studio, admission: Admission, metrics: Metrics) -> None:
+        self.id = secrets.token_hex(8)
+        self.closed = False
+        self._config = config
+        self._studio = studio
+        self._admission = admission
+        self._metrics = metrics
+        self._audio = hello.audio or AudioFormat()
+        self._lead_ms: int | None = self._lead(hello)
+        self._utterances: dict[str, Utterance] = {}
+        self._pacers: dict[str, Pacer] = {}
+        self._outbox: deque[ServerMessage] = deque()
+        self._filled = asyncio.Event()
+        self._chars = Throttle(config.chars_per_s)
+        self._messages = Throttle(config.messages_per_s)
+
+    # ---- the endpoint's side
+
+    def ready(self, unknown: tuple[str, ...]) -> Ready:
+        info = self._studio.engine.info
+        config = self._config
+        limits = {**config.limits, "lead_ms": MAX_LEAD_MS, "resume_ms": 0}  # a lost session is not kept yet
+        return Ready(
+            session=self.id,
+            resume_token=secrets.token_hex(16),
+            server=ServerInfo(name="voxwire", version=__version__),
+            model=ModelDescription(
+                name=info.name,
+                sample_rate=info.sample_rate,
+                patch_ms=info.patch_ms,
+                token_rate=info.token_rate,
+                languages=info.languages,
+                neural=info.neural,
+                deterministic=info.deterministic,
+                rtf=self._studio.engine.rtf,
+                controls=Controls(speed=info.speed, volume=info.volume),
+                params={
+                    name: ParamRange(min=knob.min, max=knob.max, default=knob.default)
+                    for name, knob in info.params.items()
+                },
+            ),
+            audio=self._audio.resolved(info.sample_rate),
+            voice=config.voice or info.default_voice,
+            limits=Limits(**limits),
+            unknown=unknown,
+        )
+
+    async def filled(self) -> None:
+        """Wait until the outbox holds something."""
+        await self._filled.wait()
+
+    def take(self) -> Iterator[ServerMessage]:
+        """The outbox, message by message; what is not yet taken can still be recalled."""
+        while self._outbox:
+            yield self._outbox.popleft()
+        self._filled.clear()
+
+    def on_sent(self, message: ServerMessage) -> None:
+        now = self._studio.clock()
+        match message:
+            case Audio():
+                self._metrics.audio_messages.inc()
+                if message.utterance in self._pacers:
+                    self._pacers[message.utterance].on_sent(message.samples, now)
+                if message.utterance in self._utterances:
+                    self._utterances[message.utterance].on_audio_sent()
+            case Done():
+                if message.utterance in self._pacers:
+                    self._pacers[message.utterance].on_end(now, cancelled=message.reason != "end")
+
+    def emit(self, message: ServerMessage) -> None:
+        if self.closed:
+            return
+        self._outbox.append(message)
+        self._filled.set()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._utterances and not self._outbox
+
+    def throttle_s(self, message: ClientMessage, now: float) -> float:
+        """How long to leave the socket unread after this message."""
+        wait_s = self._messages.take(1, now)
+        if isinstance(message, Text | Start):
+            wait_s = max(wait_s, self._chars.take(len(message.text or ""), now))
+        return wait_s
+
+    def close(self) -> None:
+        """Whatever speaks, stops."""
+        self.closed = True
+        for utterance in self._utterances.values():
+            utterance.abandon()
+        self._metrics.utterances_abandoned.inc(len(self._utterances))
+        self._utterances.clear()
+        self._outbox.clear()
+
+    # ---- the client's side
+
+    def handle(self, message: ClientMessage, unknown: tuple[str, ...] = ()) -> None:
+        """Raises RemoteProtocolError; then nothing has changed."""
+        match message:
+            case Start():
+                self._start(message, unknown)
+            case Text() | Flush() | End() | Format():
+                utterance = self._utterances.get(message.utterance)
+                if utterance is not None:  # else its done is on the way
+                    self._continue(utterance, message)
+            case Cancel():
+                self._cancel(message)
+            case Playhead():
+                self._playhead(message)
+            case Ping():
+                self.emit(Pong(nonce=message.nonce, server_ms=round(1000 * self._studio.clock(), 3)))
+            case Close():
+                self.close()
+            case Hello():
+                raise AssertionError("the connection refuses a second hello")
+
+    def _start(self, start: Start, unknown: tuple[str, ...]) -> None:
+        refusal = self._admission.refuse_utterance()
+        if refusal is not None:
+            raise RemoteProtocolError(
+                ErrorCode.BUSY, refusal.message, utterance=start.utterance, retry_after_ms=refusal.retry_after_ms
+            )
+        order = resolve_order(
+            start,
+            engine=self._studio.engine,
+            config=self._config,
+            session=self.id,
+            audio=self._audio,
+            lead_ms=self._lead_ms,
+            unknown=unknown,
+        )
+        text = start.text or ""
+        self._count_text(start.utterance, text)
+        after = None
+        if start.after is not None:
+            if start.after not in self._utterances and start.after not in self._pacers:
+                raise RemoteProtocolError(
+                    ErrorCode.UNKNOWN_UTTERANCE,
+                    f"expected after to name an utterance of this session, got {start.after!r}",
+                    utterance=start.utterance,
+                )
+            after = self._pacers.get(start.after)
+        try:
+            utterance = Utterance(
+                order, self._studio, emit=self.emit, recall=self._recall, over=self._over, after=after
+            )
+        except UnsupportedFormat as error:
+            raise RemoteProtocolError(ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=start.utterance) from None
+        except EngineUnavailable as error:
+            raise RemoteProtocolError(
+                ErrorCode.BUSY, str(error), utterance=start.utterance, retry_after_ms=1000
+            ) from None
+        others = list(self._utterances.values()) if start.preempt else []
+        self._utterances[start.utterance] = utterance
+        self._follow(start.utterance, utterance.pacer)
+        self._metrics.utterances.inc()
+        for other in others:
+            other.cancel()
+        if text:
+            utterance.text(text)
+        if start.end:
+            utterance.end()
+
+    def _continue(self, utterance: Utterance, message: Text | Flush | End | Format) -> None:
+        match message:
+            case Text():
+                self._count_text(utterance.id, message.text)
+                utterance.text(message.text)
+            case Flush():
+                utterance.flush()
+            case End():
+                utterance.end()
+            case Format():
+                try:
+                    utterance.set_format(message.audio)
+                except UnsupportedFormat as error:
+                    raise RemoteProtocolError(
+                        ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=utterance.id
+                    ) from None
+
+    def _cancel(self, cancel: Cancel) -> None:
+        at = cancel.at or "now"
+        if cancel.utterance == "*":
+            played = cancel.played if isinstance(cancel.played, Mapping) else {}
+            for name, utterance in list(self._utterances.items()):
+                utterance.cancel(at, played.get(name))
+        elif cancel.utterance in self._utterances:
+            assert cancel.played is None or isinstance(cancel.played, int)
+            self._utterances[cancel.utterance].cancel(at, cancel.played)
+
+    def _playhead(self, playhead: Playhead) -> None:
+        pacer = self._pacers.get(playhead.utterance)
+        if pacer is not None:
+            pacer.on_playhead(playhead.played, playhead.paused, self._studio.clock())
+
+    def _count_text(self, utterance: str, text: str) -> None:
+        """A session's unspoken text is bounded; what is over the bound is refused, not cut."""
+        pending = sum(one.num_pending_chars for one in self._utterances.values())
+        if pending + len(text) > self._config.pending_chars:
+            raise RemoteProtocolError(
+                ErrorCode.TEXT_LIMIT,
+                f"expected at most {self._config.pending_chars} characters waiting to be spoken, got {pending} and "
+                f"{len(text)} more",
+                utterance=utterance,
+                retry_after_ms=1000,
+            )
+
+    def _recall(self, utterance: str) -> int:
+        """Withdraw what the socket has not taken of a cancelled utterance; its samples."""
+        kept: deque[ServerMessage] = deque()
+        num_samples = 0
+        for message in self._outbox:
+            if getattr(message, "utterance", None) == utterance:
+                if isinstance(message, Audio):
+                    num_samples += message.samples
+                    continue
+                if isinstance(message, Segment | Words | FormatChanged):
+                    continue
+            kept.append(message)
+        self._outbox = kept
+        return num_samples
+
+    def _over(self, utterance: Utterance) -> None:
+        del self._utterances[utterance.id]
+
+    def _follow(self, utterance: str, pacer: Pacer) -> None:
+        self._pacers[utterance] = pacer
+        if len(self._pacers) > MAX_PLAYED_OUT + len(self._utterances):
+            oldest = next(name for name in self._pacers if name not in self._utterances)
+            del self._pacers[oldest]
+
+    def _lead(self, hello: Hello) -> int | None:
+        if hello.lead_ms is None:
+            return None
+        asked = self._config.lead_ms if hello.lead_ms is ABSENT else hello.lead_ms
+        assert isinstance(asked, int)
+        return max(min(asked, MAX_LEAD_MS), int(2 * self._studio.engine.info.patch_ms))
+
+
+MAX_LEAD_MS = 60_000

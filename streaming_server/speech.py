@@ -1,0 +1,73 @@
+"""One utterance as a stream of PCM, spoken inside this process: the whole path of the server, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from models.registry import load_model
+from protocol.errors import RemoteProtocolError
+from protocol.messages import Audio, AudioFormat, Done, Error, ServerMessage, Start
+
+from .config import Config
+from .engine_client import LocalEngine
+from .order import resolve_order
+from .studio import create_studio
+from .text.normalizer import Normalizer
+from .utterance import Utterance
+
+
+class SpeechFailed(Exception):
+    """The utterance did not reach its end; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """`pcm`: little-endian int16 at `sample_rate`, a patch at a time."""
+
+    sample_rate: int
+    pcm: AsyncIterator[bytes]
+
+
+@asynccontextmanager
+async def embedded_speech(model_name: str, start: Start, text: AsyncIterator[str]) -> AsyncIterator[Speech]:
+    """Speak `text` as it comes, as fast as the voice can. Raises ModelError, SpeechFailed."""
+    model = await asyncio.to_thread(load_model, model_name)
+    engine = LocalEngine(model)
+    studio = create_studio(Config(), engine, Normalizer())
+    messages: asyncio.Queue[ServerMessage] = asyncio.Queue()  # bounded by the text: nothing else makes speech
+    try:
+        order = resolve_order(
+            start, engine=engine, config=Config(), session="say", audio=AudioFormat(), lead_ms=None, unknown=()
+        )
+    except RemoteProtocolError as error:
+        await engine.close()
+        raise SpeechFailed(error.message) from None
+    utterance = Utterance(order, studio, emit=messages.put_nowait, recall=lambda _: 0, over=lambda _: None)
+
+    async def write() -> None:
+        async for delta in text:
+            utterance.text(delta)
+        utterance.end()
+
+    async def read() -> AsyncIterator[bytes]:
+        while True:
+            match await messages.get():
+                case Audio(data=bytes() as data):
+                    yield data
+                case Error() as error:
+                    raise SpeechFailed(error.message)
+                case Done():
+                    return
+
+    writer = asyncio.create_task(write())
+    try:
+        yield Speech(model.info.sample_rate, read())
+        await writer
+    finally:
+        writer.cancel()
+        utterance.abandon()
+        await engine.close()
+        studio.close()

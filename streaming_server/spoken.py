@@ -1,0 +1,59 @@
+"""Which text has been heard at a moment of the audio: what a chatbot cuts its history to."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HeardText:
+    """`text_end` in code points of the original text; `estimated` when no exact word times back it."""
+
+    text_end: int
+    mid_word: bool
+    estimated: bool
+
+
+class SpokenText:
+    """Segments and words of one utterance by the tick at which they begin."""
+
+    def __init__(self) -> None:
+        self._segment_pts: list[int] = []
+        self._segments: list[tuple[int, int]] = []  # text_start, text_end
+        self._word_pts: list[int] = []
+        self._words: list[tuple[int, int, int]] = []  # text_start, text_end, pts_end
+        self._estimated = False
+
+    def add_segment(self, text_start: int, text_end: int, pts: int) -> None:
+        self._segment_pts.append(pts)
+        self._segments.append((text_start, text_end))
+
+    def add_word(self, text_start: int, text_end: int, pts: int, pts_end: int, *, estimated: bool) -> None:
+        """In the order of `pts`."""
+        self._word_pts.append(pts)
+        self._words.append((text_start, text_end, pts_end))
+        self._estimated = self._estimated or estimated
+
+    def heard(self, pts: int, num_samples: int) -> HeardText:
+        """What was heard when the audio stopped at `pts` of `num_samples` known ones."""
+        segment = bisect_right(self._segment_pts, pts) - 1
+        if segment < 0 or pts <= 0:
+            return HeardText(0, False, False)
+        text_start, text_end = self._segments[segment]
+        is_last = segment + 1 == len(self._segments)
+        segment_end = num_samples if is_last else self._segment_pts[segment + 1]
+        word = bisect_right(self._word_pts, pts - 1) - 1
+        if word >= 0 and self._word_pts[word] >= self._segment_pts[segment]:
+            word_start, word_end, pts_end = self._words[word]
+            heard = HeardText(word_end, pts < pts_end, self._estimated)
+            return heard if word_start >= text_start else HeardText(text_end, False, self._estimated)
+        if word >= 0 or self._words:
+            return HeardText(text_start, False, self._estimated)  # the pause before the segment's first word
+        share = (pts - self._segment_pts[segment]) / max(1, segment_end - self._segment_pts[segment])
+        return HeardText(text_start + round(share * (text_end - text_start)), share < 1, True)
+
+    def word_end_after(self, pts: int) -> int:
+        """The tick at which the word sounding at `pts` ends; `pts` itself between words."""
+        word = bisect_right(self._word_pts, pts) - 1
+        return max(pts, self._words[word][2]) if word >= 0 else pts

@@ -1,0 +1,353 @@
+"""One utterance: text in, messages out. The one place that knows both the wire's words and the model's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from models.base import SpeechParams
+from models.engine import Reading, Spoke
+from protocol.errors import ErrorCode
+from protocol.messages import (
+    AudioFormat,
+    Done,
+    Error,
+    Segment,
+    ServerMessage,
+    Spoken,
+    Started,
+    Trace,
+    Words,
+    WordTiming,
+)
+
+from .order import Order
+from .pacer import Pacer
+from .runs import Runs, faded
+from .script import Script
+from .spoken import SpokenText
+from .studio import Studio
+
+log = logging.getLogger(__name__)
+
+ABANDON_FACTOR = 4
+"""A writer who pauses this many text time-outs will not finish the word that is held back."""
+WORD_WAIT_S = 1.0
+"""A cancel at the word's end gives up waiting for that end after this."""
+
+
+class Utterance:
+    """Lives from its `started` to its `done`.
+
+    `emit` takes messages in order; `recall` withdraws those that the socket has not taken and returns their samples;
+    `over` is told once, after `done` has been emitted.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        studio: Studio,
+        *,
+        emit: Callable[[ServerMessage], None],
+        recall: Callable[[str], int],
+        over: Callable[[Utterance], None],
+        after: Pacer | None = None,
+    ) -> None:
+        """Raises UnsupportedFormat, EngineUnavailable; then nothing has been emitted."""
+        self.id = order.utterance
+        self._order = order
+        self._studio = studio
+        self._emit = emit
+        self._recall = recall
+        self._over = over
+        self._rate_hz = studio.engine.info.sample_rate
+        self._runs = Runs(
+            self.id,
+            order.audio,
+            rate_hz=self._rate_hz,
+            executor=studio.executor,
+            emit=emit,
+            on_error=self._on_job_failed,
+        )
+        self.pacer = Pacer(self._rate_hz, tell=self._tell_pace, after=after)
+        self._stream = studio.engine.open(
+            self,
+            session=order.session,
+            voice=order.voice,
+            params=SpeechParams(
+                language=order.language, speed=order.speed, volume=order.volume, seed=order.seed, knobs=order.params
+            ),
+            lead_samples=None if order.lead_ms is None else order.lead_ms * self._rate_hz // 1000,
+            held=self.pacer.waits,
+        )
+        self._script = Script(
+            order.segmentation,
+            order.language,
+            normalizer=studio.normalizer,
+            executor=studio.executor,
+            speak=self._to_engine,
+            on_error=self._on_job_failed,
+        )
+        self._spoken = SpokenText()
+        self._segment = -1  # the one that the engine is speaking
+        self._num_spoken = 0  # segments whose last patch has come
+        self._pts = 0  # ticks of all patches taken from the engine
+        self._num_patches = 0
+        self._engine_s = 0.0
+        self._stop_at: int | None = None
+        self._ended = False
+        self._done = False
+        self._text_at = studio.clock()
+        self._first_text_at: float | None = None
+        self._marks: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        emit(
+            Started(
+                utterance=self.id,
+                voice=order.voice,
+                language=order.language,
+                seed=order.seed,
+                params=dict(order.params),
+                audio=self._runs.announced,
+                unknown=order.unknown,
+            )
+        )
+        self._arm(studio.text_timeout_s)
+
+    # ---- what the client says
+
+    @property
+    def num_pending_chars(self) -> int:
+        """Original characters taken and not yet spoken."""
+        spoken_to = self._script.segments[self._segment][0].text_end if self._segment >= 0 else 0
+        return self._script.num_chars - spoken_to
+
+    def text(self, delta: str) -> None:
+        self._text_at = self._studio.clock()
+        if self._first_text_at is None and delta:
+            self._first_text_at = self._text_at
+        self._script.add(delta)
+        self._mark_cut()
+
+    def flush(self) -> None:
+        self._script.flush()
+        self._mark_cut()
+
+    def end(self) -> None:
+        self._ended = True
+        self._script.end(self._finish_stream)
+        self._mark_cut()
+
+    def set_format(self, audio: AudioFormat) -> None:
+        """From the next patch on. Raises UnsupportedFormat; then nothing changes."""
+        self._runs.switch(audio)
+
+    def cancel(self, at: Literal["now", "word"] = "now", played: int | None = None) -> None:
+        """End it where the listener is, or at the end of the word that is being heard."""
+        if self._done:
+            return
+        now = self._studio.clock()
+        if played is not None:
+            self.pacer.on_playhead(played, None, now)
+        position = self.pacer.position(now)
+        self._ended = True
+        stop_at = self._spoken.word_end_after(position) if at == "word" and position else position
+        if stop_at <= self.pacer.sent:
+            self._stop(stop_at, estimated=played is None)
+        else:
+            self._stop_at = stop_at
+            asyncio.get_running_loop().call_later(WORD_WAIT_S, lambda: self._stop(stop_at, estimated=True))
+
+    def abandon(self) -> None:
+        """The session is gone; nobody listens."""
+        self._close()
+
+    def fail(self, code: ErrorCode, message: str, retry_after_ms: int | None = None) -> None:
+        if self._done:
+            return
+        self._runs.close()
+        self._emit(Error(code=code, message=message, utterance=self.id, retry_after_ms=retry_after_ms))
+        self._finish("error", self.pacer.position(self._studio.clock()), estimated=not self.pacer.has_playhead)
+
+    # ---- what the engine says
+
+    def on_patch(self, patch: Spoke) -> None:
+        pcm = patch.pcm
+        num_samples = len(pcm) // 2
+        now = self._studio.clock()
+        self._marks.setdefault("first_patch", now)
+        self._num_patches += 1
+        self._engine_s += self._studio.engine.row_s
+        pts = self._pts
+        self._pts += num_samples
+        self.pacer.on_patch(num_samples, now)
+        before: list[ServerMessage] = []
+        if patch.segment != self._segment:
+            before.append(self._begin_segment(patch.segment, pts))
+        if patch.words:
+            before.extend(self._place_words(patch))
+        self._num_spoken += patch.last
+        if self._stop_at is not None and self._pts >= self._stop_at:
+            stop_at, estimated = self._stop_at, not self.pacer.has_playhead
+            self._runs.send(before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
+            self._runs.then(lambda: self._finish("cancelled", stop_at, estimated=estimated))
+            return
+        self._runs.send(before, pts, pcm, run_ends=patch.last and self._num_spoken == self._script.num_cut)
+
+    def on_closed(self) -> None:
+        self._runs.then(lambda: self._finish("end"))
+
+    def on_failed(self, message: str, busy: bool) -> None:
+        if busy:
+            self.fail(ErrorCode.BUSY, message, retry_after_ms=1000)
+        else:
+            self.fail(ErrorCode.ENGINE_FAILED, message)
+
+    # ---- what the socket says
+
+    def on_audio_sent(self) -> None:
+        """The socket has taken audio of this utterance; the pacer is told by the session."""
+        self._marks.setdefault("first_audio_sent", self._studio.clock())
+
+    # ---- text to engine
+
+    def _mark_cut(self) -> None:
+        if self._script.num_cut:
+            self._marks.setdefault("segment_cut", self._studio.clock())
+
+    def _to_engine(self, text: str) -> None:
+        if not self._done:
+            self._marks.setdefault("scheduled", self._studio.clock())
+            self._stream.speak(text)
+
+    def _finish_stream(self) -> None:
+        if not self._done:
+            self._stream.finish()
+
+    def _tell_pace(self, reading: Reading) -> None:
+        self._stream.pace(reading)
+
+    # ---- patches to messages
+
+    def _begin_segment(self, index: int, pts: int) -> Segment:
+        self._segment = index
+        segment, spoken = self._script.segments[index]
+        self._spoken.add_segment(segment.text_start, segment.text_end, pts)
+        return Segment(
+            utterance=self.id,
+            index=index,
+            text_start=segment.text_start,
+            text_end=segment.text_end,
+            spoken=spoken.text,
+            pts=pts,
+        )
+
+    def _place_words(self, patch: Spoke) -> list[ServerMessage]:
+        """The model's words in original text; those that one original word became are one again."""
+        _, spoken = self._script.segments[patch.segment]
+        placed: list[WordTiming] = []
+        for word in patch.words:
+            text_start, text_end = spoken.span(word.text_start, word.text_end)
+            if placed and text_start < placed[-1].text_end:
+                former = placed.pop()
+                text_start, text_end = former.text_start, max(former.text_end, text_end)
+                placed.append(WordTiming(text_start, text_end, former.pts, word.end))
+            else:
+                placed.append(WordTiming(text_start, text_end, word.start, word.end))
+        for timing in placed:
+            self._spoken.add_word(*timing, estimated=patch.estimated)
+        if not self._order.words or not placed:
+            return []
+        return [Words(utterance=self.id, words=tuple(placed), estimated=patch.estimated)]
+
+    # ---- the end
+
+    def _stop(self, pts: int, *, estimated: bool) -> None:
+        if self._done:
+            return
+        self._runs.close()
+        self._runs.num_samples -= self._recall(self.id)
+        self._finish("cancelled", min(pts, self._runs.num_samples), estimated=estimated)
+
+    def _finish(
+        self, reason: Literal["end", "cancelled", "error"], stopped_at: int = 0, *, estimated: bool = False
+    ) -> None:
+        if self._done:
+            return
+        self._marks["done"] = self._studio.clock()
+        spoken = None if reason == "end" else self._spoken_until(stopped_at, estimated)
+        self._close()
+        self._emit(
+            Done(
+                utterance=self.id,
+                reason=reason,
+                samples=self._runs.num_samples,
+                text_chars=self._script.num_chars,
+                spoken=spoken,
+                trace=self._trace(),
+            )
+        )
+        self._over(self)
+
+    def _close(self) -> None:
+        self._done = True
+        self._stream.cancel()
+        self._runs.close()
+        self._script.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _spoken_until(self, pts: int, estimated: bool) -> Spoken:
+        original = self._script.original
+        heard = self._spoken.heard(pts, self._pts)
+        return Spoken(
+            text_end=heard.text_end,
+            pts=pts,
+            mid_word=heard.mid_word,
+            estimated=estimated or heard.estimated,
+            text=original[: heard.text_end],
+            remaining=original[heard.text_end :],
+        )
+
+    def _trace(self) -> Trace:
+        if self._first_text_at is None:
+            return Trace()
+        since_ms = {name: round(1000 * (at - self._first_text_at), 2) for name, at in self._marks.items()}
+        speech_s = self._pts / self._rate_hz
+        return Trace(
+            **since_ms,  # type: ignore[arg-type]  # the marks are its fields
+            engine_ms=round(1000 * self._engine_s, 2),
+            rtf=round(self._engine_s / speech_s, 5) if speech_s else None,
+            patches=self._num_patches,
+        )
+
+    def _on_job_failed(self, error: BaseException) -> None:
+        log.error("utterance job failed", exc_info=error)
+        self.fail(ErrorCode.INTERNAL, "the server failed while preparing this utterance")
+
+    # ---- time
+
+    def _arm(self, delay_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, delay_s), self._on_time)
+
+    def _on_time(self) -> None:
+        """The writer may have paused: speak what is whole, later the rest, and at last give the utterance up."""
+        if self._ended:
+            return
+        studio = self._studio
+        quiet_s = studio.clock() - self._text_at
+        if quiet_s >= studio.utterance_idle_s and self._num_spoken == self._script.num_cut:
+            self.fail(ErrorCode.TIMEOUT, f"expected text or end within {studio.utterance_idle_s:g} s, none came")
+            return
+        if not self._script.pending:
+            self._arm(studio.utterance_idle_s - quiet_s if quiet_s >= studio.text_timeout_s else studio.text_timeout_s)
+        elif quiet_s >= ABANDON_FACTOR * studio.text_timeout_s:
+            self._script.flush()
+            self._arm(studio.text_timeout_s)
+        elif quiet_s >= studio.text_timeout_s:
+            self._script.pause()
+            self._arm(ABANDON_FACTOR * studio.text_timeout_s - quiet_s)
+        else:
+            self._arm(studio.text_timeout_s - quiet_s)
