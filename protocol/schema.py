@@ -14,43 +14,13 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from .constraints import OneLine, OneOf, Range, WellFormed, kind, shown
 from .errors import ErrorCode, RemoteProtocolError
 
 MAX_DEPTH: Final = 8
 """Containers within containers, the message itself included. Version 1 needs five."""
 MAX_UNKNOWN: Final = 16
 """Unknown keys that are named; the rest are ignored without a word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A number from `low` to `high`, both included."""
-
-    low: float
-    high: float
-    code: ErrorCode = ErrorCode.BAD_VALUE
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """One of a few values."""
-
-    choices: tuple[str, ...] | tuple[int, ...]
-    code: ErrorCode = ErrorCode.BAD_VALUE
-
-
-@dataclass(frozen=True, slots=True)
-class OneLine:
-    """Printable text without line ends, of `low` to `high` code points."""
-
-    low: int
-    high: int
-    reserved: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WellFormed:
-    """Any text that has a UTF-8 form: no lone surrogates. NUL and controls are the speaker's business."""
 
 
 @dataclass(slots=True)
@@ -90,36 +60,6 @@ def reader_for(annotation: Any) -> Reader:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _enum(annotation)
     raise TypeError(f"expected an annotation with a wire form, got {annotation!r}")
-
-
-def kind(raw: object) -> str:
-    """What a raw value is, in words that do not repeat it: it may be a secret, or a megabyte."""
-    match raw:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case float():
-            return "a number"
-        case str():
-            return f"a string of {len(raw)} characters"
-        case bytes():
-            return f"{len(raw)} bytes"
-        case list():
-            return f"an array of {len(raw)}"
-        case dict():
-            return "a map"
-        case _:
-            return "an extension type"
-
-
-def shown(raw: str | float) -> str:
-    """A short value itself; a long one's kind."""
-    if isinstance(raw, str):
-        return raw if len(raw) <= 32 and raw.isprintable() else kind(raw)
-    return str(raw) if isinstance(raw, float) or abs(raw) < 2**64 else "a far larger one"
 
 
 def name_unknown(raw: object, path: str, reading: Reading) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, cast
 
 import msgpack
 
+from .constraints import kind, shown
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .messages import (
     ABSENT,
@@ -25,7 +26,7 @@ from .messages import (
     Limits,
     ServerMessage,
 )
-from .schema import Reader, Reading, kind, reader_for, shown
+from .schema import Reader, Reading, reader_for
 
 SERVER_MESSAGE_BYTES: Final = 1 << 20
 """The longest server message a client takes; the usual audio message has 14 kB."""
