@@ -123,7 +123,7 @@ test("without a known rtf the first patch waits for the target, and a second one
     { frame: 2000, act: (playout) => playout.end(0) },
   ];
   assert.ok(Math.abs(listen({ sampleRate: RATE }, alone).runs[0].frame - 0.1 * RATE) <= 128);
-  const followed = alone.toSpliced(2, 0, { frame: 128, act: (playout) => playout.push(0, patch) });
+  const followed = [...alone.slice(0, 2), { frame: 128, act: (playout) => playout.push(0, patch) }, ...alone.slice(2)];
   assert.equal(listen({ sampleRate: RATE }, followed).runs[0].frame, 128);
 });
 
