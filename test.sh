@@ -28,6 +28,8 @@ install_python_packages dev
 install_libopus
 command -v chromium >/dev/null || apt_install chromium fonts-noto-cjk ||
   left_out chromium "it is missing and could not be installed (sudo apt install chromium); browser tests skip"
+command -v shellcheck >/dev/null || apt_install shellcheck ||
+  left_out shellcheck "it is missing and could not be installed (sudo apt install shellcheck); its tests skip"
 command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
@@ -43,7 +45,7 @@ export PATH=$venv/bin:$PATH
 stage 'ruff check' ruff check .
 stage 'ruff format' ruff format --check .
 stage mypy mypy
-if command -v node >/dev/null; then
+if node -e 'process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null; then
   stage 'node --test' node --test "$checks"/*.test.mjs
   if command -v npm >/dev/null && types_ready; then
     stage 'tsc --checkJs' npm --prefix "$checks" run --silent types
@@ -51,8 +53,8 @@ if command -v node >/dev/null; then
     left_out 'tsc --checkJs' "npm is missing or could not install typescript"
   fi
 else
-  left_out 'node --test' "node is missing and could not be installed (sudo apt install nodejs npm)"
-  left_out 'tsc --checkJs' "node is missing"
+  left_out 'node --test' "Node.js 18 or later is missing and could not be installed (sudo apt install nodejs npm)"
+  left_out 'tsc --checkJs' "Node.js 18 or later is missing"
 fi
 stage pytest python -m pytest "${marks[@]}" "$@"
 

@@ -177,7 +177,7 @@ def test_apt_is_used_as_root_or_through_sudo_without_a_password_only(
 def test_every_stage_runs_though_one_fails_and_the_summary_names_it(machine: Machine) -> None:
     machine.program("python3", PYTHON)
     machine.run("start.sh")
-    for name in ("node", "npm", "chromium"):
+    for name in ("node", "npm", "chromium", "shellcheck"):
         machine.program(name)
     for name, code in (("ruff", 0), ("mypy", 3)):
         (machine.root / ".venv" / "bin" / name).write_text(f"{NOTE}exit {code}\n")
@@ -201,7 +201,7 @@ def test_what_is_missing_is_left_out_with_a_reason(machine: Machine) -> None:
     outcome = machine.run("test.sh", "--full", "-x")
     assert outcome.code == 0, outcome.output
     assert outcome.notes.splitlines()[-1] == "python -m pytest -x"
-    for line in (r"chromium +left out: it is missing", r"node --test +left out: node is missing"):
+    for line in (r"chromium +left out: it is missing", r"node --test +left out: Node.js 18 or later is missing"):
         assert re.search(line, outcome.output)
 
 
