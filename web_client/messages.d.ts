@@ -1,0 +1,172 @@
+/** The messages of the wire that this page uses (PROTOCOL.md), and those between its threads. Types only; never served to be run. */
+
+import type { Samples } from "./timeline.js";
+import type { Run } from "./heard.js";
+
+type Codec = "pcm_s16le" | "pcm_f32le" | "opus";
+
+export interface AudioFormat {
+  codec: Codec;
+  sample_rate?: number;
+  bitrate?: number;
+  frame_ms?: number;
+}
+
+export type ResolvedFormat = Required<AudioFormat> & { pre_skip: number };
+
+export interface Start {
+  type: "start";
+  utterance: string;
+  voice?: string;
+  language?: string;
+  speed?: number;
+  audio?: AudioFormat;
+  words?: boolean;
+  after?: string;
+}
+
+export type ClientMessage =
+  | { type: "hello"; version: 1; client?: string; token?: string; lead_ms?: number | null }
+  | Start
+  | { type: "text"; utterance: string; text: string }
+  | { type: "flush"; utterance: string }
+  | { type: "end"; utterance: string }
+  | { type: "cancel"; utterance: string; at?: "now" | "word"; played?: number }
+  | { type: "playhead"; utterance: string; played?: number; received?: number; paused?: boolean }
+  | { type: "ping"; nonce?: number }
+  | { type: "close" };
+
+export interface Model {
+  name: string;
+  sample_rate: number;
+  patch_ms: number;
+  languages?: string[];
+  rtf?: number | null;
+  controls?: { speed?: string; volume?: string };
+}
+
+export interface Limits {
+  message_bytes?: number;
+  chars_per_s?: number;
+  pending_chars?: number;
+  text_chars?: number;
+}
+
+export interface Ready {
+  type: "ready";
+  session: string;
+  server?: { name: string; version: string };
+  model: Model;
+  voice: string;
+  limits?: Limits;
+}
+
+export interface Spoken {
+  text_end: number;
+  pts: number;
+}
+
+export interface WireError {
+  type: "error";
+  code: string;
+  message: string;
+  utterance?: string | null;
+  fatal?: boolean | null;
+  retry_after_ms?: number | null;
+}
+
+/** [text_start, text_end, pts, pts_end]: code points, ticks */
+export type Word = [number, number, number, number];
+
+export interface Started { type: "started"; utterance: string; seq: number; voice: string; language: string; audio: ResolvedFormat }
+export interface Segment { type: "segment"; utterance: string; seq: number; text_start: number; text_end: number; pts: number }
+export interface Words { type: "words"; utterance: string; seq: number; words: Word[]; estimated?: boolean }
+export interface Audio { type: "audio"; utterance: string; seq: number; pts: number; samples: number; data?: Uint8Array<ArrayBuffer>; packets?: Uint8Array<ArrayBuffer>[] }
+export interface FormatChanged { type: "format"; utterance: string; seq: number; audio: ResolvedFormat }
+export interface Done { type: "done"; utterance: string; seq: number; reason: "end" | "cancelled" | "error"; samples: number; spoken?: Spoken }
+
+export type UtteranceMessage = Started | Segment | Words | Audio | FormatChanged | Done;
+export type ServerMessage =
+  | Ready
+  | UtteranceMessage
+  | WireError
+  | { type: "drain"; deadline_ms: number }
+  | { type: "pong"; nonce?: unknown; server_ms?: number };
+
+/** Page to Worker. `track`: the utterance's number on this page, growing. */
+export type PageToNet =
+  | { type: "connect"; url: string; token?: string }
+  | { type: "retry" }
+  | { type: "sink"; port: MessagePort; sampleRate: number }
+  | { type: "start"; track: number; start: Start }
+  | { type: "text"; utterance: string; text: string }
+  | { type: "end"; utterance: string }
+  | { type: "stop"; track: number }
+  | { type: "stop-at-word"; utterance: string }
+  | { type: "wav"; utterance: string }
+  | { type: "close" };
+
+export type LinkState = "connecting" | "ready" | "lost" | "unauthorized" | "refused";
+
+/** Worker to page. */
+export type NetToPage =
+  | { type: "link"; state: LinkState; retryMs?: number; reason?: string }
+  | Ready
+  | { type: "started"; utterance: string; started: Started }
+  | { type: "run"; utterance: string; pts: number; offset: number }
+  | { type: "audio"; utterance: string; ticks: number; length: number; peaks: Int8Array }
+  | { type: "words"; utterance: string; words: Word[] }
+  | { type: "segment"; utterance: string; text_start: number; text_end: number; pts: number }
+  | { type: "figure"; utterance: string; firstAudioMs?: number; firstSoundMs?: number }
+  | { type: "done"; utterance: string; reason: Done["reason"] | "lost"; ticks: number; spoken?: Spoken }
+  | { type: "error"; code: string; message: string; utterance?: string }
+  | { type: "wav"; utterance: string; file: ArrayBuffer | null };
+
+/** Worker to the playing thread. */
+export type NetToSink =
+  | { type: "open"; track: number }
+  | { type: "run"; track: number }
+  | { type: "audio"; track: number; samples: Samples }
+  | { type: "end"; track: number }
+  | { type: "truncate"; track: number; offset: number };
+
+/** The playing thread to the Worker. */
+export type SinkToNet =
+  | { type: "heard"; track: number; offset: number; paused: boolean }
+  | { type: "sounding"; track: number }
+  | { type: "cut"; track: number; heard: { track: number; offset: number } }; // all up to `track` stopped, and where
+
+/** Page to the playing thread. */
+export type PageToSink =
+  | { type: "port"; port: MessagePort }
+  | { type: "stop"; track: number }
+  | { type: "pause"; paused: boolean }
+  | { type: "latency"; frames: number }
+  | { type: "tape" };
+
+export interface Position {
+  type: "position";
+  frame: number;
+  runs: Run[];
+  state: "idle" | "buffering" | "playing";
+  paused: boolean;
+  buffered: number;
+  targetMs: number;
+  underruns: number;
+  /** Stream places where the buffer ran dry since the last report. */
+  dry: { track: number; offset: number }[];
+  /** Tracks that have sounded to their end since the last report. */
+  ended: number[];
+}
+
+export interface TapeRecord {
+  type: "tape";
+  sampleRate: number;
+  /** Frame of the first sample. */
+  frame: number;
+  samples: Float32Array;
+  runs: Run[];
+}
+
+/** The playing thread to the page. */
+export type SinkToPage = Position | TapeRecord;

@@ -1,0 +1,192 @@
+// @ts-check
+/**
+ * The AudioContext's life: made in a gesture, unlocked again whenever the browser stops it, rebuilt for another rate.
+ * Speech reaches the playing thread past this file, over a port between the Worker and the Sink; here are commands and
+ * the clock that says what the ear hears now.
+ */
+
+import { Heard } from "./heard.js";
+import { Sink } from "./sink.js";
+
+/** @typedef {import("./messages.js").PageToSink} PageToSink */
+/** @typedef {import("./messages.js").SinkToPage} SinkToPage */
+/** @typedef {import("./messages.js").Position} Position */
+/** @typedef {import("./messages.js").TapeRecord} TapeRecord */
+/** @typedef {Omit<import("./sink.js").SinkOptions, "sampleRate">} SpeakerOptions */
+
+/** Frames of one ScriptProcessor call: fewer crackle when the page is busy. */
+const SCRIPT_FRAMES = 2048;
+
+export class Player {
+  /** @type {Position | null} the latest report */
+  position = null;
+
+  #options;
+  #attach;
+  #onposition;
+  #onstate;
+  /** @type {AudioContext | null} */
+  #context = null;
+  #wanted = 0;
+  #latency = -1;
+  /** @type {AudioNode | null} kept, or Safari collects it */
+  #node = null;
+  /** @type {(message: PageToSink, transfer?: Transferable[]) => void} */
+  #command = () => {};
+  #heard = new Heard();
+  /** @type {((tape: TapeRecord) => void)[]} */
+  #tapeWaiters = [];
+
+  /**
+   * @param {object} hooks
+   * @param {() => SpeakerOptions} hooks.options asked at each new context
+   * @param {(port: MessagePort, sampleRate: number) => void} hooks.attach the Worker's end of a new Sink's line
+   * @param {(position: Position) => void} hooks.onposition
+   * @param {() => void} hooks.onstate the context runs, or no longer does
+   */
+  constructor({ options, attach, onposition, onstate }) {
+    this.#options = options;
+    this.#attach = attach;
+    this.#onposition = onposition;
+    this.#onstate = onstate;
+  }
+
+  /** Hz at which the device is fed; 0 before the first `unlock`. */
+  get sampleRate() {
+    return this.#context?.sampleRate ?? 0;
+  }
+
+  /** Whether the device takes sound: false also where autoplay is locked or a call has interrupted. */
+  get running() {
+    return this.#context?.state === "running";
+  }
+
+  /** Whether the page's own thread plays, for want of a worklet (an insecure origin). */
+  get plain() {
+    return this.#context !== null && !this.#context.audioWorklet;
+  }
+
+  /**
+   * Makes or wakes the context. To be called in the handler of a click or a key, before anything asynchronous.
+   * @param {number} sampleRate Hz wanted; what came out is `sampleRate`
+   */
+  unlock(sampleRate) {
+    if (this.#context && this.#wanted !== sampleRate) this.close();
+    if (!this.#context) this.#build(sampleRate);
+    if (this.#context && this.#context.state !== "running") this.#context.resume().catch(() => this.#onstate());
+  }
+
+  close() {
+    this.#node?.disconnect();
+    this.#context?.close().catch(() => {});
+    this.#context = this.#node = this.position = null;
+    this.#command = () => {};
+    this.#heard = new Heard();
+    this.#latency = -1;
+  }
+
+  /** @param {number} track this one and all before it fall silent within 5 ms */
+  stop(track) {
+    this.#command({ type: "stop", track });
+  }
+
+  /** @param {boolean} paused */
+  pause(paused) {
+    this.#command({ type: "pause", paused });
+  }
+
+  /** What has been played, if the page was opened to record. @returns {Promise<TapeRecord>} */
+  tape() {
+    return new Promise((resolve) => {
+      this.#tapeWaiters.push(resolve);
+      this.#command({ type: "tape" });
+    });
+  }
+
+  /** @returns {{track: number, offset: number}} samples of a track that the ear has had by now; track -1 before any */
+  heardNow() {
+    const context = this.#context;
+    if (!context || !this.position) return { track: -1, offset: 0 };
+    const { contextTime = 0, performanceTime = 0 } = context.getOutputTimestamp?.() ?? {};
+    // WebKit reports no output timestamp: there the latency it may know is taken off the current time.
+    const seconds = contextTime > 0
+      ? contextTime + (performance.now() - performanceTime) / 1000
+      : context.currentTime - this.#latencySeconds(context);
+    return this.#heard.at(Math.min(seconds, context.currentTime) * context.sampleRate);
+  }
+
+  /** @param {AudioContext} context */
+  #latencySeconds(context) {
+    return context.outputLatency || context.baseLatency || 0;
+  }
+
+  /** @param {number} sampleRate */
+  #build(sampleRate) {
+    const session = /** @type {{audioSession?: {type: string}}} */ (navigator).audioSession;
+    if (session) session.type = "playback"; // Safari: the silent switch mutes other kinds
+    const context = new AudioContext({ sampleRate, latencyHint: "interactive" });
+    this.#context = context;
+    this.#wanted = sampleRate;
+    context.addEventListener("statechange", () => this.#onstate());
+    const { port1, port2 } = new MessageChannel();
+    this.#attach(port1, context.sampleRate);
+    if (context.audioWorklet) this.#connectWorklet(context, port2);
+    else this.#connectScript(context, port2);
+  }
+
+  /**
+   * @param {AudioContext} context
+   * @param {MessagePort} port
+   */
+  async #connectWorklet(context, port) {
+    /** @type {[PageToSink, Transferable[]?][]} */
+    const early = [[{ type: "port", port }, [port]]];
+    this.#command = (message, transfer) => early.push([message, transfer]);
+    await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
+    if (this.#context !== context) return;
+    const node = new AudioWorkletNode(context, "speaker", {
+      numberOfInputs: 0, outputChannelCount: [1], processorOptions: this.#options(),
+    });
+    node.port.onmessage = ({ data }) => this.#receive(data);
+    node.connect(context.destination);
+    this.#node = node;
+    this.#command = (message, transfer = []) => node.port.postMessage(message, transfer);
+    for (const [message, transfer] of early) this.#command(message, transfer);
+  }
+
+  /**
+   * @param {AudioContext} context
+   * @param {MessagePort} port
+   */
+  #connectScript(context, port) {
+    const sink = new Sink({ ...this.#options(), sampleRate: context.sampleRate }, (message) => this.#receive(message));
+    const node = context.createScriptProcessor(SCRIPT_FRAMES, 1, 1);
+    node.onaudioprocess = ({ outputBuffer, playbackTime }) => {
+      sink.pull(outputBuffer.getChannelData(0), Math.round(playbackTime * context.sampleRate));
+    };
+    node.connect(context.destination);
+    this.#node = node;
+    this.#command = (message) => sink.command(message);
+    this.#command({ type: "port", port });
+  }
+
+  /** @param {SinkToPage} message */
+  #receive(message) {
+    if (message.type === "tape") {
+      for (const resolve of this.#tapeWaiters.splice(0)) resolve(message);
+      return;
+    }
+    this.position = message;
+    this.#heard.merge(message.runs);
+    this.#tellLatency();
+    this.#onposition(message);
+  }
+
+  #tellLatency() {
+    if (!this.#context) return;
+    const frames = Math.round(this.#latencySeconds(this.#context) * this.#context.sampleRate);
+    if (frames === this.#latency) return;
+    this.#latency = frames;
+    this.#command({ type: "latency", frames });
+  }
+}

@@ -1,0 +1,200 @@
+// @ts-check
+/** One utterance as it arrives: its sequence is checked, its payloads become samples, the samples go where they are due. */
+
+import { OpusRun } from "./opus.js";
+import { Recording } from "./recording.js";
+import { Timeline } from "./timeline.js";
+
+/** @typedef {import("./messages.js").UtteranceMessage} UtteranceMessage */
+/** @typedef {import("./messages.js").NetToPage} NetToPage */
+/** @typedef {import("./messages.js").NetToSink} NetToSink */
+/** @typedef {import("./messages.js").ResolvedFormat} ResolvedFormat */
+/** @typedef {import("./messages.js").Audio} Audio */
+/** @typedef {import("./messages.js").Done} Done */
+/** @typedef {import("./timeline.js").Samples} Samples */
+
+export class Stream {
+  /** The next seq wanted: all before it has arrived. */
+  received = 0;
+  /** Ticks heard, as far as is known. */
+  played = 0;
+  /** `done` has arrived, or never will. */
+  over = false;
+  /** The listener has cut it off; what still comes is dropped. */
+  cut = false;
+  /** @type {Recording | null} */
+  recording = null;
+
+  #utterance;
+  #track;
+  #tickRate;
+  #sinkRate;
+  #toPage;
+  #toSink;
+  #fail;
+  /** @type {Timeline | null} */
+  #timeline = null;
+  /** @type {ResolvedFormat | null} */
+  #format = null;
+  /** @type {OpusRun | null} */
+  #opus = null;
+  /** What has arrived is dealt with in this order, although decoding takes its time. */
+  #order = Promise.resolve();
+
+  /**
+   * @param {object} options
+   * @param {string} options.utterance
+   * @param {number} options.track
+   * @param {number} options.tickRate Hz
+   * @param {number} options.sinkRate Hz
+   * @param {(message: NetToPage, transfer?: Transferable[]) => void} options.toPage
+   * @param {(message: NetToSink, transfer?: Transferable[]) => void} options.toSink
+   * @param {(code: string, message: string) => void} options.fail the stream cannot be played
+   */
+  constructor({ utterance, track, tickRate, sinkRate, toPage, toSink, fail }) {
+    this.#utterance = utterance;
+    this.#track = track;
+    this.#tickRate = tickRate;
+    this.#sinkRate = sinkRate;
+    this.#toPage = toPage;
+    this.#toSink = toSink;
+    this.#fail = fail;
+    toSink({ type: "open", track });
+  }
+
+  /** Hz of the samples. */
+  get sampleRate() {
+    return this.#sinkRate;
+  }
+
+  /** Whether the server has accepted the utterance. */
+  get started() {
+    return this.#timeline !== null;
+  }
+
+  get track() {
+    return this.#track;
+  }
+
+  /** @param {UtteranceMessage} message */
+  receive(message) {
+    if (this.over || message.seq < this.received) return;
+    if (message.seq > this.received) {
+      return this.#fail("bad_message", `expected ${message.type} with seq ${this.received}, got ${message.seq}`);
+    }
+    switch (message.type) {
+      case "started":
+        if (message.audio.sample_rate !== this.#sinkRate) {
+          return this.#fail("unsupported_format", `this browser plays ${this.#sinkRate} Hz, but speech comes at ${message.audio.sample_rate} Hz`);
+        }
+        this.#timeline = new Timeline({ tickRate: this.#tickRate, sampleRate: this.#sinkRate });
+        this.recording = new Recording(this.#sinkRate);
+        this.#toPage({ type: "started", utterance: this.#utterance, started: message });
+        this.#openRun(message.audio);
+        break;
+      case "format":
+        this.#openRun(message.audio);
+        break;
+      case "segment":
+        this.#toPage(message);
+        break;
+      case "words":
+        this.#toPage({ type: "words", utterance: this.#utterance, words: message.words });
+        break;
+      case "audio":
+        this.received = message.seq + 1;
+        this.#decode(message);
+        break;
+      case "done":
+        this.received = message.seq + 1;
+        this.finish(message);
+        break;
+    }
+  }
+
+  /**
+   * @param {number} offset samples heard
+   * @returns {number} ticks heard
+   */
+  heard(offset) {
+    this.played = Math.max(this.played, this.#timeline?.ticksAt(offset) ?? 0);
+    return this.played;
+  }
+
+  /**
+   * The utterance ends: by its `done`, or without one when the connection is lost.
+   * @param {Done | null} done
+   */
+  finish(done) {
+    if (this.over) return;
+    this.over = true;
+    this.#enqueue(() => {
+      const offset = done?.spoken && this.#timeline ? this.#timeline.offsetAt(done.spoken.pts) : null;
+      if (offset === null) this.#toSink({ type: "end", track: this.#track });
+      else this.#toSink({ type: "truncate", track: this.#track, offset });
+      this.#toPage({
+        type: "done", utterance: this.#utterance, reason: done?.reason ?? "lost",
+        ticks: this.#timeline?.ticks ?? 0, spoken: done?.spoken ?? undefined,
+      });
+      this.#opus?.close();
+    });
+  }
+
+  /** @param {ResolvedFormat} format */
+  #openRun(format) {
+    const finished = this.#opus;
+    this.#format = format;
+    this.#opus = format.codec === "opus" ? new OpusRun(format.frame_ms) : null;
+    this.#enqueue(() => {
+      finished?.close();
+      const mark = this.#timeline?.open(format.pre_skip);
+      if (!mark) return;
+      this.#toSink({ type: "run", track: this.#track });
+      this.#toPage({ type: "run", utterance: this.#utterance, ...mark });
+    });
+  }
+
+  /** @param {Audio} message */
+  #decode(message) {
+    const samples = message.packets ? this.#opus?.decode(message.packets) : this.#pcm(message.data);
+    if (!samples) {
+      return this.#fail("bad_message", `expected audio as ${this.#format?.codec}, got another kind of payload`);
+    }
+    /** @type {Promise<Samples>} */
+    const decoded = Promise.resolve(samples);
+    decoded.catch(() => {}); // awaited, and its failure told, in its turn
+    this.#enqueue(async () => this.#deliver(message, await decoded));
+  }
+
+  /**
+   * @param {Uint8Array<ArrayBuffer> | undefined} data a view into the message, at any offset
+   * @returns {Samples | undefined} a copy, aligned and free to be transferred
+   */
+  #pcm(data) {
+    const codec = this.#format?.codec;
+    if (codec === "pcm_s16le" && data && data.length % 2 === 0) return new Int16Array(data.slice().buffer);
+    if (codec === "pcm_f32le" && data && data.length % 4 === 0) return new Float32Array(data.slice().buffer);
+    return undefined;
+  }
+
+  /**
+   * @param {Audio} message
+   * @param {Samples} payload
+   */
+  #deliver({ pts, samples: ticks }, payload) {
+    const timeline = this.#timeline;
+    if (!timeline || this.cut) return;
+    if (pts !== timeline.ticks) return this.#fail("bad_message", `expected audio from tick ${timeline.ticks}, got ${pts}`);
+    const samples = timeline.push(ticks, payload);
+    const peaks = this.recording?.push(samples) ?? new Int8Array(0);
+    this.#toPage({ type: "audio", utterance: this.#utterance, ticks: timeline.ticks, length: timeline.length, peaks });
+    this.#toSink({ type: "audio", track: this.#track, samples }, [samples.buffer]);
+  }
+
+  /** @param {() => void | Promise<void>} step */
+  #enqueue(step) {
+    this.#order = this.#order.then(step).catch((reason) => {
+      this.#fail("unsupported_format", `speech could not be decoded: ${reason instanceof Error ? reason.message : reason}`);
+    });
+  }
+}

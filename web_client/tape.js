@@ -1,0 +1,46 @@
+// @ts-check
+/** Records what sounded, for tests (`?record=1`): the last stretch of time, sample by sample, and the run map. */
+
+/** @typedef {import("./heard.js").Run} Run */
+
+const SECONDS = 120;
+
+export class Tape {
+  /** @type {Run[]} */
+  runs = [];
+  /** Frame of the first sample kept. */
+  frame = 0;
+
+  #samples;
+  #length = 0;
+
+  /** @param {number} sampleRate Hz */
+  constructor(sampleRate) {
+    this.#samples = new Float32Array(SECONDS * sampleRate);
+  }
+
+  /**
+   * Keeps what was put out at `frame`; silence before the first sound is left out, and what no longer fits.
+   * @param {Float32Array} out
+   * @param {number} frame
+   * @param {Run[]} runs the account so far
+   */
+  keep(out, frame, runs) {
+    if (!this.#length) {
+      if (!runs.length) return;
+      this.frame = frame;
+    }
+    if (this.#length + out.length > this.#samples.length) return;
+    this.#samples.set(out, this.#length);
+    this.#length += out.length;
+    for (const run of runs.slice(-4)) {
+      const known = this.runs.findLast((candidate) => candidate.frame === run.frame);
+      if (known) known.length = run.length;
+      else this.runs.push({ ...run });
+    }
+  }
+
+  get samples() {
+    return this.#samples.slice(0, this.#length);
+  }
+}

@@ -1,0 +1,101 @@
+// @ts-check
+/** Messages to msgpack and back (PROTOCOL.md, "Transport"). What is decoded has the fields that this page reads. */
+
+import { decode as unpack } from "./vendor/msgpack/decode.mjs";
+import { encode as pack } from "./vendor/msgpack/encode.mjs";
+
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./messages.js").ServerMessage} ServerMessage */
+/**
+ * A field's form: a name of CHECKS (with "?" it may be absent or null), a list of one form for all items, or a map.
+ * @typedef {string | [Form] | {[field: string]: Form}} Form
+ */
+
+export const SUBPROTOCOL = "voxwire.v1";
+
+/** The server's bytes are not a message of version 1. */
+export class WireFault extends Error {}
+
+/** @type {Record<string, (value: unknown) => boolean>} */
+const CHECKS = {
+  string: (value) => typeof value === "string",
+  boolean: (value) => typeof value === "boolean",
+  number: (value) => Number.isFinite(value),
+  count: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+  bytes: (value) => value instanceof Uint8Array,
+  packets: (value) => Array.isArray(value) && value.every((item) => item instanceof Uint8Array),
+  word: (value) => Array.isArray(value) && value.length === 4 && value.every(CHECKS.count),
+  map: (value) => isMap(value),
+};
+
+/** @type {Form} */
+const FORMAT = { codec: "string", sample_rate: "count", pre_skip: "count", frame_ms: "count?" };
+
+/** @type {Record<string, Record<string, Form>>} */
+const MESSAGES = {
+  ready: {
+    version: "count", session: "string", voice: "string", limits: "map?",
+    model: { name: "string", sample_rate: "count", patch_ms: "number", rtf: "number?" },
+  },
+  started: { utterance: "string", seq: "count", voice: "string", language: "string", audio: FORMAT },
+  segment: { utterance: "string", seq: "count", text_start: "count", text_end: "count", pts: "count" },
+  words: { utterance: "string", seq: "count", words: ["word"], estimated: "boolean?" },
+  audio: { utterance: "string", seq: "count", pts: "count", samples: "count", data: "bytes?", packets: "packets?" },
+  format: { utterance: "string", seq: "count", audio: FORMAT },
+  done: { utterance: "string", seq: "count", reason: "string", samples: "count", spoken: "map?" },
+  error: { code: "string", message: "string", utterance: "string?", fatal: "boolean?", retry_after_ms: "number?" },
+  drain: { deadline_ms: "number" },
+  pong: {},
+};
+
+/**
+ * @param {ClientMessage} message
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function encode(message) {
+  return pack(message, { ignoreUndefined: true });
+}
+
+/**
+ * @param {ArrayBuffer | Uint8Array} bytes one WebSocket message
+ * @returns {ServerMessage | null} null for a type that version 1 does not know
+ */
+export function decode(bytes) {
+  let message;
+  try {
+    message = unpack(bytes);
+  } catch (error) {
+    throw new WireFault(`expected one msgpack map, got something else: ${error instanceof Error ? error.message : error}`);
+  }
+  if (!isMap(message) || typeof message.type !== "string") throw new WireFault("expected a map with the key type");
+  if (!Object.hasOwn(MESSAGES, message.type)) return null;
+  check(message, MESSAGES[message.type], message.type);
+  return /** @type {ServerMessage} */ (/** @type {unknown} */ (message));
+}
+
+/**
+ * @param {unknown} value
+ * @param {Form} form
+ * @param {string} path for the sentence
+ */
+function check(value, form, path) {
+  if (typeof form === "string") {
+    const name = form.replace("?", "");
+    if (name !== form && (value === undefined || value === null)) return;
+    if (!CHECKS[name](value)) throw new WireFault(`expected ${path} to be a ${name}, got ${JSON.stringify(value)}`);
+  } else if (Array.isArray(form)) {
+    if (!Array.isArray(value)) throw new WireFault(`expected ${path} to be a list, got ${JSON.stringify(value)}`);
+    value.forEach((item, index) => check(item, form[0], `${path}[${index}]`));
+  } else {
+    if (!isMap(value)) throw new WireFault(`expected ${path} to be a map, got ${JSON.stringify(value)}`);
+    for (const [field, inner] of Object.entries(form)) check(value[field], inner, `${path}.${field}`);
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+function isMap(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
