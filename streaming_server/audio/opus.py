@@ -17,7 +17,10 @@ the masking threshold falls from 9.7 to 9.3 dB (espeak's voice: 10.5 to 8.2 dB),
 from __future__ import annotations
 
 import functools
+import importlib
+import warnings
 from ctypes.util import find_library
+from types import ModuleType
 
 import numpy as np
 
@@ -45,15 +48,26 @@ def opus_available() -> bool:
     return find_library("opus") is not None
 
 
+@functools.cache
+def _import_opuslib() -> ModuleType:
+    """opuslib, when the first run needs it: at the top of this file it would fail where the system has no libopus."""
+    with warnings.catch_warnings():
+        # Where nobody has compiled it yet, 3.0.1 greets with SyntaxWarnings about its own `is not 0`.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return importlib.import_module("opuslib")
+
+
 class OpusEncoder:
     """One run. Drop `pre_skip` samples of the decoded packets, and sample n lies at tick n * model_rate / 48000.
 
     `pre_skip` is the encoder's own look-ahead; the resampler shifts nothing. Packets are whole frames; what does not
     fill one waits for the next patch or for `finish`.
 
-    Every frame gives up the GIL and has to get it back: beside a thread that never rests, a patch takes 42 ms (eight
-    times the 5 ms switch interval) instead of 0.3. So encode in two threads: with 250 listeners in bursts of 64, and
-    0.3 ms of the event loop's own for each patch, two were 81 ms behind (p99) and one 598 ms.
+    Every frame gives up the GIL and has to get it back: beside a thread that never rests a patch takes 1 to 42 ms of
+    wall time (at worst eight times the 5 ms switch interval) instead of 0.3. So encode in two threads. An overloaded
+    event loop on 2 shared cores (250 listeners in bursts of 64, 0.3 ms of its own work a patch) was 75 to 434 ms
+    behind after 4 s with two, 411 to 896 ms with one (p99, eight alternating runs each; two won every pair). At 0.15 ms
+    a patch there was no difference.
     """
 
     passthrough = False
@@ -67,8 +81,7 @@ class OpusEncoder:
         complexity: int = LIVE_COMPLEXITY,
         quality: Quality = "LQ",
     ) -> None:
-        import opuslib  # not at the top: the import itself fails where the system has no libopus
-
+        opuslib = _import_opuslib()
         self._encoder = opuslib.Encoder(OPUS_RATE_HZ, 1, opuslib.APPLICATION_AUDIO)
         self._encoder.bitrate = bitrate
         self._encoder.complexity = complexity

@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +89,15 @@ def test_only_a_part_of_a_frame_waits_for_the_next_patch() -> None:
     for num_patches in range(1, 20):
         num_packets += len(encoder.encode(TONES[:PATCH_SAMPLES]))
         assert num_packets >= (num_patches * 7680 - 24) // 960
+
+
+def test_first_run_is_silent_where_opuslib_was_never_compiled(tmp_path: Path) -> None:
+    probe = "from streaming_server.audio.opus import OpusEncoder as O; O(bitrate=32000, frame_ms=20, model_rate=44100)"
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", probe], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_nothing_said_needs_no_packets() -> None:
