@@ -144,21 +144,21 @@ class Cleaner:
             self._previous = kind
 
     def _space(self, at: int) -> None:
-        if self._in_row:
+        if self._in_row and not self._cell_is_empty:
             self._space_at = at
-        elif self._previous in " \n\u2029":
+        elif self._in_row or self._previous in " \n\u2029":
             self._drop(at, at + 1)
         else:
             self._emit(" ", at, at + 1)
 
     def _literal(self, char: str, start: int, end: int) -> None:
         """Put out a character that is not markup."""
-        if is_picture(char):
+        if is_space(char) or char in LINE_ENDS:
+            self._space(start)
+        elif is_picture(char):
             self._drop_between_words(start, end)
         elif is_invisible(char, self._previous):
             self._drop(start, end)
-        elif is_space(char) or char in LINE_ENDS:
-            self._space(start)
         else:
             self._emit(char, start, end)
 
@@ -339,6 +339,8 @@ class Cleaner:
         assert run is not None
         self._mode = self._in_text
         meaning = meaning_of_run(run, following)
+        if self._code_ticks not in (0, run.num_chars):
+            meaning = RunMeaning.TEXT
         if self._in_row and self._cell_is_empty and run.char == "-" and (run.num_chars > 1 or following in ":|"):
             meaning = RunMeaning.MARKUP
         match meaning:
@@ -349,6 +351,9 @@ class Cleaner:
                 self._emit("—", run.start, run.end)
             case RunMeaning.MARKUP:
                 self._drop(run.start, run.end)
+            case RunMeaning.RULE:
+                self._drop(run.start, run.end)
+                self._heading = True
             case RunMeaning.GAP:
                 self._drop_between_words(run.start, run.end)
             case RunMeaning.BULLET:
@@ -358,8 +363,7 @@ class Cleaner:
                 self._heading = True
             case RunMeaning.CODE:
                 self._drop(run.start, run.end)
-                if self._code_ticks in (0, run.num_chars):
-                    self._code_ticks ^= run.num_chars
+                self._code_ticks ^= run.num_chars
             case RunMeaning.FENCE:
                 self._break(PARAGRAPH, run.start)
                 self._fence_mark, self._fence_ticks = run.char, run.num_chars
@@ -372,13 +376,13 @@ class Cleaner:
 
     def _at_fence_info(self, char: str, at: int) -> None:
         info = FenceInfo(self._fence_mark)
-        self._mode = self._in_code_block
+        self._mode, self._code_ticks = self._in_text, self._fence_ticks
         self._hold(info, char, at, lambda start, end: self._open_code_block(info, start, end))
 
     def _open_code_block(self, info: FenceInfo, start: int, end: int) -> None:
         self._drop(start, end)
         self._fence_seen = 0 if info.at_line_end else -1
-        self._mode = self._in_code_block
+        self._mode, self._code_ticks = self._in_code_block, 0
 
     def _open_bracket(self, start: int, end: int) -> None:
         self._bracket_depth += 1

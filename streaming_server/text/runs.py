@@ -29,6 +29,7 @@ class Run:
 class RunMeaning(Enum):
     TEXT = auto()
     MARKUP = auto()  # taken out
+    RULE = auto()  # a line across the page, or under a heading
     GAP = auto()  # taken out, and the words beside it stay apart
     DASH = auto()  # a pause
     BULLET = auto()
@@ -48,8 +49,8 @@ def meaning_of_run(run: Run, following: str) -> RunMeaning:
             return RunMeaning.HEADING
         if run.char in "`~" and run.num_chars >= 3:
             return RunMeaning.FENCE
-        if run.char in "-=_" and (run.num_chars >= 3 or ends_line):
-            return RunMeaning.MARKUP
+        if (run.char in "-=_*" and ends_line) or (run.char in "-=" and run.num_chars >= 3):
+            return RunMeaning.RULE
     after_space = run.previous in " \n\u2029"
     match run.char:
         case "`":

@@ -149,6 +149,8 @@ class Segmenter:
                 self._breaks["clause"] = here
         elif is_space(char) and is_unspaced(previous) and previous < "\u2000":  # Thai and its neighbours
             self._boundary(here - 1, Boundary.CLAUSE)
+        elif self._stop_at >= 0:
+            pass  # "?!" and "...": one stop
         elif char == NEWLINE or char in ".!?…,;:，：—" or (char in "-–" and previous == " "):
             self._stop_at = here - 1
             self._spaced = char == NEWLINE
@@ -352,7 +354,7 @@ class Segmenter:
 def _tidy(glyphs: list[Glyph]) -> list[Glyph]:
     """Turn line ends into spaces, or into commas where they end a heading or list item; drop idle spaces."""
     tidy: list[Glyph] = []
-    for char, start, end in glyphs:
+    for index, (char, start, end) in enumerate(glyphs):
         last = tidy[-1][0] if tidy else " "
         if char == PARAGRAPH:
             if last == " ":
@@ -367,7 +369,8 @@ def _tidy(glyphs: list[Glyph]) -> list[Glyph]:
             if last != " " and not (char in BREAKS and is_unspaced(last)):
                 tidy.append((" ", start, end))
         else:
-            if char in ",!?;:" and last == " " and tidy:
+            closes = char in ",!?;:" or (char == "." and (index + 1 == len(glyphs) or is_space(glyphs[index + 1][0])))
+            if closes and last == " " and tidy:
                 tidy.pop()
             tidy.append((char, start, end))
     while tidy and tidy[-1][0] == " ":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _HOST_CHARS = frozenset(_LETTERS + "-")
-_URL_CHARS = frozenset(_LETTERS + "-_~/#@$&+;=%()")
-_PUNCTUATION = frozenset(".,:!?'")  # part of the URL only if more of it follows
+_URL_CHARS = frozenset(_LETTERS + "-_~/#@$&+=%()")
+_PUNCTUATION = frozenset(".,:;!?'")  # part of the URL only if more of it follows
 _MAX_HOST_CHARS = 253  # RFC 1035
 _MAX_PUNCTUATION = 8
 
