@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -11,7 +12,8 @@ from starlette.datastructures import Headers
 
 from protocol.connection import Connection, Side
 from protocol.errors import CloseCode, ErrorCode, ProtocolError, RemoteProtocolError
-from protocol.messages import SUBPROTOCOL, Error, Hello, Limits, ServerMessage
+from protocol.ledger import Ledger
+from protocol.messages import SUBPROTOCOL, Error, Hello, Limits, Playhead, ServerMessage
 
 from .admission import Admission
 from .auth import Doorkeeper
@@ -64,10 +66,13 @@ class StreamEndpoint:
         finally:
             self._open.discard(conversation)
 
-    def say_goodbye(self) -> None:
+    async def say_goodbye(self) -> None:
         """The server is going away: every connection is closed with 1001."""
-        for conversation in list(self._open):
+        open_now = list(self._open)
+        for conversation in open_now:
             conversation.leave()
+        if open_now:
+            await asyncio.wait([conversation.task for conversation in open_now], timeout=FAREWELL_S)
 
 
 class _Conversation:
@@ -80,13 +85,15 @@ class _Conversation:
         self._send = send
         self._connection = Connection(Side.SERVER, limits=endpoint._limits)
         self._session: Session | None = None
-        self._task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None, "an endpoint runs in a task"
+        self.task = task
         self._leaving = False
+        self._heard = asyncio.Event()
 
     def leave(self) -> None:
         self._leaving = True
-        if self._task is not None:
-            self._task.cancel()
+        self.task.cancel()
 
     async def run(self) -> None:
         """The session's edge: the second of the two broad nets (the other is the engine's step)."""
@@ -97,9 +104,9 @@ class _Conversation:
         except ProtocolError as error:
             await self._refuse(error)
         except asyncio.CancelledError:
-            if not self._leaving or self._task is None:
+            if not self._leaving:
                 raise
-            self._task.uncancel()
+            self.task.uncancel()
             await self._close(CloseCode.GOING_AWAY)
         except Exception:
             log.exception("session failed")
@@ -146,6 +153,7 @@ class _Conversation:
             finally:
                 writer.cancel()
         if fault is not None:
+            await self._flush(session)
             await self._refuse(fault)
         elif not gone:
             await self._close(CloseCode.NORMAL)
@@ -159,7 +167,8 @@ class _Conversation:
             raise RemoteProtocolError(
                 ErrorCode.BAD_STATE, f"expected hello within {timeout_s:g} s, nothing came", fatal=True
             ) from None
-        assert event is not None and isinstance(event.message, Hello), "the connection lets nothing else be first"
+        assert event is not None
+        assert isinstance(event.message, Hello), "the connection lets nothing else be first"
         return event.message, event.unknown
 
     async def _read(self, session: Session) -> None:
@@ -183,6 +192,8 @@ class _Conversation:
                 event = self._connection.receive(data)
                 if event is None:
                     continue
+                if isinstance(event.message, Playhead):
+                    self._heard.set()
                 session.handle(event.message, event.unknown)
             except ProtocolError as error:
                 if error.fatal:
@@ -194,15 +205,23 @@ class _Conversation:
                 await asyncio.sleep(wait_s)
 
     async def _write(self, session: Session) -> None:
-        put = self._put
+        put, ledger = self._put, self._connection.ledger
         try:
             while True:
                 await session.filled()
                 for message in session.take():
                     await put(message)
                     session.on_sent(message)
+                    if ledger.full:
+                        await self._until_heard(ledger)
         except OSError:
             pass  # the socket is lost; the reader hears of it
+
+    async def _until_heard(self, ledger: Ledger) -> None:
+        """What is held for a resume has reached its bound: nothing more is sent, hence made, until some is heard."""
+        while ledger.full:
+            self._heard.clear()
+            await self._heard.wait()
 
     async def _next(self) -> bytes | str:
         message = await self._receive()
@@ -216,25 +235,28 @@ class _Conversation:
         key = "bytes" if isinstance(data, bytes) else "text"
         await self._send({"type": "websocket.send", key: data})
 
+    async def _flush(self, session: Session) -> None:
+        """What was said before a fatal fault still goes out before it."""
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(FAREWELL_S):
+                for message in session.take():
+                    await self._put(message)
+
     def _report(self, session: Session, error: ProtocolError) -> None:
         self._endpoint._metrics.errors.labels(error.code).inc()
         session.emit(_as_message(error))
 
     async def _refuse(self, error: ProtocolError) -> None:
         self._endpoint._metrics.errors.labels(error.code).inc()
-        try:
+        with contextlib.suppress(ProtocolError, TimeoutError, OSError):  # nobody may be there to hear it
             async with asyncio.timeout(FAREWELL_S):
                 await self._put(_as_message(error))
-        except (ProtocolError, TimeoutError, OSError):
-            pass  # nobody is there to hear it
         await self._close(error.close_code)
 
     async def _close(self, code: CloseCode) -> None:
-        try:
+        with contextlib.suppress(TimeoutError, OSError, RuntimeError):  # it may be closed already
             async with asyncio.timeout(FAREWELL_S):
                 await self._send({"type": "websocket.close", "code": int(code)})
-        except (TimeoutError, OSError, RuntimeError):
-            pass  # it is closed already
 
 
 def _as_message(error: ProtocolError) -> Error:

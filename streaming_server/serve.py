@@ -104,7 +104,7 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
             async with contextlib.AsyncExitStack() as stack:
                 for _ in range(config.workers - 1):
                     await stack.enter_async_context(_worker_process(listener, socket_path, argv))
-                await _serve_web(config, engine, listener, lambda: _announce(config, listener, engine.info))
+                await serve_web(config, engine, listener, lambda _: _announce(config, listener, engine.info))
 
 
 async def _work(config: Config, listener: socket.socket, socket_path: Path) -> None:
@@ -112,13 +112,17 @@ async def _work(config: Config, listener: socket.socket, socket_path: Path) -> N
         engine = RemoteEngine(socket_path)
         link = tasks.create_task(engine.run())
         await engine.reached()
-        await _serve_web(config, engine, listener)
+        await serve_web(config, engine, listener)
         link.cancel()
 
 
-async def _serve_web(
-    config: Config, engine: EngineClient, listener: socket.socket, started: Callable[[], None] = lambda: None
+async def serve_web(
+    config: Config,
+    engine: EngineClient,
+    listener: socket.socket,
+    started: Callable[[uvicorn.Server], None] = lambda _: None,
 ) -> None:
+    """One web process, until a signal or `should_exit` of the server that `started` is given."""
     normalizer = Normalizer()
     await asyncio.to_thread(normalizer.warm)
     studio = create_studio(config, engine, normalizer)
@@ -185,7 +189,7 @@ async def _worker_process(listener: socket.socket, socket_path: Path, argv: Sequ
 class _Server(uvicorn.Server):
     """uvicorn, which tells when it serves and says goodbye to streams before it closes sockets."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, on_started: Callable[[uvicorn.Server], None]) -> None:
         super().__init__(config)
         self._app = app
         self._on_started = on_started
@@ -204,12 +208,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_started()
+        self._on_started(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.admission.draining = True
-        self._app.state.endpoint.say_goodbye()
-        await asyncio.sleep(0)
+        await self._app.state.endpoint.say_goodbye()
         await super().shutdown(sockets)
 
 
