@@ -1,7 +1,18 @@
-"""The wire: messages, their bytes, the order they may come in, and the client that speaks them (PROTOCOL.md)."""
+"""The wire: messages, their bytes, and the order they may come in (PROTOCOL.md).
+
+The client is in `client`: it alone needs the websockets library, and asyncio.
+"""
 
 from .connection import Connection, Received, Side
-from .errors import CloseCode, ErrorCode, LocalProtocolError, ProtocolError, RemoteProtocolError
+from .errors import (
+    CloseCode,
+    ConnectionLost,
+    ErrorCode,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+    SpeechError,
+)
 from .journal import Journal
 from .ledger import Ledger, Replay
 from .wire import Encoding
@@ -9,6 +20,7 @@ from .wire import Encoding
 __all__ = [
     "CloseCode",
     "Connection",
+    "ConnectionLost",
     "Encoding",
     "ErrorCode",
     "Journal",
@@ -19,4 +31,5 @@ __all__ = [
     "RemoteProtocolError",
     "Replay",
     "Side",
+    "SpeechError",
 ]

@@ -103,6 +103,23 @@ class ProtocolError(Exception):
         return f"{self.code}: {self.message}"
 
 
+class SpeechError(Exception):
+    """The server refused or failed something, or it is gone: what a caller of the client sees.
+
+    `retry_after_ms`: when it may be worth another try, where the server said so.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
+class ConnectionLost(SpeechError):
+    """There is no WebSocket, or none any more. `code` is the server's last word, or `internal` where it had none."""
+
+
 class LocalProtocolError(ProtocolError):
     """This side was about to send what the protocol does not allow. Nothing was sent, nothing has changed."""
 

@@ -1,0 +1,277 @@
+"""One utterance in its user's hands: sound to take, text to give, and the means to stop it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .chunk import Chunk
+from .errors import ErrorCode, LocalProtocolError, SpeechError
+from .messages import (
+    Audio,
+    AudioFormat,
+    Cancel,
+    ClientMessage,
+    Done,
+    End,
+    Error,
+    Flush,
+    Format,
+    FormatChanged,
+    Playhead,
+    Segment,
+    Started,
+    Text,
+    Trace,
+    UtteranceMessage,
+    Words,
+    WordTiming,
+)
+
+PLAYHEAD_INTERVAL_S: Final = 0.1
+"""No more than ten playheads a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What a Speech needs of its client."""
+
+    post: Callable[[ClientMessage], None]  # raises LocalProtocolError; does nothing once the connection is lost
+    pieces: Callable[[str], AsyncIterator[str]]  # a text in parts that the server has room for, when it has
+    clock: Callable[[], float]  # monotonic seconds
+
+
+class Speech:
+    """An utterance. Iterate over it for its chunks; leaving the loop early cancels it.
+
+    Iteration ends with the utterance. It raises SpeechError if that fails, or whatever the text's iterator raised.
+    """
+
+    def __init__(self, utterance: str, line: Line) -> None:
+        self.utterance = utterance
+        self.started: Started | None = None
+        self.done: Done | None = None
+        self.segments: list[Segment] = []
+        self.errors: list[Error] = []
+        """What the server said went wrong, also where the speech went on."""
+        self.num_chars = 0
+        """Code points given."""
+        self.buffered_bytes = 0
+        """Sound that has come and was not taken."""
+        self._line = line
+        self._words: dict[int, WordTiming] = {}
+        self._chunks: deque[Chunk] = deque()  # bounded by the client: it fails a speech that buffers too much
+        self._changed = asyncio.Event()
+        self._over = asyncio.Event()
+        self._failure: Exception | None = None
+        self._left = False
+        self._cancelled = False
+        self._audio = AudioFormat()
+        self._new_run = True
+        self._new_words: list[WordTiming] = []
+        self._new_segments: list[Segment] = []
+        self._next_seq = 0
+        self._told_seq: int | None = None
+        self._told_at = 0.0
+
+    @property
+    def words(self) -> list[WordTiming]:
+        """The words told so far, in the order of the text; corrections have replaced what they correct."""
+        return [self._words[start] for start in sorted(self._words)]
+
+    @property
+    def trace(self) -> Trace | None:
+        """Where the server's time went; None before the end."""
+        return self.done.trace if self.done else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has said its last about it."""
+        return self._over.is_set()
+
+    @property
+    def num_pending_chars(self) -> int:
+        """Code points given that no segment has told of yet."""
+        return 0 if self.is_over else self.num_chars - (self.segments[-1].text_end if self.segments else 0)
+
+    async def write(self, text: str) -> None:
+        """Give a delta; waits while the server has enough to speak. Does nothing once cancelled or over.
+
+        Raises LocalProtocolError if the text is over its limit, malformed, or was ended before.
+        """
+        async for piece in self._line.pieces(text):
+            if self.is_over or self._cancelled:
+                return
+            self._line.post(Text(utterance=self.utterance, text=piece))
+            self.num_chars += len(piece)
+
+    async def write_all(self, text: str | AsyncIterable[str]) -> None:
+        """Give a whole text as it comes, and end it. What its source raises comes out of the iteration."""
+        try:
+            if isinstance(text, str):
+                await self.write(text)
+            else:
+                async with _closing(text) as deltas:
+                    async for delta in deltas:
+                        await self.write(delta)
+            self.end()
+        except Exception as error:  # another's iterator may raise anything, and there is one who waits for it
+            self.fail(error)
+
+    def flush(self) -> None:
+        """Speak what was given so far; more may follow."""
+        self._tell(Flush(utterance=self.utterance))
+
+    def end(self) -> None:
+        """No more text."""
+        self._tell(End(utterance=self.utterance))
+
+    def cancel(self, *, at: Literal["now", "word"] | None = None, played: int | None = None) -> None:
+        """Barge-in. `played`: ticks that the listener has heard. What still comes, `done.spoken` last, tells where."""
+        self._cancelled = True
+        self._tell(Cancel(utterance=self.utterance, at=at, played=played))
+
+    def change_format(self, audio: AudioFormat) -> None:
+        """Another codec or bitrate from the next patch on."""
+        self._tell(Format(utterance=self.utterance, audio=audio))
+
+    def heard(self, played: int, *, paused: bool | None = None) -> None:
+        """Report the listener's position in ticks, once to ten times a second; the server paces itself by it."""
+        self._told_seq, self._told_at = self._next_seq, self._line.clock()
+        self._post_playhead(played, paused)
+
+    async def finished(self) -> Done:
+        """Wait for the end; sound that nobody takes meanwhile is kept. Raises as the iteration does."""
+        await self._over.wait()
+        self._raise_failure()
+        assert self.done is not None
+        return self.done
+
+    def __aiter__(self) -> AsyncGenerator[Chunk, None]:
+        return self._take_chunks()
+
+    async def _take_chunks(self) -> AsyncGenerator[Chunk, None]:
+        try:
+            while True:
+                while self._chunks:
+                    chunk = self._chunks.popleft()
+                    self.buffered_bytes -= chunk.num_bytes
+                    self._took(chunk.seq + 1)
+                    yield chunk
+                if self.is_over:
+                    break
+                self._changed.clear()
+                await self._changed.wait()
+            if self.done is not None:
+                self._took(self.done.seq + 1)
+            self._raise_failure()
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Take no more sound: what has come is dropped, and the utterance cancelled if it is not over."""
+        self._left = True
+        self._chunks.clear()
+        self.buffered_bytes = 0
+        if not self._cancelled:
+            self.cancel()
+
+    def fail(self, failure: Exception) -> None:
+        """From the client: this side cannot go on. Cancels, and the iteration ends with `failure`."""
+        self._failure = self._failure or failure
+        self.leave()
+
+    def lose(self, failure: SpeechError) -> None:
+        """From the client: no more will come."""
+        self._failure = self._failure or failure
+        self._over.set()
+        self._changed.set()
+
+    def take(self, message: UtteranceMessage) -> None:
+        """From the client: the server's next message about this utterance."""
+        match message:
+            case Audio():
+                self._take_audio(message)
+            case Started():
+                self.started, self._audio = message, message.audio
+                self._took(0)  # by this the server knows that playheads will come, and bounds what it sends
+            case FormatChanged():
+                self._audio, self._new_run = message.audio, True
+            case Segment():
+                self.segments.append(message)
+                self._new_segments.append(message)
+            case Words():
+                self._words |= {word.text_start: word for word in message.words}
+                self._new_words += message.words
+            case Error():
+                self.errors.append(message)
+                if self.started is None:  # the start is refused: no `done` will come
+                    self._over.set()
+            case Done():
+                self.done = message
+                self._over.set()
+                if self._left:
+                    self._took(message.seq + 1)
+        self._changed.set()
+
+    def _take_audio(self, audio: Audio) -> None:
+        chunk = Chunk(
+            seq=audio.seq,
+            pts=audio.pts,
+            samples=audio.samples,
+            audio=self._audio,
+            pcm=audio.data,
+            packets=audio.packets,
+            new_run=self._new_run,
+            words=tuple(self._new_words),
+            segments=tuple(self._new_segments),
+        )
+        self._new_run = False
+        self._new_words.clear()
+        self._new_segments.clear()
+        if self._left:
+            self._took(audio.seq + 1)
+        else:
+            self._chunks.append(chunk)
+            self.buffered_bytes += chunk.num_bytes
+
+    def _took(self, next_seq: int) -> None:
+        """Tell the server what has arrived and need not be held: at once at both ends, ten times a second between."""
+        self._next_seq = max(self._next_seq, next_seq)
+        now = self._line.clock()
+        if self._told_seq is None or self.is_over or now - self._told_at >= PLAYHEAD_INTERVAL_S:
+            self._told_seq, self._told_at = self._next_seq, now
+            self._post_playhead(None, None)
+
+    def _post_playhead(self, played: int | None, paused: bool | None) -> None:
+        # Of one that was over long ago, and is taken only now, the server and we may both have forgotten the id.
+        with suppress(LocalProtocolError):
+            playhead = Playhead(utterance=self.utterance, played=played, received=self._next_seq, paused=paused)
+            self._line.post(playhead)
+
+    def _tell(self, message: ClientMessage) -> None:
+        if not self.is_over:
+            self._line.post(message)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self.done is None or self.done.reason == "error":
+            if not self.errors:
+                raise SpeechError(ErrorCode.INTERNAL, "expected an error that says why the speech failed, got none")
+            last = self.errors[-1]
+            raise SpeechError(last.code, last.message, retry_after_ms=last.retry_after_ms)
+
+
+@asynccontextmanager
+async def _closing(deltas: AsyncIterable[str]) -> AsyncIterator[AsyncIterable[str]]:
+    """A generator that is left in the middle is to stop its own work at once."""
+    try:
+        yield deltas
+    finally:
+        if isinstance(deltas, AsyncGenerator):
+            await deltas.aclose()

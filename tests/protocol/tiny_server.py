@@ -1,0 +1,217 @@
+"""A server of one page, on the server's side of Connection and the websockets library. What it does is in the voice.
+
+Every character of text becomes one patch of four samples, each of which is the character's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+
+from protocol.connection import Connection, Side
+from protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
+from protocol.messages import (
+    SUBPROTOCOL,
+    Audio,
+    AudioFormat,
+    Cancel,
+    Close,
+    Done,
+    End,
+    Error,
+    Format,
+    FormatChanged,
+    Hello,
+    Limits,
+    Ping,
+    Playhead,
+    Pong,
+    Segment,
+    Spoken,
+    Start,
+    Text,
+    Trace,
+    Words,
+    WordTiming,
+)
+from tests.protocol.pair import make_ready, make_started
+
+
+@dataclass
+class Job:
+    """What the tiny server knows of an utterance."""
+
+    start: Start
+    text: str = ""
+    spoken: int = 0
+    num_segments: int = 0
+
+
+@dataclass
+class TinyServer:
+    """`heard`: every client message, in order."""
+
+    limits: Limits = field(default_factory=Limits)
+    token: str | None = None
+    raw_after_hello: bytes | None = None
+    heard: list[Any] = field(default_factory=list)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    num_closed: int = 0
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def heard_of(self, kind: type) -> list[Any]:
+        return [message for message in self.heard if isinstance(message, kind)]
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[TinyServer]:
+        async with serve(self.converse, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], compression=None) as server:
+            self.port = next(iter(server.sockets)).getsockname()[1]
+            yield self
+
+    async def converse(self, socket: ServerConnection) -> None:
+        connection = Connection(Side.SERVER, limits=self.limits)
+        self.connection = connection
+
+        async def put(message: Any) -> None:
+            await socket.send(connection.send(message))
+
+        async for data in socket:
+            try:
+                received = connection.receive(data)
+            except RemoteProtocolError as error:
+                await put(Error(code=error.code, message=error.message, utterance=error.utterance, fatal=error.fatal))
+                continue
+            if received is None:
+                continue
+            self.heard.append(received.message)
+            match received.message:
+                case Hello(token=token) if token != self.token:
+                    await put(Error(code=ErrorCode.UNAUTHORIZED, message="expected the key, got another", fatal=True))
+                    await socket.close(CloseCode.POLICY)
+                case Hello():
+                    if self.raw_after_hello is not None:
+                        await socket.send(self.raw_after_hello)
+                    else:
+                        await put(make_ready(limits=self.limits))
+                case Ping(nonce=nonce):
+                    await put(Pong(nonce=nonce, server_ms=1.0))
+                case Close():
+                    if self.token == "deaf":
+                        await asyncio.sleep(5)
+                    await socket.close()
+                case message:
+                    await self.speak(message, put, socket)
+        self.num_closed += 1
+
+    async def speak(self, message: Any, put: Any, socket: ServerConnection) -> None:
+        if isinstance(message, Start):
+            if message.voice == "nobody":
+                sentence = "expected a voice that exists, got nobody"
+                await put(Error(code=ErrorCode.UNKNOWN_VOICE, message=sentence, utterance=message.utterance))
+                return
+            self.jobs[message.utterance] = Job(message)
+            await put(make_started(message.utterance))
+        job = self.jobs.get(message.utterance)
+        if job is None:
+            return
+        await self.obey(job, message, put)
+        match job.start.voice:
+            case "crash" if job.text:
+                socket.transport.abort()
+            case "fatal" if job.text:
+                await put(Error(code=ErrorCode.BUSY, message="expected patience", fatal=True, retry_after_ms=5))
+                await socket.close(CloseCode.BUSY)
+            case "garbage" if job.text:
+                await socket.send(b"\xc1")
+            case "disorder" if job.text:
+                await socket.send(
+                    Connection(Side.SERVER).resend([make_audio_out_of_order(message.utterance)]).__next__()
+                )
+            case _:
+                pass
+
+    async def obey(self, job: Job, message: Any, put: Any) -> None:
+        name = message.utterance
+        match message:
+            case Start(text=text, end=end) if text is not None or end:
+                await self.add(job, text or "", put)
+                if end:
+                    await self.finish(job, put)
+            case Text(text=text):
+                await self.add(job, text, put)
+            case End() if job.start.voice == "sick":
+                sentence = "expected the engine to live"
+                await put(Error(code=ErrorCode.ENGINE_FAILED, message=sentence, utterance=name, retry_after_ms=9))
+                await self.finish(job, put, "error")
+            case End() if job.start.voice == "silent failure":
+                await self.finish(job, put, "error")
+            case End() if job.start.voice != "endless":
+                await self.finish(job, put)
+            case Cancel() if name in self.jobs:
+                await self.finish(job, put, "cancelled")
+            case Format(audio=audio):
+                await put(FormatChanged(utterance=name, audio=audio.resolved(44100, pre_skip=312)))
+            case Playhead() | _:
+                pass
+
+    async def add(self, job: Job, text: str, put: Any) -> None:
+        if job.start.voice == "lazy" or not text:
+            return
+        name, start = job.start.utterance, len(job.text)
+        job.text += text
+        end = len(job.text)
+        await put(
+            Segment(
+                utterance=name, index=job.num_segments, text_start=start, text_end=end, spoken=text, pts=4 * job.spoken
+            )
+        )
+        job.num_segments += 1
+        words = tuple(WordTiming(at, at + 1, 4 * at, 4 * at + 4) for at in range(start, end))
+        await put(Words(utterance=name, words=words, estimated=True))
+        for character in text:
+            data = struct.pack("<4H", *[ord(character) & 0xFFFF] * 4)
+            if job.start.voice == "flood":
+                data *= 1000
+            await put(Audio(utterance=name, pts=4 * job.spoken, samples=4, data=data))
+            job.spoken += 1
+
+    async def finish(self, job: Job, put: Any, reason: Any = "end") -> None:
+        spoken = None
+        if reason == "cancelled":
+            end = len(job.text)
+            spoken = Spoken(
+                text_end=end, pts=4 * job.spoken, mid_word=False, estimated=True, text=job.text, remaining=""
+            )
+        del self.jobs[job.start.utterance]
+        await put(
+            Done(
+                utterance=job.start.utterance,
+                reason=reason,
+                samples=4 * job.spoken,
+                text_chars=len(job.text),
+                spoken=spoken,
+                trace=Trace(done=1.0, patches=job.spoken),
+            )
+        )
+
+
+def make_audio_out_of_order(utterance: str) -> Audio:
+    return Audio(utterance=utterance, seq=99, pts=0, samples=0, data=b"")
+
+
+def said(pcm: list[bytes]) -> str:
+    """The text that PCM of this server speaks."""
+    return "".join(chr(struct.unpack("<4H", patch)[0]) for patch in pcm)
+
+
+OPUS = AudioFormat(codec="opus")
