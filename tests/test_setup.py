@@ -20,7 +20,7 @@ TOOLS = ("cat", "dirname", "env", "flock", "head", "id", "mkdir", "readlink", "s
 
 PYTHON = f"""#!/bin/sh
 case "$1 $2" in
-  -c*) exec {sys.executable} "$@" ;;
+  -c*) exec "{sys.executable}" "$@" ;;
   "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
 esac
 echo "python $*" >> "$NOTES"
@@ -141,7 +141,7 @@ def test_conda_makes_a_python_where_the_machine_has_none(machine: Machine) -> No
     machine.program("python3", "#!/bin/sh\nexit 1\n")
     home = machine.root.parent / "conda"
     (home / "bin").mkdir(parents=True)
-    made = f'{NOTE}mkdir -p "$5/bin" && cp {machine.bin}/mine "$5/bin/python"\n'
+    made = f'{NOTE}mkdir -p "$5/bin" && cp "{machine.bin}/mine" "$5/bin/python"\n'
     machine.program("mine", PYTHON)
     (home / "bin" / "conda").write_text(made)
     (home / "bin" / "conda").chmod(0o755)
