@@ -25,7 +25,7 @@ stage() {
 left_out() { summary+=("$(printf '%5s    %-14s left out: %s' - "$1" "$2")"); }
 
 install_python_packages dev
-install_libopus
+install_libopus || left_out libopus "it is missing and could not be installed (sudo apt install libopus0); Opus tests skip"
 command -v chromium >/dev/null || apt_install chromium fonts-noto-cjk ||
   left_out chromium "it is missing and could not be installed (sudo apt install chromium); browser tests skip"
 command -v shellcheck >/dev/null || apt_install shellcheck ||
