@@ -13,11 +13,12 @@ from starlette.datastructures import Headers
 from protocol.connection import Connection, Side
 from protocol.errors import CloseCode, ErrorCode, ProtocolError, RemoteProtocolError
 from protocol.ledger import Ledger
-from protocol.messages import SUBPROTOCOL, Error, Hello, Limits, Playhead, ServerMessage
+from protocol.messages import SUBPROTOCOL, Error, Hello, Playhead, ServerMessage
 
 from .admission import Admission
 from .auth import Doorkeeper
 from .config import Config
+from .greeting import told_limits
 from .metrics import Metrics
 from .session import Session
 from .studio import Studio
@@ -47,7 +48,7 @@ class StreamEndpoint:
         self._admission = admission
         self._doorkeeper = doorkeeper
         self._metrics = metrics
-        self._limits = Limits(**config.limits)
+        self._limits = told_limits(config)
         self._open: set[_Conversation] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

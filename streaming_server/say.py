@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from models.base import ModelError
-from models.registry import load_model
 from protocol.messages import Start
 
 from .audio.containers import format_of, open_writer
 from .audio.encoder import UnsupportedFormat
+from .engine_client import EngineUnavailable, LocalEngine
 from .runs import as_samples
 from .serve import default_model
 from .speech import SpeechFailed, embedded_speech
@@ -48,7 +47,7 @@ def say(options: argparse.Namespace) -> int:
     try:
         form = "wav" if options.output == "-" else format_of(options.output)
         asyncio.run(_say(options, form))
-    except (ModelError, UnsupportedFormat, SpeechFailed) as error:
+    except (EngineUnavailable, UnsupportedFormat, SpeechFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -126,12 +125,8 @@ def list_voices(options: argparse.Namespace) -> int:
         if options.url:
             listing = _fetch_voices(options.url, options.api_key)
         else:
-            model = load_model(options.model or default_model())
-            try:
-                listing = describe(model.info, "")
-            finally:
-                model.shutdown()
-    except (ModelError, SpeechFailed) as error:
+            listing = asyncio.run(_embedded_voices(options.model or default_model()))
+    except (EngineUnavailable, SpeechFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1
     voices = cast("list[dict[str, str]]", listing["voices"])
@@ -141,6 +136,14 @@ def list_voices(options: argparse.Namespace) -> int:
         line = f"{mark} {voice['name']:{width}}  {voice['language']:8} {voice['gender']:8} {voice['description']}"
         print(line.rstrip())
     return 0
+
+
+async def _embedded_voices(model_name: str) -> dict[str, object]:
+    engine = await LocalEngine.load(model_name)
+    try:
+        return describe(engine.info, "")
+    finally:
+        await engine.close()
 
 
 def _fetch_voices(url: str, api_key: str | None) -> dict[str, object]:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from typing import Literal
+from typing import Literal, Protocol
+
+from protocol.messages import WordTiming
 
 from .jobs import OrderedJobs
 from .text.normalizer import Normalizer
 from .text.segment import Segment
 from .text.spoken import Spoken
 from .text.stream import TextStream
+
+
+class SpokenWord(Protocol):
+    """A model's word: code points of the spoken text, samples of the utterance."""
+
+    @property
+    def text_start(self) -> int: ...
+    @property
+    def text_end(self) -> int: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
 
 
 class Script:
@@ -71,6 +86,19 @@ class Script:
         """No more text; `then` follows the last segment."""
         self._take(self._stream.end())
         self._jobs.submit(None, lambda _: then())
+
+    def place(self, segment: int, words: Iterable[SpokenWord]) -> tuple[WordTiming, ...]:
+        """Words of a segment's spoken text in original text. Those that one original word became are one again."""
+        _, spoken = self.segments[segment]
+        placed: list[WordTiming] = []
+        for word in words:
+            text_start, text_end = spoken.span(word.text_start, word.text_end)
+            if placed and text_start < placed[-1].text_end:
+                former = placed.pop()
+                placed.append(WordTiming(former.text_start, max(former.text_end, text_end), former.pts, word.end))
+            else:
+                placed.append(WordTiming(text_start, text_end, word.start, word.end))
+        return tuple(placed)
 
     def close(self) -> None:
         self._jobs.close()

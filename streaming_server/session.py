@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,40 +15,33 @@ from protocol.messages import (
     Cancel,
     ClientMessage,
     Close,
-    Controls,
     Done,
     End,
     Flush,
     Format,
     FormatChanged,
     Hello,
-    Limits,
-    ModelDescription,
-    ParamRange,
     Ping,
     Playhead,
     Pong,
     Ready,
     Segment,
-    ServerInfo,
     ServerMessage,
     Start,
     Text,
     Words,
 )
 
-from . import __version__
 from .admission import Admission, Throttle
 from .audio.encoder import UnsupportedFormat
 from .config import Config
 from .engine_client import EngineUnavailable
+from .greeting import MAX_LEAD_MS, greet
 from .metrics import Metrics
 from .order import resolve_order
 from .pacer import Pacer
 from .studio import Studio
 from .utterance import Utterance
-
-log = logging.getLogger(__name__)
 
 MAX_PLAYED_OUT = 64
 """Ended utterances whose listener is still followed, for those that come after them."""
@@ -81,33 +73,7 @@ class Session:
     # ---- the endpoint's side
 
     def ready(self, unknown: tuple[str, ...]) -> Ready:
-        info = self._studio.engine.info
-        config = self._config
-        limits = {**config.limits, "lead_ms": MAX_LEAD_MS, "resume_ms": 0}  # a lost session is not kept yet
-        return Ready(
-            session=self.id,
-            resume_token=secrets.token_hex(16),
-            server=ServerInfo(name="voxwire", version=__version__),
-            model=ModelDescription(
-                name=info.name,
-                sample_rate=info.sample_rate,
-                patch_ms=info.patch_ms,
-                token_rate=info.token_rate,
-                languages=info.languages,
-                neural=info.neural,
-                deterministic=info.deterministic,
-                rtf=self._studio.engine.rtf,
-                controls=Controls(speed=info.speed, volume=info.volume),
-                params={
-                    name: ParamRange(min=knob.min, max=knob.max, default=knob.default)
-                    for name, knob in info.params.items()
-                },
-            ),
-            audio=self._audio.resolved(info.sample_rate),
-            voice=config.voice or info.default_voice,
-            limits=Limits(**limits),
-            unknown=unknown,
-        )
+        return greet(self.id, self._config, self._studio.engine, self._audio, unknown)
 
     async def filled(self) -> None:
         """Wait until the outbox holds something."""
@@ -301,6 +267,3 @@ class Session:
         asked = self._config.lead_ms if hello.lead_ms is ABSENT else hello.lead_ms
         assert isinstance(asked, int)
         return max(min(asked, MAX_LEAD_MS), int(2 * self._studio.engine.info.patch_ms))
-
-
-MAX_LEAD_MS = 60_000

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from models.registry import load_model
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Audio, AudioFormat, Done, Error, ServerMessage, Start
 
@@ -33,9 +32,8 @@ class Speech:
 
 @asynccontextmanager
 async def embedded_speech(model_name: str, start: Start, text: AsyncIterator[str]) -> AsyncIterator[Speech]:
-    """Speak `text` as it comes, as fast as the voice can. Raises ModelError, SpeechFailed."""
-    model = await asyncio.to_thread(load_model, model_name)
-    engine = LocalEngine(model)
+    """Speak `text` as it comes, as fast as the voice can. Raises EngineUnavailable, SpeechFailed."""
+    engine = await LocalEngine.load(model_name)
     studio = create_studio(Config(), engine, Normalizer())
     messages: asyncio.Queue[ServerMessage] = asyncio.Queue()  # bounded by the text: nothing else makes speech
     try:
@@ -64,7 +62,7 @@ async def embedded_speech(model_name: str, start: Start, text: AsyncIterator[str
 
     writer = asyncio.create_task(write())
     try:
-        yield Speech(model.info.sample_rate, read())
+        yield Speech(engine.info.sample_rate, read())
         await writer
     finally:
         writer.cancel()

@@ -18,9 +18,7 @@ from protocol.messages import (
     ServerMessage,
     Spoken,
     Started,
-    Trace,
     Words,
-    WordTiming,
 )
 
 from .order import Order
@@ -28,6 +26,7 @@ from .pacer import Pacer
 from .runs import Runs, faded
 from .script import Script
 from .spoken import SpokenText
+from .stopwatch import Stopwatch
 from .studio import Studio
 
 log = logging.getLogger(__name__)
@@ -94,14 +93,11 @@ class Utterance:
         self._segment = -1  # the one that the engine is speaking
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
-        self._num_patches = 0
-        self._engine_s = 0.0
         self._stop_at: int | None = None
         self._ended = False
         self._done = False
         self._text_at = studio.clock()
-        self._first_text_at: float | None = None
-        self._marks: dict[str, float] = {}
+        self._watch = Stopwatch(studio.clock)
         self._timer: asyncio.TimerHandle | None = None
         emit(
             Started(
@@ -126,8 +122,8 @@ class Utterance:
 
     def text(self, delta: str) -> None:
         self._text_at = self._studio.clock()
-        if self._first_text_at is None and delta:
-            self._first_text_at = self._text_at
+        if delta:
+            self._watch.begin()
         self._script.add(delta)
         self._mark_cut()
 
@@ -177,9 +173,8 @@ class Utterance:
         pcm = patch.pcm
         num_samples = len(pcm) // 2
         now = self._studio.clock()
-        self._marks.setdefault("first_patch", now)
-        self._num_patches += 1
-        self._engine_s += self._studio.engine.row_s
+        self._watch.mark("first_patch")
+        self._watch.patch(self._studio.engine.row_s)
         pts = self._pts
         self._pts += num_samples
         self.pacer.on_patch(num_samples, now)
@@ -209,17 +204,17 @@ class Utterance:
 
     def on_audio_sent(self) -> None:
         """The socket has taken audio of this utterance; the pacer is told by the session."""
-        self._marks.setdefault("first_audio_sent", self._studio.clock())
+        self._watch.mark("first_audio_sent")
 
     # ---- text to engine
 
     def _mark_cut(self) -> None:
         if self._script.num_cut:
-            self._marks.setdefault("segment_cut", self._studio.clock())
+            self._watch.mark("segment_cut")
 
     def _to_engine(self, text: str) -> None:
         if not self._done:
-            self._marks.setdefault("scheduled", self._studio.clock())
+            self._watch.mark("scheduled")
             self._stream.speak(text)
 
     def _finish_stream(self) -> None:
@@ -245,22 +240,12 @@ class Utterance:
         )
 
     def _place_words(self, patch: Spoke) -> list[ServerMessage]:
-        """The model's words in original text; those that one original word became are one again."""
-        _, spoken = self._script.segments[patch.segment]
-        placed: list[WordTiming] = []
-        for word in patch.words:
-            text_start, text_end = spoken.span(word.text_start, word.text_end)
-            if placed and text_start < placed[-1].text_end:
-                former = placed.pop()
-                text_start, text_end = former.text_start, max(former.text_end, text_end)
-                placed.append(WordTiming(text_start, text_end, former.pts, word.end))
-            else:
-                placed.append(WordTiming(text_start, text_end, word.start, word.end))
-        for timing in placed:
-            self._spoken.add_word(*timing, estimated=patch.estimated)
+        placed = self._script.place(patch.segment, patch.words)
+        for word in placed:
+            self._spoken.add_word(*word, estimated=patch.estimated)
         if not self._order.words or not placed:
             return []
-        return [Words(utterance=self.id, words=tuple(placed), estimated=patch.estimated)]
+        return [Words(utterance=self.id, words=placed, estimated=patch.estimated)]
 
     # ---- the end
 
@@ -276,7 +261,7 @@ class Utterance:
     ) -> None:
         if self._done:
             return
-        self._marks["done"] = self._studio.clock()
+        self._watch.mark("done")
         spoken = None if reason == "end" else self._spoken_until(stopped_at, estimated)
         self._close()
         self._emit(
@@ -286,7 +271,7 @@ class Utterance:
                 samples=self._runs.num_samples,
                 text_chars=self._script.num_chars,
                 spoken=spoken,
-                trace=self._trace(),
+                trace=self._watch.trace(self._pts / self._rate_hz),
             )
         )
         self._over(self)
@@ -309,18 +294,6 @@ class Utterance:
             estimated=estimated or heard.estimated,
             text=original[: heard.text_end],
             remaining=original[heard.text_end :],
-        )
-
-    def _trace(self) -> Trace:
-        if self._first_text_at is None:
-            return Trace()
-        since_ms = {name: round(1000 * (at - self._first_text_at), 2) for name, at in self._marks.items()}
-        speech_s = self._pts / self._rate_hz
-        return Trace(
-            **since_ms,  # type: ignore[arg-type]  # the marks are its fields
-            engine_ms=round(1000 * self._engine_s, 2),
-            rtf=round(self._engine_s / speech_s, 5) if speech_s else None,
-            patches=self._num_patches,
         )
 
     def _on_job_failed(self, error: BaseException) -> None:

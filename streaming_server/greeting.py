@@ -1,0 +1,56 @@
+"""`ready`: what this server is, and every bound that a client can run into."""
+
+from __future__ import annotations
+
+import secrets
+
+from protocol.messages import (
+    AudioFormat,
+    Controls,
+    Limits,
+    ModelDescription,
+    ParamRange,
+    Ready,
+    ServerInfo,
+)
+
+from . import __version__
+from .config import Config
+from .engine_client import EngineClient
+
+MAX_LEAD_MS = 60_000
+"""The largest `hello.lead_ms` (PROTOCOL.md, Pacing)."""
+
+
+def told_limits(config: Config) -> Limits:
+    """`ready.limits`. A lost session is not kept yet, hence no time to resume it."""
+    return Limits(**{**config.limits, "lead_ms": MAX_LEAD_MS, "resume_ms": 0})
+
+
+def greet(session: str, config: Config, engine: EngineClient, audio: AudioFormat, unknown: tuple[str, ...]) -> Ready:
+    info = engine.info
+    rtf = engine.rtf
+    return Ready(
+        session=session,
+        resume_token=secrets.token_hex(16),
+        server=ServerInfo(name="voxwire", version=__version__),
+        model=ModelDescription(
+            name=info.name,
+            sample_rate=info.sample_rate,
+            patch_ms=info.patch_ms,
+            token_rate=info.token_rate,
+            languages=info.languages,
+            neural=info.neural,
+            deterministic=info.deterministic,
+            realtime=rtf is None or rtf < 1,
+            rtf=rtf,
+            controls=Controls(speed=info.speed, volume=info.volume),
+            params={
+                name: ParamRange(min=knob.min, max=knob.max, default=knob.default) for name, knob in info.params.items()
+            },
+        ),
+        audio=audio.resolved(info.sample_rate),
+        voice=config.voice or info.default_voice,
+        limits=told_limits(config),
+        unknown=unknown,
+    )
