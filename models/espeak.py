@@ -11,7 +11,7 @@ espeak runs in a process for each voice in use (`models.espeak_worker`); the mod
 from __future__ import annotations
 
 import re
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,14 +20,14 @@ import soxr
 from models.base import Failure, ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
 from models.espeak_library import SAMPLE_RATE as ESPEAK_RATE
 from models.espeak_library import Clause
-from models.espeak_process import EspeakFiles, EspeakProcess, installed_files, list_languages
-from models.espeak_voices import EspeakVoice, name_voices
+from models.espeak_process import EspeakEnded, EspeakFiles, EspeakProcess, installed_files, list_languages
+from models.espeak_slot import PATCH_SAMPLES, EspeakSlot
+from models.espeak_voices import EspeakVoice, name_voices, reader
 from models.espeak_words import is_speakable, place_words
-from models.slots import Done, Slot, SlotTable
+from models.slots import Done, SlotTable
 from models.voices import unknown_voice
 
 SAMPLE_RATE = 44_100  # Hz
-PATCH_SAMPLES = 7_056  # 160 ms
 _UPSAMPLING = SAMPLE_RATE // ESPEAK_RATE
 
 _NORMAL_RATE = 175  # words a minute; measured: duration is inverse to it within 4 % from 80 to 400
@@ -40,62 +40,14 @@ _WINDOW = 2_000
 _NO_END = " " * 760
 """Spaces until espeak's clause buffer is full: it then ends the clause with no pause and an open intonation."""
 
-_TAIL_SAMPLES = 64
-"""Silence that stays with a clause, for the resampling filter to ring out in."""
+_EDGE_SAMPLES = 64
+"""Silence that is resampled with a clause, before it and behind it, for the filter to ring in."""
 
+_MAX_CARRIED = 8  # code points
 _MAX_PROCESSES = 8
 _DEFAULT_VOICE = "en-US-male"
 
-_UNSPEAKABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u0530\u0557\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff]"
-)
-"""Controls, surrogates and private characters: espeak takes some of them for commands."""
-
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_READS_HAN = {"cmn", "yue", "hak", "ja"}
-_KANA = re.compile(r"[\u3040-\u30ff]")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
-
-
-class _EspeakSlot(Slot):
-    """A slot, the segment that is spoken in it, and the speech that is made but not yet taken."""
-
-    __slots__ = ("_ready", "is_paragraph", "new_words", "num_ready", "offset", "pause", "spoken")
-
-    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams) -> None:
-        super().__init__(number, generation, voice, params)
-        self.spoken = ""  # the segment's text, as espeak gets it
-        self.offset = 0  # code points of it that became speech
-        self.pause = 0  # samples of silence that the last clause asks for, owed to the next
-        self.is_paragraph = False  # the next clause begins one
-        self.new_words: list[Word] = []
-        self.num_ready = 0
-        self._ready: deque[Pcm] = deque()
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all of the segment's text became speech."""
-        return self.offset >= len(self.spoken)
-
-    def add(self, pcm: Pcm) -> None:
-        self._ready.append(pcm)
-        self.num_ready += len(pcm)
-
-    def take(self) -> Patch:
-        """The next patch: 160 ms of what is ready, or all of it."""
-        parts: list[Pcm] = []
-        missing = PATCH_SAMPLES
-        while missing and self._ready:
-            part = self._ready.popleft()
-            if len(part) > missing:
-                self._ready.appendleft(part[missing:])
-                part = part[:missing]
-            parts.append(part)
-            missing -= len(part)
-        pcm = np.concatenate(parts) if parts else np.zeros(0, np.int16)
-        self.num_ready -= len(pcm)
-        words, self.new_words = tuple(self.new_words), []
-        return self.patch(pcm, words, last=self.is_finished and not self.num_ready)
 
 
 class EspeakModel:
@@ -119,7 +71,7 @@ class EspeakModel:
         self._voices = name_voices(list_languages(self._files))
         self._processes: OrderedDict[str, EspeakProcess] = OrderedDict()  # the latest used last
         self._info = _info(self._voices)
-        self._slots: SlotTable[_EspeakSlot] = SlotTable(self._info)
+        self._slots: SlotTable[EspeakSlot] = SlotTable(self._info)
 
     @property
     def info(self) -> ModelInfo:
@@ -133,7 +85,7 @@ class EspeakModel:
                 f"A speed from {_MIN_SPEED} to {_MAX_SPEED} and a volume from 0 to {_MAX_VOLUME} were expected, "
                 f"but {params.speed} and {params.volume} came."
             )
-        self._slots.open(_EspeakSlot(slot, generation, voice, params))
+        self._slots.open(EspeakSlot(slot, generation, voice, params))
         self._process(self._voices[voice].espeak_name)  # it loads while the text is being written
 
     def extend(self, slot: int, text: str) -> None:
@@ -153,11 +105,11 @@ class EspeakModel:
         while self._processes:
             self._processes.popitem()[1].close()
 
-    def _step(self, slot: _EspeakSlot) -> Patch | Failure:
+    def _step(self, slot: EspeakSlot) -> Patch | Failure:
         text = slot.text()
         if text is not None:
-            slot.spoken = _UNSPEAKABLE.sub(" ", text)
-            slot.offset = 0
+            slot.begin(text)
+            slot.reader = reader(self._voices[slot.voice].voice, text)
         try:
             while slot.num_ready < PATCH_SAMPLES and not slot.is_finished:
                 self._make_speech(slot)
@@ -165,15 +117,17 @@ class EspeakModel:
             return Failure(slot=slot.number, generation=slot.generation, message=str(error))
         return slot.take()
 
-    def _make_speech(self, slot: _EspeakSlot) -> None:
+    def _make_speech(self, slot: EspeakSlot) -> None:
         """Speak the next clause of the slot's segment, or pass over what cannot be spoken. Raises ModelError."""
         window = slot.spoken[slot.offset : slot.offset + _WINDOW]
-        text = window.lstrip()
-        silent = window if not is_speakable(window) else window[: len(window) - len(text)]
-        slot.is_paragraph |= _PARAGRAPH.search(silent) is not None
-        slot.offset += len(silent)
-        if silent is window:
+        if not is_speakable(window):
+            slot.offset += len(window)
+            slot.carried = window[-_MAX_CARRIED:]
             return
+        text = window.lstrip()
+        margin = window[: len(window) - len(text)]
+        slot.is_paragraph |= _PARAGRAPH.search(margin) is not None
+        slot.offset += len(margin)
         is_open = slot.offset + len(text) == len(slot.spoken) and text[-1].isspace()
         clause = self._speak(slot, text + _NO_END if is_open else text)
         start, slot.offset = slot.offset, slot.offset + (min(clause.num_chars, len(text)) or len(text))
@@ -185,42 +139,35 @@ class EspeakModel:
         if slot.is_paragraph:
             slot.pause = max(slot.pause, self._paragraph_pause(slot))
             slot.is_paragraph = False
-        num_sounding = min(int(sounding[-1]) + 1 + _TAIL_SAMPLES, len(pcm))
-        if slot.position + slot.num_ready:  # an utterance does not begin with a pause
-            slot.add(np.zeros(slot.pause, np.int16))
+        num_sounding = min(int(sounding[-1]) + 1 + _EDGE_SAMPLES, len(pcm))
+        pause = slot.pause if slot.position + slot.num_ready else 0  # an utterance does not begin with one
         slot.pause = (len(pcm) - num_sounding) * _UPSAMPLING
-        origin = slot.position + slot.num_ready
+        origin = slot.position + slot.num_ready + pause
         for word in place_words(slot.spoken, start, slot.offset, clause.words, pcm):
-            times = origin + word.start * _UPSAMPLING, origin + word.end * _UPSAMPLING
-            slot.new_words.append(Word(word.text_start, word.text_end, *times))
-        slot.add(_upsample(pcm[:num_sounding], min(slot.params.volume, 1.0)))
+            text_start, text_end = max(0, word.text_start - slot.shift), word.text_end - slot.shift
+            if text_end > 0:
+                times = origin + word.start * _UPSAMPLING, origin + word.end * _UPSAMPLING
+                slot.new_words.append(Word(text_start, text_end, *times))
+        num_lead = min(_EDGE_SAMPLES, pause // _UPSAMPLING)
+        slot.add(np.zeros(pause - num_lead * _UPSAMPLING, np.int16))
+        lead = np.zeros(num_lead, np.int16)
+        slot.add(_upsample(np.concatenate((lead, pcm[:num_sounding])), min(slot.params.volume, 1.0)))
 
-    def _paragraph_pause(self, slot: _EspeakSlot) -> int:
+    def _paragraph_pause(self, slot: EspeakSlot) -> int:
         """The samples of silence that a blank line asks for at the slot's speed. Raises ModelError."""
         pcm = np.frombuffer(self._speak(slot, "a.\n\n").pcm, np.int16)
         return (len(pcm) - int(np.flatnonzero(pcm)[-1]) - 1) * _UPSAMPLING
 
-    def _speak(self, slot: _EspeakSlot, text: str) -> Clause:
+    def _speak(self, slot: EspeakSlot, text: str) -> Clause:
         """The text's first clause, by the slot's parameters. Raises ModelError."""
-        espeak_name = self._voices[self._reader(slot)].espeak_name
+        espeak_name = self._voices[slot.reader].espeak_name
         rate = round(_NORMAL_RATE * slot.params.speed)
         volume = max(_NORMAL_VOLUME, round(_NORMAL_VOLUME * slot.params.volume))
-        process = self._process(espeak_name)
         try:
-            return process.speak(text, rate, volume)
-        except ModelError:
-            if process.ended:  # the next clause starts another
-                self._processes.pop(espeak_name).close()
-            raise
-
-    def _reader(self, slot: _EspeakSlot) -> str:
-        """The voice that reads the slot's segment."""
-        own = self._voices[slot.voice].voice
-        if _KANA.search(slot.spoken) and own.language != "ja":
-            return f"ja-{own.gender}"
-        if _HAN.search(slot.spoken) and own.language not in _READS_HAN:
-            return f"cmn-{own.gender}"
-        return slot.voice
+            return self._process(espeak_name).speak(text, rate, volume)
+        except EspeakEnded:  # killed from outside: text that crashes espeak ends a fork, not the process
+            self._processes.pop(espeak_name).close()
+            return self._process(espeak_name).speak(text, rate, volume)
 
     def _process(self, espeak_name: str) -> EspeakProcess:
         """The voice's process, started if need be; the one that was used least lately makes room."""
@@ -249,7 +196,7 @@ def _info(voices: Mapping[str, EspeakVoice]) -> ModelInfo:
         voices=tuple(each.voice for each in voices.values()),
         default_voice=_DEFAULT_VOICE,
         max_slots=4096,
-        max_batch=16,  # a clause takes one to a few milliseconds, and a step is as long as its slots together
+        max_batch=4,  # a clause takes a few milliseconds, and a step as long as its slots together
         speed="native",
         volume="native",
     )

@@ -15,6 +15,10 @@ _ROOT = Path(__file__).resolve().parents[1]
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from models.espeak_worker import main; main(*sys.argv[2:])"
 
 
+class EspeakEnded(ModelError):
+    """The voice's process is gone, whatever the cause; another one may speak."""
+
+
 class EspeakFiles(NamedTuple):
     """Where the library and its `espeak-ng-data` lie."""
 
@@ -60,18 +64,18 @@ class EspeakProcess:
         self._loaded = False
 
     def speak(self, text: str, rate: int, volume: int) -> Clause:
-        """The first clause of the text that sounds. Raises ModelError; `ended` tells if that was the process's end."""
+        """The first clause of the text that sounds. Raises ModelError, and EspeakEnded when the process is gone."""
         self.wait()
         assert self._process.stdin is not None
         try:
             write_frame(self._process.stdin.fileno(), (text, rate, volume))
         except BrokenPipeError:
-            raise ModelError("espeak's process was expected to speak, but it has ended.") from None
+            raise EspeakEnded("espeak's process was expected to speak, but it has ended.") from None
         num_chars, words, pcm = self.answer()
         return Clause(num_chars, [WordEvent(*word) for word in words], pcm)
 
     def wait(self) -> None:
-        """Return when the voice is loaded. Raises ModelError."""
+        """Return when the voice is loaded. Raises ModelError: it cannot be loaded."""
         if not self._loaded:
             self.answer()
             self._loaded = True
@@ -81,15 +85,11 @@ class EspeakProcess:
         assert self._process.stdout is not None
         match read_frame(self._process.stdout.fileno()):
             case None:
-                raise ModelError("An answer of espeak's process was expected, but it has ended.")
+                raise EspeakEnded("An answer of espeak's process was expected, but it has ended.")
             case str(message):
                 raise ModelError(message)
             case answer:
                 return answer
-
-    @property
-    def ended(self) -> bool:
-        return self._process.poll() is not None
 
     def close(self) -> None:
         """End the process. Legal at any time, and twice."""

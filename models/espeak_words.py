@@ -23,6 +23,8 @@ def place_words(text: str, start: int, end: int, events: Iterable[WordEvent], pc
     Ranges are in order, none overlaps another, none is empty; so are the times.
     """
     marks = _merge(start, end, events)
+    if not marks:
+        return []
     ends = [mark[0] for mark in marks[1:]] + [end]
     times = [sample for _, _, sample in marks[1:]] + [len(pcm)]
     sounding = np.flatnonzero(pcm)

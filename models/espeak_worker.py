@@ -6,7 +6,7 @@ Each request is answered by a fresh fork of a process that has loaded the voice 
   control otherwise carry over from clause to clause);
 - text that crashes or hangs the library costs one answer, and nothing else.
 
-The next fork is made ahead and waits for its request, so forking costs no latency.
+Each fork is made while the one before it speaks, and waits for its request, so forking costs no latency.
 
 Frames on both pipes: 4 bytes of length, little-endian, then a marshalled value: (text, rate, volume) in; a Clause out,
 or the string that says what went wrong. The first frame out tells that the voice is loaded.
@@ -14,11 +14,12 @@ or the string that says what went wrong. The first frame out tells that the voic
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from models.espeak_library import EspeakError, EspeakLibrary
 
@@ -38,31 +39,54 @@ def main(library: str, data: str, voice: str) -> None:
             write_frame(_ANSWERS, [tuple(language) for language in espeak.languages()])
             return
         espeak.set_voice(voice)
-        espeak.speak(_WARM_UP, 175, 100)
+        espeak.speak(_WARM_UP, 175, 100, one_clause=False)
+        gc.disable()  # a collection would copy pages that the forks share
     except EspeakError as error:
         write_frame(_ANSWERS, str(error))
         return
     write_frame(_ANSWERS, ())
+    child = _Child(espeak)
     while True:
-        child = os.fork()
-        if child == 0:
-            _answer(espeak)
-        _, status = os.waitpid(child, 0)
-        match os.waitstatus_to_exitcode(status):
-            case 0:
-                pass
-            case code if code == _END_OF_REQUESTS:
-                return
-            case code:
-                write_frame(_ANSWERS, f"espeak-ng failed on this text (exit {code}).")
+        taken = child.has_taken()
+        following = _Child(espeak) if taken else None  # while this one speaks
+        code = child.exit_code()
+        if code == _END_OF_REQUESTS:
+            return
+        if code:
+            write_frame(_ANSWERS, f"espeak-ng failed on this text (exit {code}).")
+        child = following or _Child(espeak)
 
 
-def _answer(espeak: EspeakLibrary) -> None:
+class _Child:
+    """A fork that waits for one request, answers it and ends."""
+
+    def __init__(self, espeak: EspeakLibrary) -> None:
+        self._taken, taken = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _answer(espeak, taken)
+        os.close(taken)
+
+    def has_taken(self) -> bool:
+        """Wait until it has read its request. False: it ended before."""
+        try:
+            return os.read(self._taken, 1) != b""
+        finally:
+            os.close(self._taken)
+
+    def exit_code(self) -> int:
+        """Wait until it ends."""
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def _answer(espeak: EspeakLibrary, taken: int) -> NoReturn:
     """Speak one clause and end the process."""
+    code = 1
     try:
         request = read_frame(_REQUESTS)
         if request is None:
             os._exit(_END_OF_REQUESTS)
+        os.write(taken, b"1")
         signal.alarm(_CLAUSE_LIMIT_S)
         text, rate, volume = request
         try:
@@ -71,11 +95,11 @@ def _answer(espeak: EspeakLibrary) -> None:
             write_frame(_ANSWERS, str(error))
         else:
             write_frame(_ANSWERS, (clause.num_chars, [tuple(word) for word in clause.words], clause.pcm))
-        os._exit(0)
+        code = 0
     except BrokenPipeError:  # nobody listens any more
-        os._exit(_END_OF_REQUESTS)
+        code = _END_OF_REQUESTS
     finally:
-        os._exit(1)
+        os._exit(code)
 
 
 def write_frame(fd: int, value: Any) -> None:
