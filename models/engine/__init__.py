@@ -14,6 +14,7 @@ from .commands import (
     Spoke,
     Step,
     StreamKey,
+    Suspend,
 )
 from .engine import Engine
 from .playback import PlaybackClock, Reading
@@ -35,4 +36,5 @@ __all__ = [
     "Spoke",
     "Step",
     "StreamKey",
+    "Suspend",
 ]

@@ -26,7 +26,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Text for the segment that is being written."""
+    """Text for the segment that is being written; what is never sealed is never spoken."""
 
     stream: StreamKey
     text: str
@@ -41,7 +41,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """No more text; the stream closes after its last patch."""
+    """No more text, and none is taken; the stream closes after its last patch."""
 
     stream: StreamKey
 
@@ -55,13 +55,21 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspend:
+    """No patch of this stream is made until it is told otherwise: what it has is not being taken."""
+
+    stream: StreamKey
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Nothing of this stream leaves the engine any more."""
 
     stream: StreamKey
 
 
-Command = Open | Extend | Seal | Finish | Pace | Cancel
+Command = Open | Extend | Seal | Finish | Pace | Suspend | Cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Spoke:
     estimated: bool
     latents: bytes
     last: bool  # the segment ends here
+    seconds: float = 0.0  # of work: its share of the step
 
 
 @dataclass(frozen=True, slots=True)

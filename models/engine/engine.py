@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from ..base import Failure, ModelError, ModelInfo, Patch, SpeechModel
 from .commands import (
@@ -21,6 +22,7 @@ from .commands import (
     Spoke,
     Step,
     StreamKey,
+    Suspend,
 )
 from .playback import PlaybackClock
 from .scheduler import Scheduler
@@ -29,11 +31,18 @@ from .slots import Slots
 
 log = logging.getLogger(__name__)
 
-STEP_FAILED = "the voice failed while speaking this text"
+FAILED = "the voice failed while speaking this text"
+
+MAX_FAILED_STEPS = 8
+"""So many failed steps in a row, and the model is taken for broken (a lost device fails every step)."""
 
 
 class Engine:
-    """Runs one model for many streams. `apply` never waits; `step` takes one model step."""
+    """Runs one model for many streams. `apply` never waits; `step` takes one model step.
+
+    Neither raises: what goes wrong for a stream ends that stream with a `Failed`. `num_errors` counts what the model
+    should not have done; once `is_broken`, it is to be shut down.
+    """
 
     def __init__(self, model: SpeechModel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._model = model
@@ -41,9 +50,9 @@ class Engine:
         self._slots = Slots(model.info.max_slots)
         self._scheduler = Scheduler()
         self._sequences: dict[StreamKey, Sequence] = {}
-        self._by_slot: dict[int, Sequence] = {}
         self._events: list[Event] = []
-        self.num_step_errors = 0
+        self._num_failed_in_a_row = 0
+        self.num_errors = 0
 
     @property
     def info(self) -> ModelInfo:
@@ -53,17 +62,70 @@ class Engine:
     def num_streams(self) -> int:
         return len(self._sequences)
 
+    @property
+    def is_broken(self) -> bool:
+        return self._num_failed_in_a_row >= MAX_FAILED_STEPS
+
     def apply(self, command: Command) -> None:
         """Obey. A command for a stream that is over is ignored: it crossed with the end. Failures become events."""
-        if isinstance(command, Open):
-            self._open(command)
+        with self._net((command.stream,)):
+            if isinstance(command, Open):
+                self._open(command)
+                return
+            sequence = self._sequences.get(command.stream)
+            if sequence is not None:
+                self._obey(sequence, command)
+            elif isinstance(command, Cancel):
+                self._events = [event for event in self._events if event.stream != command.stream]
+
+    def next_wake(self) -> float | None:
+        """When `step` has something to do: -inf at once, None not before the next command."""
+        return float("-inf") if self._events else self._scheduler.next_wake()
+
+    def step(self) -> Step | None:
+        """One patch for each of the most urgent streams; None when there is nothing to tell."""
+        started_at = self._clock()
+        rows = self._scheduler.select(started_at, self.info.max_batch)
+        if rows:
+            self._speak(rows, started_at)
+        if not self._events:
+            return None
+        events, self._events = tuple(self._events), []
+        return Step(events, len(rows), started_at, self._clock() - started_at)
+
+    def shutdown(self) -> None:
+        """Drop all streams without a word, and release the model."""
+        for sequence in list(self._sequences.values()):
+            self._release(sequence)
+        with self._net(()):
+            self._model.shutdown()
+
+    def _open(self, command: Open) -> None:
+        if command.stream in self._sequences:
+            raise ValueError(f"expected a new stream, {command.stream!r} is open")
+        taken = self._slots.take()
+        if taken is None:
+            message = f"all {self.info.max_slots} slots of the voice engine are in use"
+            self._events.append(Failed(command.stream, message, busy=True))
             return
-        sequence = self._sequences.get(command.stream)
-        if sequence is None:
-            return
+        slot, generation = taken
+        clock = PlaybackClock(self.info.sample_rate, held=command.held)
+        lead = None if command.lead_samples is None else max(1, command.lead_samples)
+        sequence = Sequence(command.stream, command.session, slot, generation, clock, lead)
+        self._sequences[command.stream] = sequence
+        self._scheduler.add(sequence)
+        try:
+            self._model.open(slot, generation, command.voice, command.params)
+        except ModelError as error:
+            self._forget(sequence)
+            self._slots.give_back(slot)
+            self._events.append(Failed(command.stream, str(error)))
+
+    def _obey(self, sequence: Sequence, command: Extend | Seal | Finish | Pace | Suspend | Cancel) -> None:
         match command:
             case Extend() | Seal():
-                self._take_text(sequence, command)
+                if not sequence.finished:
+                    self._take_text(sequence, command)
             case Finish():
                 sequence.finished = True
                 if sequence.is_over:
@@ -71,47 +133,11 @@ class Engine:
             case Pace():
                 sequence.clock.follow(command.reading)
                 self._scheduler.update(sequence, self._clock())
+            case Suspend():
+                sequence.suspended = command.suspended
+                self._scheduler.update(sequence, self._clock())
             case Cancel():
                 self._release(sequence)
-
-    def next_wake(self) -> float | None:
-        """When `step` has something to do: -inf at once, None not before the next command."""
-        return float("-inf") if self._events else self._scheduler.next_wake()
-
-    def step(self) -> Step | None:
-        """One patch for each of the most urgent streams; None when there is nothing to do yet."""
-        started_at = self._clock()
-        rows = self._scheduler.select(started_at, self.info.max_batch)
-        if rows:
-            self._speak(rows)
-        if not self._events:
-            return None
-        events, self._events = tuple(self._events), []
-        return Step(events, len(rows), started_at, self._clock() - started_at)
-
-    def shutdown(self) -> None:
-        for sequence in list(self._sequences.values()):
-            self._release(sequence)
-        self._model.shutdown()
-
-    def _open(self, command: Open) -> None:
-        taken = self._slots.take()
-        if taken is None:
-            message = f"all {self.info.max_slots} slots of the voice engine are in use"
-            self._events.append(Failed(command.stream, message, busy=True))
-            return
-        slot, generation = taken
-        try:
-            self._model.open(slot, generation, command.voice, command.params)
-        except ModelError as error:
-            self._slots.give_back(slot)
-            self._events.append(Failed(command.stream, str(error)))
-            return
-        clock = PlaybackClock(self.info.sample_rate, held=command.held)
-        sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples)
-        self._sequences[command.stream] = sequence
-        self._by_slot[slot] = sequence
-        self._scheduler.add(sequence)
 
     def _take_text(self, sequence: Sequence, command: Extend | Seal) -> None:
         try:
@@ -120,7 +146,7 @@ class Engine:
                 return
             self._model.seal(sequence.slot)
         except ModelError as error:
-            self._fail(sequence, str(error))
+            self._fail(sequence.key, str(error))
             return
         now = self._clock()
         if not sequence.has_work:
@@ -128,43 +154,45 @@ class Engine:
         sequence.num_sealed += 1
         self._scheduler.update(sequence, now)
 
-    def _speak(self, rows: list[Sequence]) -> None:
-        try:
+    def _speak(self, rows: list[Sequence], started_at: float) -> None:
+        by_slot = {row.slot: row for row in rows}
+        silent = dict.fromkeys(row.key for row in rows)
+        self._num_failed_in_a_row += 1
+        with self._net(silent):
             results = self._model.submit([row.slot for row in rows]).patches()
-        except Exception:  # one of the two broad nets: a step that fails ends its own streams, never the engine
-            log.exception("engine step failed, streams=%d", len(rows))
-            self.num_step_errors += 1
-            for row in rows:
-                self._fail(row, STEP_FAILED)
-            return
-        now = self._clock()
-        for result in results:
-            sequence = self._by_slot.get(result.slot)
-            if sequence is None or not self._slots.is_current(result.slot, result.generation):
-                continue
-            if isinstance(result, Failure):
-                self._fail(sequence, result.message)
-            else:
-                self._deliver(sequence, result, now)
+            now = self._clock()
+            seconds = (now - started_at) / len(rows)
+            for result in results:
+                sequence = by_slot.get(result.slot)
+                if sequence is None or sequence.generation != result.generation:
+                    continue  # a late patch: its stream is over
+                del by_slot[result.slot]
+                if isinstance(result, Failure):
+                    self._fail(sequence.key, result.message)
+                else:
+                    self._deliver(sequence, result, now, seconds)
+                del silent[sequence.key]
+            if silent:
+                raise ValueError(f"expected a result for each of {len(rows)} slots, {len(silent)} are missing")
+            self._num_failed_in_a_row = 0
 
-    def _deliver(self, sequence: Sequence, patch: Patch, now: float) -> None:
-        sequence.clock.emit(len(patch.pcm), now)
-        sequence.num_patches += 1
+    def _deliver(self, sequence: Sequence, patch: Patch, now: float, seconds: float) -> None:
+        pcm = patch.pcm.tobytes()
         self._events.append(
             Spoke(
                 sequence.key,
                 patch.segment,
                 patch.index,
-                patch.pcm.tobytes(),
+                pcm,
                 patch.words,
                 patch.estimated,
                 patch.latents,
                 patch.last,
+                seconds,
             )
         )
-        if patch.last:
-            sequence.num_spoken += 1
-            sequence.text_at = now
+        sequence.clock.emit(len(pcm) // 2, now)
+        sequence.num_spoken += patch.last
         if sequence.is_over:
             self._close(sequence)
         else:
@@ -174,13 +202,33 @@ class Engine:
         self._release(sequence)
         self._events.append(Closed(sequence.key))
 
-    def _fail(self, sequence: Sequence, message: str) -> None:
-        self._release(sequence)
-        self._events.append(Failed(sequence.key, message))
+    def _fail(self, stream: StreamKey, message: str) -> None:
+        sequence = self._sequences.get(stream)
+        if sequence is not None:
+            self._release(sequence)
+        self._events.append(Failed(stream, message))
 
     def _release(self, sequence: Sequence) -> None:
+        self._forget(sequence)
+        with self._net(()):
+            with suppress(ModelError):  # it does not hold the slot: the opening had failed
+                self._model.close(sequence.slot)
+            self._slots.give_back(sequence.slot)  # not after any other exception: what state is the slot in?
+
+    def _forget(self, sequence: Sequence) -> None:
         del self._sequences[sequence.key]
-        del self._by_slot[sequence.slot]
         self._scheduler.remove(sequence)
-        self._model.close(sequence.slot)
-        self._slots.give_back(sequence.slot)
+
+    @contextmanager
+    def _net(self, streams: Iterable[StreamKey]) -> Iterator[None]:
+        """One of the two broad nets of the house: what the model throws ends these streams, never the engine.
+
+        `streams` is looked at when it has thrown: those that had their patch before may have been taken out.
+        """
+        try:
+            yield
+        except Exception:
+            log.exception("the model failed, streams=%d", self.num_streams)
+            self.num_errors += 1
+            for stream in streams:
+                self._fail(stream, FAILED)

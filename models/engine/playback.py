@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NEVER = float("-inf")
+"""A clock that has not started yet has been dry for ever: the first audio starts it like any other dry one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -21,24 +24,24 @@ class Reading:
 
 
 class PlaybackClock:
-    """Samples and monotonic seconds; never reads a clock itself."""
+    """Samples and monotonic seconds; never reads a clock itself. Held means that `_since` is None."""
 
-    __slots__ = ("_held", "_position", "_since", "emitted", "rate_hz")
+    __slots__ = ("_position", "_since", "emitted", "rate_hz")
 
     def __init__(self, rate_hz: int, *, held: bool = False) -> None:
         self.rate_hz = rate_hz
-        self._position = 0.0
-        self._since: float | None = None
-        self._held = held
-        self.emitted = 0
+        self.emitted = 0  # samples
+        self._position = 0
+        self._since: float | None = None if held else NEVER
 
     @property
     def is_held(self) -> bool:
-        return self._held
+        return self._since is None
 
     def position(self, now: float) -> int:
+        """Samples heard."""
         if self._since is None or now <= self._since:
-            return int(self._position)
+            return self._position
         return int(min(self.emitted, self._position + (now - self._since) * self.rate_hz))
 
     def lead(self, now: float) -> int:
@@ -47,42 +50,43 @@ class PlaybackClock:
 
     def emit(self, num_samples: int, now: float) -> None:
         """Audio leaves for the listener; a clock that had run dry, or never ran, goes on from here."""
-        if not self._held and (self._since is None or self.position(now) >= self.emitted):
-            self._position = float(self.position(now))
-            self._since = max(now, self._since) if self._since is not None else now
+        if self._since is not None and self.position(now) >= self.emitted:
+            self._position = self.emitted
+            self._since = max(now, self._since)
         self.emitted += num_samples
 
     def hold(self, now: float) -> None:
         """Stop: paused, disconnected, or waiting for another utterance to end."""
-        self._position = float(self.position(now))
+        self._position = self.position(now)
         self._since = None
-        self._held = True
 
     def release(self, now: float, *, position: int | None = None) -> None:
-        """Go on, from `position` if it is known. Nothing runs before the first audio."""
-        self._position = float(self.position(now) if position is None else max(0, min(position, self.emitted)))
-        self._since = now if self.emitted else None
-        self._held = False
+        """Go on, from `position` if it is known. Before the first audio nothing runs, but the clock is held no more."""
+        self._position = self.position(now) if position is None else self._heard(position)
+        self._since = now
 
     def read(self) -> Reading:
-        return Reading(int(self._position), self._since if not self._held else None)
+        return Reading(self._position, self._since)
 
     def follow(self, reading: Reading) -> None:
-        """Take over what the other side knows."""
-        self._held = reading.since is None
-        self._position = float(max(0, reading.position))
+        """Take over what the other side knows. Of a clock that has not started there, this side may know more."""
+        if reading.since == NEVER and self._since is not None:
+            return
+        self._position = self._heard(reading.position)
         self._since = reading.since
 
     def dry_at(self) -> float | None:
-        """When the listener runs out of audio; None while the clock stands."""
+        """When the listener runs out of audio; None while the clock is held, -inf before the first audio."""
         if self._since is None:
             return None
         return self._since + (self.emitted - self._position) / self.rate_hz
 
     def room_at(self, lead: int) -> float | None:
         """From when on less than `lead` samples lie ahead of the listener; None: not before the clock moves."""
-        if self.emitted - self._position < lead:
-            return float("-inf")
-        if self._since is None:
-            return None
-        return self._since + (self.emitted - lead - self._position) / self.rate_hz
+        ahead = self.emitted - self._position
+        if ahead < lead:
+            return NEVER
+        return None if self._since is None else self._since + (ahead - lead) / self.rate_hz
+
+    def _heard(self, position: int) -> int:
+        return max(0, min(position, self.emitted))

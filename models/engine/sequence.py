@@ -23,11 +23,11 @@ class Sequence:
         "generation",
         "key",
         "lead_samples",
-        "num_patches",
         "num_sealed",
         "num_spoken",
         "session",
         "slot",
+        "suspended",
         "text_at",
         "version",
     )
@@ -46,12 +46,12 @@ class Sequence:
         self.slot = slot
         self.generation = generation
         self.clock = clock
-        self.lead_samples = lead_samples
+        self.lead_samples = lead_samples  # None: background
         self.num_sealed = 0
         self.num_spoken = 0
-        self.num_patches = 0
         self.finished = False
-        self.text_at = 0.0  # when the present segment was sealed
+        self.suspended = False
+        self.text_at = 0.0  # when text came to a stream that had none left
         self.version = 0  # the scheduler's: grows whenever its place in the order may have changed
 
     @property
@@ -60,21 +60,13 @@ class Sequence:
 
     @property
     def is_over(self) -> bool:
-        return self.finished and not self.has_work
+        return self.finished and self.num_spoken == self.num_sealed
 
     def deadline(self, now: float) -> float:
-        """When its next patch is due at the listener (monotonic seconds); infinity for background work."""
-        if self.lead_samples is None:
-            return float("inf")
-        dry_at = self.clock.dry_at()
-        if dry_at is not None and dry_at > self.text_at:
-            return dry_at
-        if self.clock.is_held:
-            return now + HELD_TARGET_S + self.clock.lead(now) / self.clock.rate_hz
-        return self.text_at + STARTUP_TARGET_S
-
-    def eligible_at(self) -> float | None:
-        """From when on it may be scheduled; None: not until it is told more."""
-        if self.lead_samples is None:
-            return float("-inf")
-        return self.clock.room_at(self.lead_samples)
+        """When its next patch is due at the listener (monotonic seconds). Not for background work, which has none."""
+        clock = self.clock
+        dry_at = clock.dry_at()
+        if dry_at is None:
+            return now + HELD_TARGET_S + clock.lead(now) / clock.rate_hz
+        # A listener who was dry before the text came waits for the text's sake, not for ours.
+        return dry_at if dry_at > self.text_at else self.text_at + STARTUP_TARGET_S
