@@ -1,167 +1,55 @@
-"""The engine's asyncio face: streams that take text and give patches, whether the engine is a thread or a process."""
+"""The engine's asyncio face, in its two forms: a thread of this process, or a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Hashable
+import threading
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
-from models.base import ModelInfo, SpeechModel, SpeechParams
-from models.engine import (
-    Cancel,
-    Closed,
-    Command,
-    Engine,
-    Event,
-    Extend,
-    Failed,
-    Finish,
-    Open,
-    Pace,
-    Reading,
-    Seal,
-    Spoke,
-    Step,
-)
+from models.base import ModelError, SpeechModel
+from models.engine import Command, Engine, Step
+from models.registry import load_model
 
-from .engine_link import frame, pack_command, read_frame, unpack_event, unpack_info
+from .engine_frames import FrameLink
+from .engine_link import pack_command, unpack_event, unpack_info
+from .engine_streams import LOST, EngineClient, EngineStream, EngineUnavailable, Listener
 from .engine_thread import EngineThread
+
+__all__ = ["EngineClient", "EngineStream", "EngineUnavailable", "Listener", "LocalEngine", "RemoteEngine"]
 
 log = logging.getLogger(__name__)
 
 RECONNECT_S = 0.05
-LOST = "the voice engine stopped and is being restarted"
-
-
-class EngineUnavailable(Exception):
-    """There is no engine just now; one sentence."""
-
-
-class Listener(Protocol):
-    """Who a stream speaks to. Called on the event loop, in order; nothing follows `on_closed` or `on_failed`."""
-
-    def on_patch(self, patch: Spoke) -> None: ...
-    def on_closed(self) -> None: ...
-    def on_failed(self, message: str, busy: bool) -> None: ...
-
-
-class EngineStream:
-    """One utterance in the engine."""
-
-    def __init__(self, engine: EngineClient, key: int) -> None:
-        self._engine = engine
-        self._key = key
-
-    def speak(self, text: str) -> None:
-        """A whole segment, normalised."""
-        self._engine.post(Extend(self._key, text), Seal(self._key))
-
-    def finish(self) -> None:
-        self._engine.post(Finish(self._key))
-
-    def pace(self, reading: Reading) -> None:
-        self._engine.post(Pace(self._key, reading))
-
-    def cancel(self) -> None:
-        """Nothing reaches the listener any more."""
-        self._engine.forget(self._key)
-        self._engine.post(Cancel(self._key))
-
-
-class EngineClient:
-    """What both forms share: names of streams, and the way of events to their listeners."""
-
-    def __init__(self) -> None:
-        self._info: ModelInfo | None = None
-        self._listeners: dict[int, Listener] = {}
-        self._keys = count(1)
-        self.num_restarts = 0
-        self.num_steps = 0
-        self.num_patches = 0
-        self.busy_s = 0.0
-
-    @property
-    def info(self) -> ModelInfo:
-        """Raises EngineUnavailable before the first engine has reported."""
-        if self._info is None:
-            raise EngineUnavailable("the voice engine is still starting")
-        return self._info
-
-    @property
-    def ready(self) -> bool:
-        raise NotImplementedError
-
-    @property
-    def num_streams(self) -> int:
-        return len(self._listeners)
-
-    def open(
-        self,
-        listener: Listener,
-        *,
-        session: Hashable,
-        voice: str,
-        params: SpeechParams,
-        lead_samples: int | None,
-        held: bool = False,
-    ) -> EngineStream:
-        """Raises EngineUnavailable."""
-        if not self.ready:
-            raise EngineUnavailable(LOST)
-        key = next(self._keys)
-        self._listeners[key] = listener
-        self.post(Open(key, session, voice, params, lead_samples, held))
-        return EngineStream(self, key)
-
-    def post(self, *commands: Command) -> None:
-        raise NotImplementedError
-
-    def forget(self, key: int) -> None:
-        self._listeners.pop(key, None)
-
-    async def close(self) -> None:
-        raise NotImplementedError
-
-    def _dispatch(self, event: Event) -> None:
-        key = cast("int", event.stream)  # every key here is ours
-        match event:
-            case Spoke():
-                self.num_patches += 1
-                listener = self._listeners.get(key)
-                if listener is not None:
-                    listener.on_patch(event)
-            case Closed():
-                listener = self._listeners.pop(key, None)
-                if listener is not None:
-                    listener.on_closed()
-            case Failed():
-                listener = self._listeners.pop(key, None)
-                if listener is not None:
-                    listener.on_failed(event.message, event.busy)
-
-    def _lose_all(self) -> None:
-        listeners, self._listeners = self._listeners, {}
-        for listener in listeners.values():
-            listener.on_failed(LOST, False)
+MAX_STEPS_AHEAD = 16
+"""Steps that the loop of this process may be behind an engine thread in it; then that thread waits."""
 
 
 class LocalEngine(EngineClient):
-    """The engine in a thread of this process."""
+    """The engine in a thread of this process. Nobody restarts it: once broken, it is never ready again."""
 
     def __init__(self, model: SpeechModel) -> None:
         super().__init__()
-        self._loop = asyncio.get_running_loop()
         self._info = model.info
-        self._thread = EngineThread(Engine(model), self._deliver)
+        self._ended = False
+        self._steps_ahead = threading.BoundedSemaphore(MAX_STEPS_AHEAD)
+        self._thread = EngineThread(Engine(model), self._deliver, self._end)
         self._thread.start()
+
+    @classmethod
+    async def load(cls, model_name: str) -> LocalEngine:
+        """Raises EngineUnavailable with the model's sentence."""
+        try:
+            return cls(await asyncio.to_thread(load_model, model_name))
+        except ModelError as error:
+            raise EngineUnavailable(str(error)) from None
 
     @property
     def ready(self) -> bool:
-        return self._thread.is_alive
+        return not self._ended
 
     def post(self, *commands: Command) -> None:
         self._thread.post(commands)
@@ -170,24 +58,33 @@ class LocalEngine(EngineClient):
         await asyncio.to_thread(self._thread.stop)
 
     def _deliver(self, step: Step) -> None:
+        self._steps_ahead.acquire()
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._take, step)
+            return
+        self._steps_ahead.release()
 
     def _take(self, step: Step) -> None:
-        self.num_steps += 1
-        self.busy_s += step.seconds
-        for event in step.events:
-            self._dispatch(event)
+        self._steps_ahead.release()
+        self.num_errors = self._thread.num_errors
+        self._take_step(step.events, step.num_rows, step.seconds)
+
+    def _end(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take_end)
+
+    def _take_end(self) -> None:
+        self._ended = True
+        self._lose_all()
 
 
 class RemoteEngine(EngineClient):
-    """The engine in another process. `run` keeps the connection; when it breaks, its streams fail and it tries again."""
+    """The engine in another process. `run` keeps the connection; when it breaks, its streams fail; it tries again."""
 
     def __init__(self, socket_path: Path) -> None:
         super().__init__()
         self._socket_path = socket_path
-        self._loop = asyncio.get_running_loop()
-        self._writer: asyncio.StreamWriter | None = None
+        self._link: FrameLink | None = None
         self._outbox: list[Command] = []
         self._pongs: dict[int, asyncio.Future[float]] = {}
         self._nonces = count()
@@ -195,14 +92,14 @@ class RemoteEngine(EngineClient):
 
     @property
     def ready(self) -> bool:
-        return self._writer is not None
+        return self._link is not None
 
     async def reached(self) -> None:
         """Wait for the first connection."""
         await self._reached.wait()
 
     def post(self, *commands: Command) -> None:
-        if self._writer is None:
+        if self._link is None:
             return  # its streams have been told that they failed
         if not self._outbox:
             self._loop.call_soon(self._flush)
@@ -210,61 +107,82 @@ class RemoteEngine(EngineClient):
 
     async def run(self) -> None:
         """Until cancelled."""
-        num_connections = 0
         while True:
-            try:
-                reader, writer = await asyncio.open_unix_connection(self._socket_path, limit=1 << 22)
-            except (ConnectionError, FileNotFoundError):
-                await asyncio.sleep(RECONNECT_S)
-                continue
-            try:
-                hello = await read_frame(reader)
-                self._info = unpack_info(hello["info"])
-                self._writer = writer
-                self._reached.set()
-                num_connections += 1
-                self.num_restarts = num_connections - 1
-                while True:
-                    self._take(await read_frame(reader))
-            except (asyncio.IncompleteReadError, ConnectionError):
-                log.warning("the connection to the voice engine is lost, streams=%d", len(self._listeners))
-            except ValueError as error:
-                log.error("the engine sent what it should not: %s", error)
-            finally:
-                self._writer = None
-                self._outbox.clear()
-                writer.close()
-                self._lose_all()
+            await self._connect()
+            await asyncio.sleep(RECONNECT_S)
 
     async def ping(self) -> float:
         """Seconds that the engine's present step has been running. Raises EngineUnavailable."""
-        if self._writer is None:
+        if self._link is None:
             raise EngineUnavailable(LOST)
         nonce = next(self._nonces)
         pong = self._pongs[nonce] = self._loop.create_future()
         try:
-            self._writer.write(frame({"ping": nonce}))
+            self._link.send({"ping": nonce})
             step_age_s: float = await pong
             return step_age_s
         finally:
             del self._pongs[nonce]
 
     async def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._link is not None:
+            self._link.close()
+
+    def take(self, link: FrameLink, message: Any) -> None:
+        """What the engine's host sends."""
+        match message:
+            case {"events": events, "rows": num_rows, "s": seconds, "errors": num_errors}:
+                self.num_errors = num_errors
+                self._take_step(map(unpack_event, events), num_rows, seconds)
+            case {"pong": nonce, "step_age_s": step_age_s}:
+                pong = self._pongs.get(nonce)
+                if pong is not None and not pong.done():
+                    pong.set_result(step_age_s)
+            case {"info": info}:
+                self._info = unpack_info(info)
+                self._link = link
+                self.num_restarts += self._reached.is_set()
+                self._reached.set()
+            case _:
+                raise ValueError(f"expected a step, a pong or the info, {str(message)[:40]} came")
+
+    async def _connect(self) -> None:
+        """One connection, from its attempt to its end."""
+        link = _EngineLink(self)
+        try:
+            await self._loop.create_unix_connection(lambda: link, str(self._socket_path))
+            await link.is_lost.wait()
+        except OSError as error:
+            log.debug("no voice engine yet: %s", error)
+        finally:
+            link.close()
+            self._lose(link)
 
     def _flush(self) -> None:
-        if self._writer is not None and self._outbox:
-            self._writer.write(frame({"commands": [pack_command(command) for command in self._outbox]}))
+        if self._link is not None and self._outbox:
+            self._link.send({"commands": [pack_command(command) for command in self._outbox]})
         self._outbox.clear()
 
-    def _take(self, message: dict[str, Any]) -> None:
-        if "pong" in message:
-            pong = self._pongs.get(message["pong"])
-            if pong is not None and not pong.done():
-                pong.set_result(message["step_age_s"])
+    def _lose(self, link: FrameLink) -> None:
+        if link is not self._link:
             return
-        self.num_steps += 1
-        self.busy_s += message["s"]
-        for data in message["events"]:
-            self._dispatch(unpack_event(data))
+        log.warning("the connection to the voice engine is lost, streams=%d", self.num_streams)
+        self._link = None
+        self._outbox.clear()
+        for pong in self._pongs.values():
+            if not pong.done():
+                pong.set_exception(EngineUnavailable(LOST))
+        self._lose_all()
+
+
+class _EngineLink(FrameLink):
+    def __init__(self, engine: RemoteEngine) -> None:
+        super().__init__()
+        self._engine = engine
+        self.is_lost = asyncio.Event()
+
+    def received(self, message: Any) -> None:
+        self._engine.take(self, message)
+
+    def lost(self) -> None:
+        self.is_lost.set()

@@ -1,6 +1,6 @@
 """The engine's own process: one thread steps, the main thread serves web processes over a Unix socket.
 
-    python -m streaming_server.engine_host MODEL SOCKET
+    python -m streaming_server.engine_host MODEL SOCKET LOG_LEVEL LOG_FORMAT
 
 It prints one JSON line on standard output, {"ready": true} or {"error": sentence}, and ends when its standard input
 does: whoever started it is then gone.
@@ -10,122 +10,114 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
-import logging
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
-from models.base import ModelError, ModelInfo
-from models.engine import Cancel, Command, Engine, Open, Step
+from models.base import ModelError, SpeechModel
+from models.engine import Engine, Event, Step
 from models.registry import load_model
 
 from . import logs
-from .engine_link import frame, pack_event, pack_info, read_frame, unpack_command
+from .engine_port import EnginePort
 from .engine_thread import EngineThread
-
-log = logging.getLogger(__name__)
-
-MAX_BACKLOG_BYTES = 64 << 20
-"""Unread output of one web process beyond which it counts as stuck and is cut; its streams end."""
 
 
 class EngineHost:
-    """Joins the engine's thread to the sockets of web processes."""
+    """Joins the engine's thread to the sockets of web processes. `ended` is set when there is nothing left to do."""
 
     def __init__(self, engine: Engine) -> None:
-        self._info: ModelInfo = engine.info
+        self._info = engine.info
         self._loop = asyncio.get_running_loop()
-        self._thread = EngineThread(engine, self._deliver)
-        self._workers: dict[int, asyncio.StreamWriter] = {}
-        self._num_workers_seen = 0
+        self._thread = EngineThread(engine, self._deliver, self._end)
+        self._ports: dict[int, EnginePort] = {}
+        self._num_ports_seen = 0
+        self.ended = asyncio.Event()
 
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """End the engine; whether it came to a good end."""
         self._thread.stop()
+        return not self._thread.is_alive and not self._thread.is_broken
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One web process, from its connection to its end."""
-        self._num_workers_seen += 1
-        worker = self._num_workers_seen
-        self._workers[worker] = writer
-        streams: dict[object, None] = {}
-        writer.write(frame({"info": pack_info(self._info)}))
-        try:
-            while True:
-                message = await read_frame(reader)
-                if "ping" in message:
-                    writer.write(frame({"pong": message["ping"], "step_age_s": self._thread.step_age_s}))
-                    continue
-                commands: list[Command] = [unpack_command(data, worker) for data in message["commands"]]
-                for command in commands:
-                    if isinstance(command, Open):
-                        streams[command.stream] = None
-                    elif isinstance(command, Cancel):
-                        streams.pop(command.stream, None)
-                self._thread.post(commands)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except ValueError as error:
-            log.error("web process %d cut: %s", worker, error)
-        finally:
-            del self._workers[worker]
-            self._thread.post([Cancel(stream) for stream in streams])
-            writer.close()
+    def connect(self) -> EnginePort:
+        """For a new connection."""
+        self._num_ports_seen += 1
+        number = self._num_ports_seen
+        port = self._ports[number] = EnginePort(number, self._info, self._thread, self._ports.__delitem__)
+        return port
 
     def _deliver(self, step: Step) -> None:
         """On the engine's thread: hand over and return to the next step."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
             self._loop.call_soon_threadsafe(self._send, step)
 
+    def _end(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.ended.set)
+
     def _send(self, step: Step) -> None:
-        by_worker: dict[int, list[object]] = {}
+        by_port: dict[int, list[tuple[Event, int]]] = {}
         for event in step.events:
-            worker, stream = cast("tuple[int, int]", event.stream)  # named so by unpack_command
-            by_worker.setdefault(worker, []).append(pack_event(event, stream))
-        for worker, events in by_worker.items():
-            writer = self._workers.get(worker)
-            if writer is None:
-                continue
-            writer.write(frame({"events": events, "at": step.started_at, "rows": step.num_rows, "s": step.seconds}))
-            if writer.transport.get_write_buffer_size() > MAX_BACKLOG_BYTES:
-                log.error("web process %d cut: it does not read what the engine speaks", worker)
-                writer.transport.abort()
+            number, stream = cast("tuple[int, int]", event.stream)  # named so by unpack_command
+            by_port.setdefault(number, []).append((event, stream))
+        for number, events in by_port.items():
+            port = self._ports.get(number)
+            if port is not None:
+                port.tell(events, step.num_rows, step.seconds)
 
 
-async def _until_orphaned() -> None:
-    reader = asyncio.StreamReader()
+class _Parent(asyncio.Protocol):
+    """Standard input: it ends when whoever started this process does."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        self._ended = ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set()
+
+
+async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(1024):
-        pass
-
-
-async def _main(model_name: str, socket_path: Path) -> None:
-    host = EngineHost(Engine(load_model(model_name)))
-    host.start()
-    server = await asyncio.start_unix_server(host.serve, socket_path, limit=1 << 20)
+    host = EngineHost(Engine(model))
+    server = await loop.create_unix_server(host.connect, socket_path)
     os.chmod(socket_path, 0o600)
-    print(json.dumps({"ready": True}), flush=True)
-    try:
-        await _until_orphaned()
-    finally:
-        server.close()
-        host.stop()
+    await loop.connect_read_pipe(lambda: _Parent(host.ended), sys.stdin)
+    host.start()
+    gc.collect()
+    gc.freeze()  # what the model is made of is not looked through again while it speaks
+    print(json.dumps({"ready": True}), file=report, flush=True)
+    await host.ended.wait()
+    server.close()
+    if not host.stop():
+        os._exit(1)  # it hangs, or the device is lost: nothing waits for it or touches it again
 
 
-def main() -> None:
-    model_name, socket_path = sys.argv[1:3]
-    logs.configure(os.environ.get("VOXWIRE_LOG_LEVEL", "info"), os.environ.get("VOXWIRE_LOG_FORMAT", "text"))
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_main(model_name, Path(socket_path)))
-    except ModelError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
-        sys.exit(1)
+def main(load: Callable[[str], SpeechModel] = load_model) -> None:
+    """`load` makes the model of that name. Exits with 1 when there is none, or when it breaks."""
+    model_name, socket_path, log_level, log_format = sys.argv[1:5]
+    logs.configure(log_level, "json" if log_format == "json" else "text")
+    # It ends with its parent, which may have speech to finish when a terminal or a supervisor signals them all.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # What a library prints must not be taken for the report, nor fill a pipe that nobody reads any more.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as report:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        try:
+            asyncio.run(_serve(load(model_name), Path(socket_path), report))
+        except ModelError as error:
+            print(json.dumps({"error": str(error)}), file=report, flush=True)
+            sys.exit(1)
+        except OSError as error:
+            print(json.dumps({"error": f"the voice engine cannot start: {error}"}), file=report, flush=True)
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,31 @@ from .engine_client import EngineUnavailable, RemoteEngine
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.5
+BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 5.0
+SETTLED_S = 60.0
+"""An engine that lived this long is started again at once; one that keeps dying, after growing pauses."""
 
 
 class EngineProcess:
-    """One engine process at a time. `start` waits for the first; `watch` keeps it alive until cancelled."""
+    """One engine process at a time. `start` waits until it is ready; `watch` keeps one alive until cancelled; `stop`
+    comes last. `host` is the module that is run, with `engine_host`'s arguments and report."""
 
-    def __init__(self, model_name: str, socket_path: Path, *, start_timeout_s: float, step_timeout_s: float) -> None:
-        self._model_name = model_name
+    def __init__(
+        self,
+        model_name: str,
+        socket_path: Path,
+        *,
+        start_timeout_s: float,
+        step_timeout_s: float,
+        log_level: str = "info",
+        log_format: str = "text",
+        host: str = "streaming_server.engine_host",
+    ) -> None:
         self._socket_path = socket_path
         self._start_timeout_s = start_timeout_s
         self._step_timeout_s = step_timeout_s
+        self._command = (sys.executable, "-P", "-m", host, model_name, str(socket_path), log_level, log_format)
         self._process: asyncio.subprocess.Process | None = None
         self.num_restarts = 0
 
@@ -38,69 +52,69 @@ class EngineProcess:
     async def start(self) -> None:
         """Until the engine is ready. Raises ModelError when it cannot be: the sentence that the process gave."""
         self._socket_path.unlink(missing_ok=True)
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "streaming_server.engine_host",
-            self._model_name,
-            str(self._socket_path),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[1],
-            env=os.environ,
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment()
         )
+        try:
+            await self._until_ready(self._process)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def watch(self, engine: RemoteEngine) -> None:
+        """Restart it whenever it ends, hangs in a step for longer than the step time-out, or cannot be reached."""
+        backoff_s = 0.0
+        while True:
+            started_at = time.monotonic()
+            await self._until_lost(engine)
+            await self.stop()
+            if time.monotonic() - started_at > SETTLED_S:
+                backoff_s = 0.0
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(BACKOFF_MAX_S, max(BACKOFF_MIN_S, 2 * backoff_s))
+            self.num_restarts += 1
+            try:
+                await self.start()
+            except (ModelError, OSError) as error:
+                log.error("the voice engine did not start again: %s", error)
+
+    async def stop(self) -> None:
+        """Kill it, if it lives, reap it and remove its socket."""
+        process = self._process
+        if process is not None:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        self._socket_path.unlink(missing_ok=True)
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(self._start_timeout_s):
                 line = await process.stdout.readline()
         except TimeoutError:
-            await self.stop()
-            raise ModelError(f"the voice engine was not ready within {self._start_timeout_s:.0f} s") from None
+            raise ModelError(f"the voice engine was not ready within {self._start_timeout_s:g} s") from None
         if not line:
             raise ModelError("the voice engine ended before it was ready; its log says why")
         report = json.loads(line)
         if "error" in report:
-            await process.wait()
             raise ModelError(report["error"])
 
-    async def watch(self, engine: RemoteEngine) -> None:
-        """Restart it whenever it ends, or when a step takes longer than the step time-out."""
-        backoff_s = 0.0
-        while True:
-            started_at = time.monotonic()
-            await self._until_lost(engine)
-            if time.monotonic() - started_at > 10 * BACKOFF_MAX_S:
-                backoff_s = 0.0
-            await self.stop()
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(BACKOFF_MAX_S, max(0.1, 2 * backoff_s))
-            self.num_restarts += 1
-            try:
-                await self.start()
-            except ModelError as error:
-                log.error("the voice engine did not start again: %s", error)
-
-    async def stop(self) -> None:
-        """Kill it, if it lives, and reap it."""
-        process = self._process
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
     async def _until_lost(self, engine: RemoteEngine) -> None:
-        assert self._process is not None
-        ended = asyncio.ensure_future(self._process.wait())
-        try:
-            while not ended.done():
-                await asyncio.wait({ended}, timeout=WATCH_EVERY_S)
-                if not ended.done() and await self._is_hung(engine):
-                    log.error("the voice engine hangs in a step: it is killed, pid=%s", self.pid)
+        process = self._process
+        assert process is not None
+        reached_at = time.monotonic()
+        while process.returncode is None:
+            try:
+                async with asyncio.timeout(WATCH_EVERY_S):
+                    await process.wait()
+            except TimeoutError:
+                if engine.ready:
+                    reached_at = time.monotonic()
+                if await self._is_hung(engine) or time.monotonic() - reached_at > 2 * self._step_timeout_s:
+                    log.error("the voice engine hangs: it is killed, pid=%s", self.pid)
                     return
-            log.error("the voice engine ended, exit=%s", self._process.returncode)
-        finally:
-            ended.cancel()
+        log.error("the voice engine ended, exit=%s", process.returncode)
 
     async def _is_hung(self, engine: RemoteEngine) -> bool:
         try:
@@ -110,3 +124,10 @@ class EngineProcess:
             return True
         except EngineUnavailable:
             return False
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with this code importable from wherever we were started, and without what the engine need not know."""
+    inherited = {name: value for name, value in os.environ.items() if name != "VOXWIRE_API_KEY"}
+    paths = [str(Path(__file__).parents[1]), *filter(None, [inherited.get("PYTHONPATH")])]
+    return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}

@@ -14,17 +14,29 @@ log = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 1.0
 
+COMMANDS_S = 0.004
+"""So long a turn may obey commands before it takes a step: a crowd that arrives does not silence those who speak."""
+
 
 class EngineThread:
     """Steps while there is work, sleeps otherwise.
 
-    `deliver` is called on this thread after each step and must not wait. The command queue has no bound of its own:
-    what a client may have in flight is bounded by the session's limits.
+    `deliver` is called on this thread after each step that has something to tell, `ended` once, when the thread is
+    over: because of `stop`, or because the engine is broken. The command queue has no bound of its own: what a client
+    may have in flight is bounded by the session's limits.
     """
 
-    def __init__(self, engine: Engine, deliver: Callable[[Step], None], *, name: str = "engine") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        deliver: Callable[[Step], None],
+        ended: Callable[[], None],
+        *,
+        name: str = "engine",
+    ) -> None:
         self._engine = engine
         self._deliver = deliver
+        self._ended = ended
         self._commands: deque[Command] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -56,20 +68,41 @@ class EngineThread:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def is_broken(self) -> bool:
+        return self._engine.is_broken
+
+    @property
+    def num_errors(self) -> int:
+        """What the model should not have done, so far."""
+        return self._engine.num_errors
+
     def _run(self) -> None:
-        engine, commands = self._engine, self._commands
-        while True:
-            self._sleep()
-            if self._stopping:
-                break
-            self._busy_since = time.monotonic()
-            while commands:
-                engine.apply(commands.popleft())
-            step = engine.step()
-            if step is not None:
-                self._deliver(step)
+        try:
+            while not (self._stopping or self._engine.is_broken):
+                self._sleep()
+                if self._stopping:
+                    break
+                self._busy_since = time.monotonic()
+                self._turn(self._busy_since + COMMANDS_S)
+                self._busy_since = None
+            if self._engine.is_broken:
+                log.error("every step fails: the engine is given up")
+            self._busy_since = time.monotonic()  # a shutdown may hang, too
+            self._engine.shutdown()
             self._busy_since = None
-        engine.shutdown()
+        finally:
+            self._ended()
+
+    def _turn(self, commands_until: float) -> None:
+        engine, commands = self._engine, self._commands
+        while commands:
+            engine.apply(commands.popleft())
+            if time.monotonic() > commands_until:
+                break
+        step = engine.step()
+        if step is not None:
+            self._deliver(step)
 
     def _sleep(self) -> None:
         wake = self._engine.next_wake()

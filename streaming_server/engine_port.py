@@ -1,0 +1,104 @@
+"""One web process at the engine's host: its streams, and whether it takes what they speak."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from models.base import ModelInfo
+from models.engine import Cancel, Closed, Command, Event, Failed, Open, StreamKey, Suspend
+
+from .engine_frames import FrameLink
+from .engine_link import pack_event, pack_info, unpack_command
+from .engine_thread import EngineThread
+
+log = logging.getLogger(__name__)
+
+STUCK_S = 10.0
+"""A web process that reads nothing for this long is cut, and its streams end."""
+
+
+class EnginePort(FrameLink):
+    """Lives as long as the connection; `on_lost` is called at its end.
+
+    A worker that falls behind is not spoken to: its streams are suspended until it has read what waits for it. So the
+    engine makes what is being taken, and a newcomer's first patch does not queue behind seconds of others' speech.
+    """
+
+    def __init__(self, number: int, info: ModelInfo, thread: EngineThread, on_lost: Callable[[int], None]) -> None:
+        super().__init__()
+        self._number = number
+        self._info = info
+        self._thread = thread
+        self._on_lost = on_lost
+        self._streams: dict[StreamKey, bool] = {}  # those not over -> suspended by the web process itself
+        self._is_slow = False
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def tell(self, events: list[tuple[Event, int]], num_rows: int, seconds: float) -> None:
+        """One step's events for this worker, each with its stream's name there."""
+        for event, _ in events:
+            if isinstance(event, Closed | Failed):
+                self._streams.pop(event.stream, None)
+        self.send(
+            {
+                "events": [pack_event(event, stream) for event, stream in events],
+                "rows": num_rows,
+                "s": seconds,
+                "errors": self._thread.num_errors,
+            }
+        )
+
+    def opened(self) -> None:
+        self.send({"info": pack_info(self._info)})
+
+    def received(self, message: Any) -> None:
+        match message:
+            case {"ping": nonce}:
+                self.send({"pong": nonce, "step_age_s": self._thread.step_age_s})
+            case {"commands": commands}:
+                self._thread.post(self._follow([unpack_command(data, self._number) for data in commands]))
+            case _:
+                raise ValueError(f"expected commands or a ping, {str(message)[:40]} came")
+
+    def slowed(self, is_slow: bool) -> None:
+        self._is_slow = is_slow
+        self._thread.post([Suspend(stream, is_slow or own) for stream, own in self._streams.items()])
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        if is_slow:
+            self._stuck = asyncio.get_running_loop().call_later(STUCK_S, self._cut_stuck)
+
+    def lost(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+        self._thread.post([Cancel(stream) for stream in self._streams])
+        self._streams.clear()
+        self._on_lost(self._number)
+
+    def _follow(self, commands: list[Command]) -> list[Command]:
+        """Keep account of its streams; what is posted may be a little more, or less."""
+        posted: list[Command] = []
+        for command in commands:
+            match command:
+                case Open(stream=stream):
+                    self._streams[stream] = False
+                    posted.append(command)
+                    if self._is_slow:
+                        posted.append(Suspend(stream, True))
+                    continue
+                case Cancel(stream=stream):
+                    self._streams.pop(stream, None)
+                case Suspend(stream=stream, suspended=suspended) if stream in self._streams:
+                    self._streams[stream] = suspended
+                    if self._is_slow:
+                        continue
+            posted.append(command)
+        return posted
+
+    def _cut_stuck(self) -> None:
+        log.error("web process %d cut: it does not read what the engine speaks", self._number)
+        self.cut()

@@ -1,0 +1,178 @@
+"""Streams that take text and give patches: what a client of the engine is, wherever the engine runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterable
+from itertools import count
+from typing import Protocol, cast
+
+from models.base import ModelInfo, SpeechParams
+from models.engine import (
+    Cancel,
+    Closed,
+    Command,
+    Event,
+    Extend,
+    Failed,
+    Finish,
+    Open,
+    Pace,
+    Reading,
+    Seal,
+    Spoke,
+    Suspend,
+)
+
+LOST = "the voice engine stopped and is being restarted"
+DEAF = "the server failed while taking this speech"
+
+
+class EngineUnavailable(Exception):
+    """There is no engine just now; one sentence."""
+
+
+class Listener(Protocol):
+    """Who a stream speaks to. Called on the event loop, in order; exactly one `on_closed` or `on_failed` comes last,
+    unless the stream is cancelled first. One that raises loses its stream."""
+
+    def on_patch(self, patch: Spoke) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_failed(self, message: str, busy: bool) -> None: ...
+
+
+class EngineStream:
+    """One utterance in the engine. Whatever is said to one that is over is ignored."""
+
+    def __init__(self, engine: EngineClient, key: int) -> None:
+        self._engine = engine
+        self._key = key
+
+    def speak(self, text: str) -> None:
+        """A whole segment, normalised."""
+        self._engine.post(Extend(self._key, text), Seal(self._key))
+
+    def finish(self) -> None:
+        self._engine.post(Finish(self._key))
+
+    def pace(self, reading: Reading) -> None:
+        self._engine.post(Pace(self._key, reading))
+
+    def suspend(self) -> None:
+        """Make no more for now, not even up to the lead: what there is is not being taken."""
+        self._engine.post(Suspend(self._key, True))
+
+    def resume(self) -> None:
+        self._engine.post(Suspend(self._key, False))
+
+    def cancel(self) -> None:
+        """Nothing reaches the listener any more."""
+        self._engine.forget(self._key)
+        self._engine.post(Cancel(self._key))
+
+
+class EngineClient:
+    """What both forms share: names of streams, and the way of events to their listeners."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._info: ModelInfo | None = None
+        self._listeners: dict[int, Listener] = {}
+        self._keys = count(1)
+        self._speech_s = 0.0
+        self._work_s = 0.0
+        self.num_restarts = 0
+        self.num_steps = 0
+        self.num_patches = 0
+        self.num_errors = 0  # what the model should not have done, as the present engine counts
+        self.busy_s = 0.0
+        self.row_s = 0.0
+        """Engine seconds that the present patch cost; valid while its listener is called."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Raises EngineUnavailable before the first engine has reported."""
+        if self._info is None:
+            raise EngineUnavailable("the voice engine is still starting")
+        return self._info
+
+    @property
+    def ready(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def rtf(self) -> float | None:
+        """Engine seconds for a second of speech, as measured so far; None before the first."""
+        return round(self._work_s / self._speech_s, 5) if self._speech_s else None
+
+    @property
+    def num_streams(self) -> int:
+        return len(self._listeners)
+
+    def open(
+        self,
+        listener: Listener,
+        *,
+        session: Hashable,
+        voice: str,
+        params: SpeechParams,
+        lead_samples: int | None,
+        held: bool = False,
+    ) -> EngineStream:
+        """Raises EngineUnavailable."""
+        if not self.ready:
+            raise EngineUnavailable(LOST)
+        key = next(self._keys)
+        self._listeners[key] = listener
+        self.post(Open(key, session, voice, params, lead_samples, held))
+        return EngineStream(self, key)
+
+    def post(self, *commands: Command) -> None:
+        raise NotImplementedError
+
+    def forget(self, key: int) -> None:
+        self._listeners.pop(key, None)
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+    def _take_step(self, events: Iterable[Event], num_rows: int, seconds: float) -> None:
+        self.num_steps += num_rows > 0
+        self.busy_s += seconds
+        for event in events:
+            # A turn of the loop's for each: one listener that raises takes nothing from the others.
+            self._loop.call_soon(self._hand_over, event)
+
+    def _hand_over(self, event: Event) -> None:
+        key = cast("int", event.stream)  # every key here is ours
+        match event:
+            case Spoke():
+                self.num_patches += 1
+                self._work_s += event.seconds
+                self._speech_s += len(event.pcm) / (2 * self.info.sample_rate)
+                self.row_s = event.seconds
+                listener = self._listeners.get(key)
+                if listener is None:
+                    return  # cancelled
+                taken = False
+                try:
+                    listener.on_patch(event)
+                    taken = True
+                finally:
+                    if not taken:
+                        self.forget(key)
+                        self.post(Cancel(key))
+                        self._loop.call_soon(listener.on_failed, DEAF, False)
+            case Closed():
+                listener = self._listeners.pop(key, None)
+                if listener is not None:
+                    listener.on_closed()
+            case Failed():
+                listener = self._listeners.pop(key, None)
+                if listener is not None:
+                    listener.on_failed(event.message, event.busy)
+
+    def _lose_all(self) -> None:
+        """Those already told of their end are not told again; nor are those cancelled until their turn comes."""
+        for key in self._listeners:
+            self._loop.call_soon(self._hand_over, Failed(key, LOST))
