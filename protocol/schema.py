@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
@@ -66,24 +66,25 @@ def name_unknown(raw: object, path: str, reading: Reading) -> None:
     """Note a key nobody asked for. Raises RemoteProtocolError if its value nests too deep or holds an extension."""
     if len(reading.unknown) < MAX_UNKNOWN:
         reading.unknown.append("".join(c if c.isprintable() else "?" for c in path[:64]))
-    level = [raw]
-    for _ in range(MAX_DEPTH - path.count(".")):
-        level = [inner for value in level for inner in _inside(value, path)]
-        if not level:
-            return
-    raise RemoteProtocolError(ErrorCode.BAD_MESSAGE, f"expected at most {MAX_DEPTH} levels of nesting, got more")
+    _check_unknown(raw, MAX_DEPTH - 1 - path.count("."))
 
 
-def _inside(raw: object, path: str) -> Sequence[object]:
+def _check_unknown(raw: object, depth: int) -> None:
     match raw:
+        case dict() | list() if depth <= 0:
+            raise RemoteProtocolError(
+                ErrorCode.BAD_MESSAGE, f"expected at most {MAX_DEPTH} levels of nesting, got more"
+            )
         case dict():
-            return list(raw.values())
+            for inner in raw.values():
+                _check_unknown(inner, depth - 1)
         case list():
-            return raw
+            for inner in raw:
+                _check_unknown(inner, depth - 1)
         case None | bool() | int() | float() | str() | bytes():
-            return ()
+            pass
         case _:
-            raise RemoteProtocolError(ErrorCode.BAD_MESSAGE, f"{path[:64]}: expected no extension type, got one")
+            raise RemoteProtocolError(ErrorCode.BAD_MESSAGE, f"expected no extension type, got {type(raw).__name__}")
 
 
 def _fault(path: str, expected: str, got: str, code: ErrorCode = ErrorCode.BAD_VALUE) -> RemoteProtocolError:

@@ -92,8 +92,8 @@ def unpack(data: bytes | str, max_bytes: int) -> RawMessage:
             raw = msgpack.unpackb(data, object_pairs_hook=_unique, ext_hook=_refuse_ext, unicode_errors="surrogatepass")
     except (ValueError, RecursionError) as error:
         form = "JSON" if isinstance(data, str) else "msgpack"
-        detail = str(error) if isinstance(error, _Refused) else "something else"
-        raise RemoteProtocolError(ErrorCode.BAD_MESSAGE, f"expected one {form} map, got {detail}") from error
+        got = str(error) if isinstance(error, _Refused) else "something else"
+        raise RemoteProtocolError(ErrorCode.BAD_MESSAGE, f"expected one {form} map, got {got}") from error
     if not isinstance(raw, dict):
         raise RemoteProtocolError(ErrorCode.BAD_MESSAGE, f"expected a map with the key type, got {kind(raw)}")
     if not isinstance(raw.get("type"), str):
@@ -158,10 +158,13 @@ class _Refused(ValueError):
     """Well-formed, but not in our dialect; the text says what it was."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     raw = dict(pairs)
     if len(raw) != len(pairs):
         raise _Refused("a key twice")
+    for key in raw:
+        if type(key) is not str:  # msgpack lets bytes pass
+            raise _Refused("a key that is no string")
     return raw
 
 
