@@ -38,11 +38,13 @@ class Script:
         *,
         normalizer: Normalizer,
         executor: Executor,
+        on_cut: Callable[[], None],
         speak: Callable[[str], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
         self._stream = TextStream(segmentation, language)
         self._normalizer = normalizer
+        self._on_cut = on_cut
         self._speak = speak
         self._jobs = OrderedJobs(executor, on_error)
         self._deltas: list[str] = []
@@ -105,6 +107,8 @@ class Script:
 
     def _take(self, segments: list[Segment]) -> None:
         self._num_cut += len(segments)
+        if segments:
+            self._on_cut()
         for segment in segments:
             self._normalize(segment)
 

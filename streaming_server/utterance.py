@@ -23,6 +23,7 @@ from protocol.messages import (
 
 from .order import Order
 from .pacer import Pacer
+from .patience import Patience
 from .runs import Runs, faded
 from .script import Script
 from .spoken import SpokenText
@@ -31,8 +32,6 @@ from .studio import Studio
 
 log = logging.getLogger(__name__)
 
-ABANDON_FACTOR = 4
-"""A writer who pauses this many text time-outs will not finish the word that is held back."""
 WORD_WAIT_S = 1.0
 """A cancel at the word's end gives up waiting for that end after this."""
 
@@ -86,6 +85,7 @@ class Utterance:
             order.language,
             normalizer=studio.normalizer,
             executor=studio.executor,
+            on_cut=lambda: self._watch.mark("segment_cut"),
             speak=self._to_engine,
             on_error=self._on_job_failed,
         )
@@ -94,11 +94,8 @@ class Utterance:
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
         self._stop_at: int | None = None
-        self._ended = False
         self._done = False
-        self._text_at = studio.clock()
         self._watch = Stopwatch(studio.clock)
-        self._timer: asyncio.TimerHandle | None = None
         emit(
             Started(
                 utterance=self.id,
@@ -110,7 +107,14 @@ class Utterance:
                 unknown=order.unknown,
             )
         )
-        self._arm(studio.text_timeout_s)
+        self._patience = Patience(
+            self._script,
+            pause_s=None if order.segmentation == "manual" else studio.text_timeout_s,
+            idle_s=studio.utterance_idle_s,
+            is_quiet=lambda: self._num_spoken == self._script.num_cut,
+            give_up=self._give_up,
+            clock=studio.clock,
+        )
 
     # ---- what the client says
 
@@ -121,20 +125,17 @@ class Utterance:
         return self._script.num_chars - spoken_to
 
     def text(self, delta: str) -> None:
-        self._text_at = self._studio.clock()
+        self._patience.touch()
         if delta:
             self._watch.begin()
         self._script.add(delta)
-        self._mark_cut()
 
     def flush(self) -> None:
         self._script.flush()
-        self._mark_cut()
 
     def end(self) -> None:
-        self._ended = True
+        self._patience.close()
         self._script.end(self._finish_stream)
-        self._mark_cut()
 
     def set_format(self, audio: AudioFormat) -> None:
         """From the next patch on. Raises UnsupportedFormat; then nothing changes."""
@@ -148,7 +149,6 @@ class Utterance:
         if played is not None:
             self.pacer.on_playhead(played, None, now)
         position = self.pacer.position(now)
-        self._ended = True
         stop_at = self._spoken.word_end_after(position) if at == "word" and position else position
         if stop_at <= self.pacer.sent:
             self._stop(stop_at, estimated=played is None)
@@ -207,10 +207,6 @@ class Utterance:
         self._watch.mark("first_audio_sent")
 
     # ---- text to engine
-
-    def _mark_cut(self) -> None:
-        if self._script.num_cut:
-            self._watch.mark("segment_cut")
 
     def _to_engine(self, text: str) -> None:
         if not self._done:
@@ -281,8 +277,7 @@ class Utterance:
         self._stream.cancel()
         self._runs.close()
         self._script.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._patience.close()
 
     def _spoken_until(self, pts: int, estimated: bool) -> Spoken:
         original = self._script.original
@@ -300,27 +295,6 @@ class Utterance:
         log.error("utterance job failed", exc_info=error)
         self.fail(ErrorCode.INTERNAL, "the server failed while preparing this utterance")
 
-    # ---- time
-
-    def _arm(self, delay_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(max(0.001, delay_s), self._on_time)
-
-    def _on_time(self) -> None:
-        """The writer may have paused: speak what is whole, later the rest, and at last give the utterance up."""
-        if self._ended:
-            return
-        studio = self._studio
-        quiet_s = studio.clock() - self._text_at
-        if quiet_s >= studio.utterance_idle_s and self._num_spoken == self._script.num_cut:
-            self.fail(ErrorCode.TIMEOUT, f"expected text or end within {studio.utterance_idle_s:g} s, none came")
-            return
-        if not self._script.pending:
-            self._arm(studio.utterance_idle_s - quiet_s if quiet_s >= studio.text_timeout_s else studio.text_timeout_s)
-        elif quiet_s >= ABANDON_FACTOR * studio.text_timeout_s:
-            self._script.flush()
-            self._arm(studio.text_timeout_s)
-        elif quiet_s >= studio.text_timeout_s:
-            self._script.pause()
-            self._arm(ABANDON_FACTOR * studio.text_timeout_s - quiet_s)
-        else:
-            self._arm(studio.text_timeout_s - quiet_s)
+    def _give_up(self) -> None:
+        idle_s = self._studio.utterance_idle_s
+        self.fail(ErrorCode.TIMEOUT, f"expected text or end within {idle_s:g} s, none came")
