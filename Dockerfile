@@ -1,0 +1,42 @@
+# voxwire in a container.
+#
+#   docker build -t voxwire .                            CPU: the embedded voice
+#   docker build -t voxwire --build-arg VARIANT=cuda .   adds torch with CUDA; run it with --gpus all
+#   docker run -p 6006:6006 -e VOXWIRE_API_KEY=choose-one -v "$PWD/weights:/app/weights:ro" voxwire
+#
+# It listens on every address of the container, and therefore refuses to start without VOXWIRE_API_KEY.
+
+FROM python:3.12-slim-bookworm AS packages
+ARG VARIANT=cpu
+WORKDIR /app
+COPY pyproject.toml constraints.txt ./
+# The dependencies alone, so that this layer outlives every change of the source. torch from the package index brings
+# the CUDA libraries with it; of the host only the driver is needed.
+RUN python -m venv /opt/venv \
+ && case "$VARIANT" in cpu) extra= ;; cuda) extra=voxcpm ;; *) echo "VARIANT is cpu or cuda, not $VARIANT" >&2; exit 1 ;; esac \
+ && EXTRA=$extra python -c 'import os, tomllib; \
+p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+print(*p["dependencies"], *p["optional-dependencies"].get(os.environ["EXTRA"], []), sep="\n")' > requirements.txt \
+ && /opt/venv/bin/python -m pip install --no-cache-dir -r requirements.txt -c constraints.txt
+
+FROM python:3.12-slim-bookworm
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libopus0 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --create-home voxwire
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /app
+COPY . .
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    VOXWIRE_HOST=0.0.0.0 \
+    VOXWIRE_LOG_FORMAT=json \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER voxwire
+EXPOSE 6006
+HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
+  CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/readyz' % os.environ.get('VOXWIRE_PORT', 6006), timeout=4)"]
+ENTRYPOINT ["python", "-m", "streaming_server"]
+CMD ["serve"]
