@@ -152,6 +152,7 @@ class RemoteEngine(EngineClient):
         try:
             await self._loop.create_unix_connection(lambda: link, str(self._socket_path))
             await link.is_lost.wait()
+            log.warning("the connection to the voice engine is lost, streams=%d", self.num_streams)
         except OSError as error:
             log.debug("no voice engine yet: %s", error)
         finally:
@@ -166,7 +167,6 @@ class RemoteEngine(EngineClient):
     def _lose(self, link: FrameLink) -> None:
         if link is not self._link:
             return
-        log.warning("the connection to the voice engine is lost, streams=%d", self.num_streams)
         self._link = None
         self._outbox.clear()
         for pong in self._pongs.values():

@@ -21,7 +21,7 @@ from .audio.encoder import UnsupportedFormat
 from .engine_client import EngineUnavailable, LocalEngine
 from .runs import as_samples
 from .serve import default_model
-from .speech import SpeechFailed, embedded_speech
+from .speech import SpeechFailed, embedded_speech, remote_speech
 from .voices import describe
 
 READ_BYTES = 65_536
@@ -68,7 +68,10 @@ async def _say(options: argparse.Namespace, form: str) -> None:
         volume=options.volume,
         seed=options.seed,
     )
-    opened = embedded_speech(options.model or default_model(), start, text)
+    if options.url:
+        opened = remote_speech(options.url, options.api_key, start, text)
+    else:
+        opened = embedded_speech(options.model or default_model(), start, text)
     target: Path | BinaryIO = sys.stdout.buffer if options.output == "-" else Path(options.output)
     async with opened as speech:
         with open_writer(target, form, speech.sample_rate) as writer:

@@ -35,13 +35,18 @@ BACKLOG = 2048
 
 def serve(config: Config, argv: Sequence[str]) -> int:
     """Until SIGINT or SIGTERM; the exit status. `argv` is handed on to further web processes."""
+    status = 0
     try:
         with listen(config) as listener:
             _run(_serve(config, listener, argv))
-    except (ModelError, ConfigError) as error:
-        print(f"voxwire: {error}", file=sys.stderr)
-        return 1
-    return 0
+    except* (ModelError, ConfigError) as group:  # from inside the task group that keeps the engine
+        print(f"voxwire: {_first(group)}", file=sys.stderr)
+        status = 1
+    return status
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def serve_as_worker(config: Config, fd: int, socket_path: Path) -> int:

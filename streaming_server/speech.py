@@ -1,4 +1,4 @@
-"""One utterance as a stream of PCM, spoken inside this process: the whole path of the server, without a socket."""
+"""One utterance as a stream of PCM: by a server, or inside this process on a server's whole path but the socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from protocol.errors import RemoteProtocolError
+from protocol.client import SpeechClient
+from protocol.errors import ProtocolError, RemoteProtocolError, SpeechError
 from protocol.messages import Audio, AudioFormat, Done, Error, ServerMessage, Start
 
 from .config import Config
@@ -69,3 +70,31 @@ async def embedded_speech(model_name: str, start: Start, text: AsyncIterator[str
         utterance.abandon()
         await engine.close()
         studio.close()
+
+
+@asynccontextmanager
+async def remote_speech(url: str, api_key: str | None, start: Start, text: AsyncIterator[str]) -> AsyncIterator[Speech]:
+    """Speak `text` as it comes through the server at `url` (http or ws). Raises SpeechFailed."""
+    stream_url = url.replace("http", "ws", 1) if url.startswith("http") else url
+    try:
+        async with SpeechClient(stream_url, token=api_key, lead_ms=None, name="voxwire say") as client:
+            speech = client.speak(
+                text,
+                voice=start.voice,
+                language=start.language,
+                speed=start.speed,
+                volume=start.volume,
+                seed=start.seed,
+                words=False,
+            )
+
+            async def read() -> AsyncIterator[bytes]:
+                async for chunk in speech:
+                    if chunk.pcm:
+                        yield chunk.pcm
+
+            yield Speech(client.ready.model.sample_rate, read())
+    except ProtocolError as error:
+        raise SpeechFailed(error.message) from None
+    except SpeechError as error:
+        raise SpeechFailed(str(error)) from None

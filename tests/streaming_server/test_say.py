@@ -1,0 +1,147 @@
+"""The command line, as a user calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from models.tone import locate_tone, tone_samples
+from streaming_server.audio.opus import opus_available
+from tests.streaming_server.serving import serving
+
+ROOT = Path(__file__).parents[2]
+TEXT = "Hello there, this is a test."
+
+
+def voxwire(*args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "streaming_server", *args]
+    return subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac"])
+def test_say_writes_a_file_that_is_bit_exact_to_the_model(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"out.{extension}"
+    ended = voxwire("say", TEXT, "--model", "tone", "--seed", "9", "-o", str(path))
+    assert ended.returncode == 0, ended.stderr
+    pcm, rate_hz = soundfile.read(path, dtype="int16")
+    assert rate_hz == 44100
+    np.testing.assert_array_equal(pcm, tone_samples(9, 0, len(pcm)))
+    assert len(pcm) > 44100
+
+
+@pytest.mark.skipif(not opus_available(), reason="libopus is not installed")
+def test_say_writes_ogg_opus_of_the_same_length(tmp_path: Path) -> None:
+    assert voxwire("say", TEXT, "--model", "tone", "-o", str(tmp_path / "out.ogg")).returncode == 0
+    assert voxwire("say", TEXT, "--model", "tone", "-o", str(tmp_path / "out.wav")).returncode == 0
+    opus, wav = (soundfile.info(tmp_path / name) for name in ("out.ogg", "out.wav"))
+    assert opus.samplerate == 48000
+    assert abs(opus.duration - wav.duration) < 0.001
+
+
+def test_say_speaks_standard_input_to_standard_output() -> None:
+    ended = voxwire("say", "-", "--model", "tone", "--seed", "4", "-o", "-", stdin=TEXT.encode())
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout[:4] == b"RIFF"
+    pcm = np.frombuffer(ended.stdout[44:], dtype="<i2")
+    np.testing.assert_array_equal(pcm, tone_samples(4, 0, len(pcm)))
+
+
+def test_say_streams_standard_input_as_it_comes() -> None:
+    command = [sys.executable, "-m", "streaming_server", "say", "-", "--model", "tone", "--seed", "3", "-o", "-"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"The first sentence is here. And")
+        process.stdin.flush()
+        head = process.stdout.read(44 + 2 * 7056)
+        pcm = np.frombuffer(head[44:], dtype="<i2")
+        assert locate_tone(pcm) == (3, 0), "speech comes while the text is still open"
+        process.stdin.write(" the second 你好。".encode())
+        process.stdin.close()
+        rest = process.stdout.read()
+        assert process.wait(30) == 0
+    pcm = np.frombuffer(head[44:] + rest, dtype="<i2")
+    np.testing.assert_array_equal(pcm, tone_samples(3, 0, len(pcm)))
+
+
+async def test_say_speaks_through_a_running_server(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    async with serving(api_key="k") as server:
+        args = ("say", TEXT, "--url", server.http_url, "--api-key", "k", "--seed", "8", "-o", str(path))
+        ended = await asyncio.to_thread(voxwire, *args)
+        assert ended.returncode == 0, ended.stderr
+        refused = await asyncio.to_thread(voxwire, *args[:-4], "--api-key", "wrong", "-o", str(path))
+        listing = await asyncio.to_thread(voxwire, "voices", "--url", server.http_url, "--api-key", "k")
+    pcm, _ = soundfile.read(path, dtype="int16")
+    np.testing.assert_array_equal(pcm, tone_samples(8, 0, len(pcm)))
+    assert refused.returncode == 1
+    assert b"API key" in refused.stderr
+    assert listing.stdout.startswith(b"* tone")
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("say", "x", "-o", "x.mp3"), b"must end in"),
+        (("say", "x", "--model", "nothing-like-it"), b"nothing-like-it"),
+        (("say", "x", "--model", "tone", "--voice", "bob"), b"expected one of"),
+        (("say", "x", "--model", "tone", "-o", "/nonexistent/dir/x.wav"), b"/nonexistent/dir/x.wav"),
+        (("say", "x", "--url", "http://127.0.0.1:1"), b"expected a server at"),
+        (("voices", "--url", "http://127.0.0.1:1"), b"expected a voxwire server"),
+        (("serve", "--port", "99999999"), b"port"),
+        (("serve", "--sample_rate", "48000", "--model", "tone", "--port", "0"), b"44100"),
+        (("serve", "--token_rate", "25", "--model", "tone", "--port", "0"), b"6.25"),
+        (("serve", "--host", "0.0.0.0"), b"API key"),
+        (("serve", "--colour", "red"), b"--colour"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(args: tuple[str, ...], sentence: bytes) -> None:
+    ended = voxwire(*args)
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+    assert b"Traceback" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_voices_lists_both_sexes_of_english_and_mandarin() -> None:
+    listing = voxwire("voices", "--model", "espeak").stdout.decode()
+    for name in ("en-US-male", "en-US-female", "en-GB-male", "en-GB-female", "cmn-male", "cmn-female"):
+        assert any(line.split()[:1] == [name] or line.split()[1:2] == [name] for line in listing.splitlines()), name
+
+
+def test_serve_prints_its_address_once_it_is_ready_and_ends_on_sigterm() -> None:
+    command = [sys.executable, "-m", "streaming_server", "serve", "--model", "tone", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        while "ssh -L" not in "".join(lines):
+            line = process.stdout.readline()
+            assert line, f"serve ended early: {lines}"
+            lines.append(line)
+        assert any("http://127.0.0.1:" in line for line in lines)
+        process.terminate()
+        began_at = time.monotonic()
+        assert process.wait(20) == 0
+        assert time.monotonic() - began_at < 5
+
+
+def test_a_taken_port_is_said_in_one_sentence() -> None:
+    command = [sys.executable, "-m", "streaming_server", "serve", "--model", "tone", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = ""
+        while "http://127.0.0.1:" not in address:
+            address = process.stdout.readline()
+        port = address.strip().rstrip("/").rpartition(":")[2]
+        ended = voxwire("serve", "--model", "tone", "--port", port)
+        process.terminate()
+    assert ended.returncode == 1
+    assert f"127.0.0.1:{port}".encode() in ended.stderr
+    assert b"--port" in ended.stderr
