@@ -4,7 +4,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$root/.venv
-export PIP_DISABLE_PIP_VERSION_CHECK=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_USER=0
 unset PYTHONHOME PYTHONPATH # another project's `protocol` or `models` must not come first
 
 say() { printf 'voxwire: %s\n' "$*" >&2; }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ast
 from pathlib import Path
 
 import pytest
 
+import streaming_server
 from streaming_server.config import Config, ConfigError, add_serve_arguments, load_config
+from streaming_server.settings import LIMIT_NAMES
 
 
 def refused(argv: list[str] | None = None, env: dict[str, str] | None = None, directory: Path = Path("/")) -> str:
@@ -181,3 +184,11 @@ def test_limits_are_those_that_ready_tells() -> None:
 def test_config_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().port = 1
+
+
+def test_every_setting_is_read_by_something() -> None:
+    package = Path(streaming_server.__file__).parent
+    sources = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
+    read = {node.attr for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    at_load = {"api_key_file"}  # becomes api_key
+    assert set(Config.model_fields) - read - set(LIMIT_NAMES) - at_load == set()
