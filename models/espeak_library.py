@@ -107,6 +107,7 @@ class EspeakLibrary:
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         self._library.espeak_ListVoices.argtypes = (ctypes.c_void_p,)
         self._library.espeak_ng_SetVoiceByName.argtypes = (ctypes.c_char_p,)
+        self._library.espeak_SetParameter.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int)
         self._library.espeak_Synth.argtypes = (
             ctypes.c_void_p,
             ctypes.c_size_t,

@@ -91,6 +91,10 @@ class EspeakProcess:
             case answer:
                 return answer
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def close(self) -> None:
         """End the process. Legal at any time, and twice."""
         for pipe in (self._process.stdin, self._process.stdout):

@@ -12,7 +12,8 @@ from models.slots import Slot
 
 PATCH_SAMPLES = 7_056  # 160 ms at 44100 Hz
 
-_FIRST_UNSPACED = "\u2e80"  # East Asian scripts, which write no spaces, begin here
+FIRST_UNSPACED = "\u2e80"
+"""East Asian scripts, which write no spaces, begin here."""
 
 _UNSPEAKABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u0530\u0557\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff]"
@@ -53,7 +54,7 @@ class EspeakSlot(Slot):
         """Speak this segment next."""
         text = _UNSPEAKABLE.sub(" ", text)
         carried, self.carried = self.carried, ""
-        if carried and not carried[-1].isspace() and text[:1] < _FIRST_UNSPACED:
+        if carried and not carried[-1].isspace() and text[:1] < FIRST_UNSPACED:
             carried += " "  # the caller has stripped it
         self.spoken = carried + text
         self.shift = len(carried)

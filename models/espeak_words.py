@@ -1,6 +1,6 @@
 """From espeak's word events to words: which code points, and when they sound.
 
-espeak's own ranges are no captions: a number gives one event for each group of digits, a phrase of its dictionary
+espeak's own ranges are no captions: a number gives an event for each group of its digits, a phrase of its dictionary
 ("of the", 你好) one event for all its words, long words are cut at 31 characters, and markers overlap. So a word
 reaches from its event to the next one's, without the punctuation and space at its ends; it sounds from its first
 sample that is not silent to its last.
@@ -15,6 +15,7 @@ import numpy as np
 
 from models.base import Pcm, Word
 from models.espeak_library import WordEvent
+from models.espeak_slot import FIRST_UNSPACED
 
 
 def place_words(text: str, start: int, end: int, events: Iterable[WordEvent], pcm: Pcm) -> list[Word]:
@@ -22,7 +23,7 @@ def place_words(text: str, start: int, end: int, events: Iterable[WordEvent], pc
 
     Ranges are in order, none overlaps another, none is empty; so are the times.
     """
-    marks = _merge(start, end, events)
+    marks = _merge(text, start, end, events)
     if not marks:
         return []
     ends = [mark[0] for mark in marks[1:]] + [end]
@@ -39,18 +40,29 @@ def place_words(text: str, start: int, end: int, events: Iterable[WordEvent], pc
     return words
 
 
-def _merge(start: int, end: int, events: Iterable[WordEvent]) -> list[tuple[int, int, int]]:
+def _merge(text: str, start: int, end: int, events: Iterable[WordEvent]) -> list[tuple[int, int, int]]:
     """(begin, end, sample) of the events that begin a word: not those inside the range of the one before."""
     marks: list[tuple[int, int, int]] = []
     for event in events:
         begin = start + event.text_start
         told_end = min(begin + max(event.num_chars, 1), end)
-        if marks and begin < marks[-1][1]:
-            former = marks[-1]
-            marks[-1] = (former[0], max(former[1], told_end), former[2])
-        elif begin < end:
-            marks.append((begin, told_end, event.start))
+        if begin >= end:
+            continue
+        if marks:
+            former_begin, former_end, former_sample = marks[-1]
+            if begin == former_begin and text[begin] >= FIRST_UNSPACED and text[begin + 1 : told_end].isdigit():
+                marks[-1] = (begin, begin + 1, former_sample)  # 有3 is told twice, once for each
+                begin += 1
+            elif begin < former_end or _is_fraction(text, begin):
+                marks[-1] = (former_begin, max(former_end, told_end), former_sample)
+                continue
+        marks.append((begin, told_end, event.start))
     return marks
+
+
+def _is_fraction(text: str, begin: int) -> bool:
+    """Whether the .5 of 1.5 begins here."""
+    return text[begin] in ".," and text[begin - 1 : begin].isdigit() and text[begin + 1 : begin + 2].isdigit()
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

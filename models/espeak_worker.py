@@ -18,6 +18,7 @@ import gc
 import marshal
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,6 +99,8 @@ def _answer(espeak: EspeakLibrary, taken: int) -> NoReturn:
         code = 0
     except BrokenPipeError:  # nobody listens any more
         code = _END_OF_REQUESTS
+    except Exception:  # a fork must not return into its parent's program
+        traceback.print_exc()
     finally:
         os._exit(code)
 

@@ -30,6 +30,11 @@ def test_events_inside_a_word_belong_to_it() -> None:
     assert ranges("123 dogs", (0, 3), (1, 3), (1, 3), (4, 4)) == ["123", "dogs"]
 
 
+def test_number_behind_a_chinese_character_is_a_word_of_its_own() -> None:
+    assert ranges("他有3.5个", (0, 1), (1, 2), (1, 2), (3, 2), (5, 1)) == ["他", "有", "3.5", "个"]
+    assert ranges("第25个", (0, 3), (0, 3), (1, 2), (3, 1)) == ["第", "25", "个"]
+
+
 def test_word_longer_than_an_event_can_tell_is_whole() -> None:
     assert ranges("a" * 50 + " b", (0, 31), (51, 1)) == ["a" * 50, "b"]
 
