@@ -53,7 +53,11 @@ class EngineProcess:
         """Until the engine is ready. Raises ModelError when it cannot be: the sentence that the process gave."""
         self._socket_path.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment()
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C is for us; the engine ends when we do
         )
         try:
             await self._until_ready(self._process)

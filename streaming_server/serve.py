@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -182,6 +183,7 @@ async def _worker_process(listener: socket.socket, socket_path: Path, argv: Sequ
         sys.executable,
         *("-m", "streaming_server", "serve-worker", str(fd), str(socket_path), *argv),
         pass_fds=(fd,),
+        start_new_session=True,  # Ctrl-C is for us; we end it
     )
     try:
         yield
@@ -213,6 +215,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not looked at again: collections stay short
         self._on_started(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

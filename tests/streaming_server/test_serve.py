@@ -1,0 +1,111 @@
+"""The listening socket, several web processes, and how the server ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from websockets.asyncio.client import connect
+
+from models.tone import tone_samples
+from streaming_server.serve import listen
+from streaming_server.settings import Config
+from tests.streaming_server.serving import Wire, assert_complete, audio_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def voxwire_serve(*flags: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The command as a user starts it; the process and its port once it is ready."""
+    command = [sys.executable, "-m", "streaming_server", "serve", "--model", "tone", "--port", "0", *flags]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            line = ""
+            while "http://127.0.0.1:" not in line:
+                line = process.stdout.readline()
+                assert line, "serve ended before it was ready"
+            yield process, int(line.strip().rstrip("/").rpartition(":")[2])
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(20)
+
+
+async def hear(port: int, utterance: str, seed: int) -> None:
+    url = f"ws://127.0.0.1:{port}/v1/stream"
+    async with connect(url, compression=None, max_size=None) as socket_, Wire(socket_, as_json=False) as wire:
+        await wire.send("hello", version=1, lead_ms=None)
+        await wire.receive()
+        messages = await wire.speak(utterance, "Hello there, this is a test.", seed=seed)
+        assert_complete(messages)
+        pcm = np.frombuffer(audio_of(messages), dtype="<i2")
+        np.testing.assert_array_equal(pcm, tone_samples(seed, 0, len(pcm)))
+
+
+def test_accepted_sockets_have_small_buffers_and_notice_dead_peers() -> None:
+    with (
+        listen(Config(port=0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 65_536, "Linux doubles it"
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 16_384
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5_000
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_several_web_processes_share_one_port_and_one_engine() -> None:
+    with voxwire_serve("--workers", "3") as (process, port):
+        await asyncio.gather(*(hear(port, f"u{seed}", seed) for seed in range(24)))
+        commands = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
+        assert sum("engine_host" in command for command in commands) == 1
+        assert sum("serve-worker" in command for command in commands) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_and_all_it_started(number: int) -> None:
+    with voxwire_serve("--workers", "2") as (process, _):
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) == 2
+        os.killpg(process.pid, number)  # as Ctrl-C in a terminal does
+        assert process.wait(20) == 0
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive
+
+
+async def test_a_killed_engine_is_back_within_seconds_and_streams_are_told() -> None:
+    with voxwire_serve() as (process, port):
+        url = f"ws://127.0.0.1:{port}/v1/stream"
+        async with connect(url, compression=None, max_size=None) as socket_, Wire(socket_, as_json=False) as wire:
+            await wire.send("hello", version=1, lead_ms=320)
+            await wire.receive()
+            await wire.send("start", utterance="u1", text="Hello there. " * 50, end=True)
+            await wire.until("audio")
+            (engine,) = [
+                child
+                for child in psutil.Process(process.pid).children(recursive=True)
+                if "engine_host" in " ".join(child.cmdline())
+            ]
+            engine.kill()
+            assert (await wire.until("error"))["code"] == "engine_failed"
+            assert (await wire.until("done"))["reason"] == "error"
+            for attempt in range(100):
+                await wire.send("start", utterance=f"again{attempt}", text="Hello there.", end=True)
+                answer = await wire.receive()
+                if answer["type"] == "started":
+                    break
+                assert answer["code"] == "busy"
+                await asyncio.sleep(answer["retry_after_ms"] / 10_000)
+            assert (await wire.until("done"))["reason"] == "end"
