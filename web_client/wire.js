@@ -16,6 +16,14 @@ export const SUBPROTOCOL = "voxwire.v1";
 /** The server's bytes are not a message of version 1. */
 export class WireFault extends Error {}
 
+/** Error codes of version 1. */
+const CODES = new Set([
+  "bad_message", "unknown_type", "unsupported_version", "bad_state", "bad_value", "unknown_utterance",
+  "duplicate_utterance", "too_large", "too_many_utterances", "text_limit", "unauthorized", "forbidden_origin",
+  "unknown_voice", "unsupported_format", "busy", "resume_failed", "replay_gap", "slow_consumer", "timeout",
+  "engine_failed", "internal",
+]);
+
 /** @type {Record<string, (value: unknown) => boolean>} */
 const CHECKS = {
   string: (value) => typeof value === "string",
@@ -26,6 +34,8 @@ const CHECKS = {
   packets: (value) => Array.isArray(value) && value.every((item) => item instanceof Uint8Array),
   word: (value) => Array.isArray(value) && value.length === 4 && value.every(CHECKS.count),
   map: (value) => isMap(value),
+  reason: (value) => value === "end" || value === "cancelled" || value === "error",
+  code: (value) => CODES.has(String(value)),
 };
 
 /** @type {Form} */
@@ -42,8 +52,8 @@ const MESSAGES = {
   words: { utterance: "string", seq: "count", words: ["word"], estimated: "boolean?" },
   audio: { utterance: "string", seq: "count", pts: "count", samples: "count", data: "bytes?", packets: "packets?" },
   format: { utterance: "string", seq: "count", audio: FORMAT },
-  done: { utterance: "string", seq: "count", reason: "string", samples: "count", spoken: "map?" },
-  error: { code: "string", message: "string", utterance: "string?", fatal: "boolean?", retry_after_ms: "number?" },
+  done: { utterance: "string", seq: "count", reason: "reason", samples: "count", spoken: "map?" },
+  error: { code: "code", message: "string", utterance: "string?", fatal: "boolean?", retry_after_ms: "number?" },
   drain: { deadline_ms: "number" },
   pong: {},
 };
@@ -70,6 +80,9 @@ export function decode(bytes) {
   if (!isMap(message) || typeof message.type !== "string") throw new WireFault("expected a map with the key type");
   if (!Object.hasOwn(MESSAGES, message.type)) return null;
   check(message, MESSAGES[message.type], message.type);
+  if (message.type === "audio" && Boolean(message.data) === Boolean(message.packets)) {
+    throw new WireFault(`expected either data or packets in audio, got ${message.data ? "both" : "neither"}`);
+  }
   return /** @type {ServerMessage} */ (/** @type {unknown} */ (message));
 }
 

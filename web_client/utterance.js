@@ -1,0 +1,92 @@
+// @ts-check
+/** The page's view of one utterance: its text, its sound as far as it has come, and where the ear is in it. */
+
+import { Captions } from "./captions.js";
+import { ticksAt } from "./timeline.js";
+
+/** @typedef {import("./messages.js").NetToPage} NetToPage */
+/** @typedef {import("./timeline.js").Mark} Mark */
+/** @typedef {import("./messages.js").Done["reason"] | "lost"} Reason */
+
+export class Utterance {
+  captions = new Captions();
+  /** No more text comes. */
+  ended = false;
+  /** @type {Reason | null} why the server has finished with it */
+  reason = null;
+  /** It has sounded to its end, or was cut off. */
+  over = false;
+  /** Ticks that were heard when it was cut off; null if it was not. @type {number | null} */
+  cutTicks = null;
+  /** Ticks received. */
+  ticks = 0;
+  /** Samples received. */
+  length = 0;
+  /** @type {Int8Array[]} lowest and highest of each 10 ms, in pieces as received */
+  outline = [];
+  /** @type {number[]} samples at which the buffer ran dry */
+  gaps = [];
+  language = "";
+  /** @type {number | null} ms */
+  firstAudioMs = null;
+  /** @type {number | null} ms */
+  firstSoundMs = null;
+
+  /** @type {Mark[]} */
+  #marks = [];
+  #ticksPerSample;
+
+  /**
+   * @param {string} id
+   * @param {number} track
+   * @param {number} ticksPerSample
+   */
+  constructor(id, track, ticksPerSample) {
+    this.id = id;
+    this.track = track;
+    this.#ticksPerSample = ticksPerSample;
+  }
+
+  /** @param {NetToPage} message of this utterance */
+  receive(message) {
+    switch (message.type) {
+      case "started":
+        this.language = message.started.language;
+        break;
+      case "run":
+        this.#marks.push({ pts: message.pts, offset: message.offset });
+        // What ran dry there was the writer, not the network.
+        this.gaps = this.gaps.filter((gap) => gap !== message.offset);
+        break;
+      case "segment":
+        this.captions.addSegment(message);
+        break;
+      case "words":
+        this.captions.addWords(message.words);
+        break;
+      case "audio":
+        this.ticks = message.ticks;
+        this.length = message.length;
+        this.outline.push(message.peaks);
+        break;
+      case "figure":
+        this.firstAudioMs = message.firstAudioMs ?? this.firstAudioMs;
+        this.firstSoundMs = message.firstSoundMs ?? this.firstSoundMs;
+        break;
+      case "done":
+        this.reason = message.reason;
+        this.ended = true;
+        if (message.spoken) this.cutTicks = message.spoken.pts;
+        if (!this.length) this.over = true;
+        break;
+    }
+  }
+
+  /**
+   * @param {number} offset samples heard
+   * @returns {number} ticks heard
+   */
+  ticksAt(offset) {
+    return ticksAt(this.#marks, offset, this.ticks, this.#ticksPerSample);
+  }
+}

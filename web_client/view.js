@@ -1,0 +1,128 @@
+// @ts-check
+/** The listening side: status, notices, figures, the transcript and the waveform. Shows, and decides nothing. */
+
+import { element, setText } from "./elements.js";
+import { Scope } from "./scope.js";
+import { Transcript } from "./transcript.js";
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./player.js").Player} Player */
+/** @typedef {import("./messages.js").LinkState} LinkState */
+/** @typedef {import("./i18n.js").Say} Say */
+
+/** @type {Record<string, "good" | "busy" | "bad">} */
+const LAMPS = {
+  statusConnecting: "busy", statusWaiting: "busy", statusStarting: "busy", statusPaused: "busy",
+  statusLost: "bad", statusRefused: "bad", statusUnauthorized: "bad", statusLocked: "bad",
+};
+
+export class View {
+  #conversation;
+  #player;
+  #say;
+  #scope = new Scope(element("scope", HTMLCanvasElement));
+  #transcript = new Transcript(element("transcript", HTMLElement), element("transcript-empty", HTMLElement));
+  #frame = 0;
+
+  /** @type {LinkState} */
+  link = "connecting";
+  paused = false;
+
+  /**
+   * @param {Conversation} conversation
+   * @param {Player} player
+   * @param {Say} say the page's words
+   */
+  constructor(conversation, player, say) {
+    this.#conversation = conversation;
+    this.#player = player;
+    this.#say = say;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.#scope.forget();
+      this.render();
+    });
+    addEventListener("resize", () => this.render());
+  }
+
+  /** Where the ear is, by the player's clock. */
+  get heard() {
+    return this.#conversation.heard(this.#player.heardNow());
+  }
+
+  /** The utterance that a download is of: the latest with any sound. */
+  get downloadable() {
+    return this.#conversation.utterances.findLast(({ length }) => length > 0) ?? null;
+  }
+
+  /** @returns {string} the key of the sentence that tells how things stand */
+  get status() {
+    const { live, current, stopped } = this.#conversation;
+    if (this.link === "unauthorized") return "statusUnauthorized";
+    if (this.link === "refused") return "statusRefused";
+    if (live.length) {
+      if (!this.#player.running) return "statusLocked";
+      if (this.paused) return "statusPaused";
+      if (this.#player.position?.state === "playing") return "statusSpeaking";
+      return live.some(({ ended }) => ended) ? "statusStarting" : "statusWaiting";
+    }
+    if (this.link === "lost") return "statusLost";
+    if (this.link === "connecting") return "statusConnecting";
+    return stopped ? "statusStopped" : current ? "statusFinished" : "statusReady";
+  }
+
+  /** Shows how things stand, now and, while speech is under way, at each frame. */
+  render() {
+    const { live, current, utterances } = this.#conversation;
+    const { position, sampleRate } = this.#player;
+    const { heard, status } = this;
+    setText("status", this.#say(status));
+    element("lamp", HTMLElement).dataset.state = LAMPS[status] ?? "good";
+    element("tap-panel", HTMLElement).hidden = status !== "statusLocked";
+    for (const id of ["stop", "pause"]) element(id, HTMLButtonElement).disabled = !live.length;
+    setText("pause", this.#say(this.paused ? "resume" : "pause"));
+    element("download", HTMLButtonElement).disabled = !this.downloadable;
+    const shown = current?.length || !heard ? current : heard.utterance;
+    this.#show("first-audio", shown?.firstAudioMs ?? null);
+    this.#show("first-sound", shown?.firstSoundMs ?? null);
+    this.#show("buffered", position && (1000 * position.buffered) / sampleRate);
+    setText("underruns", String(position?.underruns ?? 0));
+    this.#transcript.show(utterances, heard);
+    this.#scope.draw(shown, heard?.utterance === shown ? heard.offset : 0, sampleRate);
+    cancelAnimationFrame(this.#frame);
+    if (live.length) this.#frame = requestAnimationFrame(() => this.render());
+  }
+
+  /** @param {string} message empty: none */
+  showError(message) {
+    element("error-notice", HTMLElement).hidden = !message;
+    setText("error-notice", message);
+  }
+
+  /** @param {string} message empty: the connection stands */
+  showLink(message) {
+    element("link-notice", HTMLElement).hidden = !message;
+    setText("link-text", message);
+  }
+
+  /** On an insecure origin: what is missing, and how to get it. */
+  showInsecure() {
+    element("insecure-notice", HTMLElement).hidden = isSecureContext;
+    const port = location.port || "80";
+    const command = `ssh -L ${port}:127.0.0.1:${port} ${location.hostname}`;
+    setText("insecure-notice", this.#say("insecure", { command, url: `http://localhost:${port}/` }));
+  }
+
+  /** @param {import("./messages.js").Model} model */
+  showModel({ name, sample_rate: rate }) {
+    element("model", HTMLElement).hidden = false;
+    setText("model", `${name} · ${rate / 1000} kHz`);
+  }
+
+  /**
+   * @param {string} id
+   * @param {number | null} ms
+   */
+  #show(id, ms) {
+    setText(id, ms === null ? "–" : this.#say("ms", { value: Math.round(ms) }));
+  }
+}
