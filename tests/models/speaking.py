@@ -62,3 +62,21 @@ def speak(
         return Spoken(patches=tuple(patches))
     finally:
         model.close(slot)
+
+
+AUDIBLE = 60  # of 32768: -55 dB
+
+
+def pauses_ms(pcm: Pcm, rate: int = 44_100, *, least_ms: float = 90) -> list[float]:
+    """The silences inside the speech, located by its level."""
+    loud = np.flatnonzero(np.abs(pcm.astype(int)) > AUDIBLE)
+    gaps_ms = np.diff(loud) * 1000 / rate
+    return [float(gap) for gap in gaps_ms[gaps_ms > least_ms]]
+
+
+def level(pcm: Pcm) -> float:
+    return float(np.sqrt((pcm.astype(float) ** 2).mean()))
+
+
+def said(spoken: Spoken, *texts: str) -> list[str]:
+    return [texts[patch.segment][word.text_start : word.text_end] for patch in spoken.patches for word in patch.words]
