@@ -18,9 +18,10 @@ def voice_for(info: ModelInfo, language: str, voice: str | None = None) -> str:
     `zh-TW` Mandarin. Raises UnknownVoice, for a name that does not exist and for a language that no voice speaks.
     """
     names = {each.name: each for each in info.voices}
+    for named in (voice or info.default_voice, info.default_voice):
+        if named not in names:
+            raise unknown_voice(info, named)
     if voice:
-        if voice not in names:
-            raise unknown_voice(info, voice)
         return voice
     default = names[info.default_voice]
     if language == "auto" or default.language in _ANY:

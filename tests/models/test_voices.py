@@ -65,6 +65,8 @@ def test_voice_of_any_language_speaks_all() -> None:
 def test_unknown_voice_and_language_are_refused() -> None:
     with pytest.raises(UnknownVoice, match=r"us-m, us-f, .* but 'nobody' came"):
         voice_for(WORLD, "auto", "nobody")
+    with pytest.raises(UnknownVoice, match="but 'gone' came"):
+        voice_for(info(("tone", "und", "neutral"), default="gone"), "auto")
     with pytest.raises(UnknownVoice, match="'tlh'"):
         voice_for(WORLD, "tlh")
 
