@@ -45,7 +45,7 @@ export PATH=$venv/bin:$PATH
 stage 'ruff check' ruff check .
 stage 'ruff format' ruff format --check .
 stage mypy mypy
-if node -e 'process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null; then
+if node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; then
   stage 'node --test' node --test "$checks"/*.test.mjs
   if command -v npm >/dev/null && types_ready; then
     stage 'tsc --checkJs' npm --prefix "$checks" run --silent types

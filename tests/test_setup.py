@@ -48,9 +48,16 @@ class Machine:
             (self.bin / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
         self.program("python3", PYTHON)
 
-    def program(self, name: str, text: str = NOTE) -> None:
-        (self.bin / name).write_text(text)
-        (self.bin / name).chmod(0o755)
+    def program(self, name: str, text: str = NOTE, folder: Path | None = None) -> None:
+        path = (folder or self.bin) / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def with_checkers(self, mypy_exit: int = 0) -> None:
+        """A clone where start.sh has run, and whose environment has ruff and mypy."""
+        self.run("start.sh")
+        self.program("ruff", folder=self.root / ".venv" / "bin")
+        self.program("mypy", f"{NOTE}exit {mypy_exit}\n", folder=self.root / ".venv" / "bin")
 
     def run(
         self, script: str | Path, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
@@ -175,13 +182,9 @@ def test_apt_is_used_as_root_or_through_sudo_without_a_password_only(
 
 
 def test_every_stage_runs_though_one_fails_and_the_summary_names_it(machine: Machine) -> None:
-    machine.program("python3", PYTHON)
-    machine.run("start.sh")
+    machine.with_checkers(mypy_exit=3)
     for name in ("node", "npm", "chromium", "shellcheck"):
         machine.program(name)
-    for name, code in (("ruff", 0), ("mypy", 3)):
-        (machine.root / ".venv" / "bin" / name).write_text(f"{NOTE}exit {code}\n")
-        (machine.root / ".venv" / "bin" / name).chmod(0o755)
     outcome = machine.run(".ci/run", cwd=Path("/"))
     assert outcome.code == 1
     ran = outcome.notes
@@ -193,11 +196,19 @@ def test_every_stage_runs_though_one_fails_and_the_summary_names_it(machine: Mac
     assert re.search(r"\d+ s  pytest +ok", summary)
 
 
+@pytest.mark.parametrize(("version", "ran"), [("12.22.9", False), ("18.0.0", True), ("20.20.2", True)])
+def test_an_old_node_is_left_out_and_a_real_one_is_not(machine: Machine, version: str, ran: bool) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    machine.with_checkers()
+    asked = f"\"{node}\" -e \"Object.defineProperty(process.versions, 'node', {{ value: '{version}' }}); $2\""
+    machine.program("node", f'{NOTE}case "$1" in -e) {asked} ;; esac\n')
+    assert ("node --test" in machine.run("test.sh").notes) == ran
+
+
 def test_what_is_missing_is_left_out_with_a_reason(machine: Machine) -> None:
-    machine.run("start.sh")
-    for name in ("ruff", "mypy"):
-        (machine.root / ".venv" / "bin" / name).write_text(NOTE)
-        (machine.root / ".venv" / "bin" / name).chmod(0o755)
+    machine.with_checkers()
     outcome = machine.run("test.sh", "--full", "-x")
     assert outcome.code == 0, outcome.output
     assert outcome.notes.splitlines()[-1] == "python -m pytest -x"
