@@ -11,7 +11,7 @@ from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import AudioFormat, Start
 
 from .config import Config
-from .voices import UnknownVoiceName, choose_voice
+from .voices import NoSuchVoice, choose_voice
 
 if TYPE_CHECKING:
     from .engine_client import EngineClient
@@ -51,7 +51,7 @@ def resolve_order(
     language = start.language or config.language
     try:
         voice = choose_voice(info, start.voice, language, config.voice)
-    except UnknownVoiceName as error:
+    except NoSuchVoice as error:
         raise RemoteProtocolError(ErrorCode.UNKNOWN_VOICE, str(error), utterance=start.utterance) from None
     params = {name: knob.default for name, knob in info.params.items()}
     strange = list(unknown)
@@ -70,7 +70,7 @@ def resolve_order(
     return Order(
         utterance=start.utterance,
         session=session,
-        voice=voice.name,
+        voice=voice,
         language=language,
         speed=config.speed if start.speed is None else start.speed,
         volume=config.volume if start.volume is None else start.volume,

@@ -1,34 +1,26 @@
-"""Which voice speaks: the asked one, the language's, or the default."""
+"""The voices as the server knows them: which one speaks, and how they are listed."""
 
 from __future__ import annotations
 
-from models.base import ModelInfo, Voice
+from dataclasses import replace
+
+from models.base import ModelInfo, UnknownVoice
+from models.voices import voice_for
 
 
-class UnknownVoiceName(Exception):
-    """No such voice; the message says which there are."""
+class NoSuchVoice(Exception):
+    """No voice of that name, or none for that language; one sentence."""
 
 
-def primary(language: str) -> str:
-    """`zh` for `zh-CN`, `cmn` or `yue`: what two tags of one language share."""
-    head = language.lower().replace("_", "-").split("-")[0]
-    return "zh" if head in ("cmn", "yue", "zho", "chi") else head
+def choose_voice(info: ModelInfo, name: str | None, language: str, default: str) -> str:
+    """The asked voice, or the best one for the language; `default` in the place of the model's own where it is set.
 
-
-def choose_voice(info: ModelInfo, name: str | None, language: str, default: str) -> Voice:
-    """Raises UnknownVoiceName."""
-    voices = {voice.name: voice for voice in info.voices}
-    if name is not None:
-        if name not in voices:
-            some = ", ".join(list(voices)[:8])
-            raise UnknownVoiceName(f"expected one of the {len(voices)} voices that /v1/voices lists ({some}, ...)")
-        return voices[name]
-    fallback = voices[default if default in voices else info.default_voice]
-    if language == "auto" or primary(fallback.language) == primary(language):
-        return fallback
-    same = [voice for voice in info.voices if primary(voice.language) == primary(language)]
-    same.sort(key=lambda voice: (voice.language.lower() != language.lower(), voice.gender != fallback.gender))
-    return same[0] if same else fallback
+    Raises NoSuchVoice.
+    """
+    try:
+        return voice_for(replace(info, default_voice=default) if default else info, language, name)
+    except UnknownVoice as error:
+        raise NoSuchVoice(str(error)) from None
 
 
 def describe(info: ModelInfo, default: str) -> dict[str, object]:

@@ -91,7 +91,7 @@ async def test_say_speaks_through_a_running_server(tmp_path: Path) -> None:
     [
         (("say", "x", "-o", "x.mp3"), b"must end in"),
         (("say", "x", "--model", "nothing-like-it"), b"nothing-like-it"),
-        (("say", "x", "--model", "tone", "--voice", "bob"), b"expected one of"),
+        (("say", "x", "--model", "tone", "--voice", "bob"), b"was expected (tone), but 'bob' came"),
         (("say", "x", "--model", "tone", "-o", "/nonexistent/dir/x.wav"), b"/nonexistent/dir/x.wav"),
         (("say", "x", "--url", "http://127.0.0.1:1"), b"expected a server at"),
         (("voices", "--url", "http://127.0.0.1:1"), b"expected a voxwire server"),
