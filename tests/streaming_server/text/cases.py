@@ -287,7 +287,7 @@ SPOKEN_ENGLISH: list[tuple[str, str]] = [
     ("(555) 123-4567", "five five five, one two three, four five six seven"),
     ("+1 555 123 4567", "plus one, five five five, one two three, four five six seven"),
     ("v1.2.3 is out", "version one point two point three is out"),
-    ("Python 3.11.4", "Python three point one one point four"),
+    ("Python 3.11.4", "Python three point eleven point four"),
     ("ping 192.168.1.1", "ping one nine two dot one six eight dot one dot one"),
     ("me@example.com", "me at example dot com"),
     ("visit example.com today", "visit example dot com today"),
@@ -381,7 +381,7 @@ SPOKEN_CHINESE: list[tuple[str, str]] = [
     ("3 + 4 = 7", "三加四等于七"),
     ("10^6次", "十的六次方次"),
     ("A→B", "A到B"),
-    ("黑 & 白", "黑 和 白"),
-    ("x > 5", "x 大于 五"),
+    ("黑 & 白", "黑和白"),
+    ("x > 5", "x大于五"),
     ("第２００页", "第两百页"),
 ]

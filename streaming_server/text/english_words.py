@@ -1,0 +1,228 @@
+"""English rules for words, names, addresses and signs."""
+
+from __future__ import annotations
+
+import re
+
+from .english_quantities import DAY, MONTH, month_name, version
+from .numbers_english import cardinal, group_in_name, number, ordinal, roman, year
+from .rewriter import Rule, Say, Start
+
+_ADDRESS_ENDINGS = """
+com org net io ai dev edu gov co uk de fr cn jp ru app tv info xyz me eu ca au
+py js ts md txt json yaml yml toml html css csv pdf png jpg jpeg gif svg mp3 mp4 wav flac ogg zip gz tar exe sh c cpp h
+rs go java rb php sql log ini cfg conf docx xlsx pptx ipynb
+"""
+ENDINGS = frozenset(_ADDRESS_ENDINGS.split())
+_TITLES = {"Mr": "Mister", "Mrs": "Missus", "Prof": "Professor", "Gen": "General", "Capt": "Captain", "Sen": "Senator"}
+_TITLES |= {"Gov": "Governor", "Rep": "Representative", "Rev": "Reverend", "Lt": "Lieutenant", "Sgt": "Sergeant"}
+_SHORT = {"vs": "versus", "etc": "et cetera", "approx": "approximately", "dept": "department", "est": "established"}
+_SHORT |= {
+    "ave": "avenue",
+    "blvd": "boulevard",
+    "jr": "junior",
+    "sr": "senior",
+    "misc": "miscellaneous",
+    "min": "minutes",
+}
+_SHORT |= {"max": "maximum", "govt": "government", "hrs": "hours", "mins": "minutes", "ft": "fort", "mt": "mount"}
+_NUMBERED = {"no": "number", "nos": "numbers", "fig": "figure", "figs": "figures", "vol": "volume", "ch": "chapter"}
+_NUMBERED |= {"sec": "section", "eq": "equation", "pp": "pages", "p": "page", "pt": "part", "art": "article"}
+_ROMAN_NOUNS = "War|Chapter|Part|Volume|Book|Act|Scene|Phase|Section|Type|Class|Level|Tier|Stage|Appendix|Article"
+_ROMAN_NAMES = "Henry|Louis|Charles|George|Edward|James|William|Richard|Elizabeth|Pius|Benedict|Francis|Napoleon|Philip"
+_ROMAN_NAMES += "|John Paul|Catherine|Frederick|Alexander|Ivan|Peter|Nicholas"
+_SIGNS = {
+    "+": " plus ",
+    "=": " equals ",
+    "×": " times ",
+    "÷": " divided by ",
+    "±": " plus or minus ",
+    "≈": " approximately ",
+    "≠": " is not equal to ",
+    "≤": " less than or equal to ",
+    "≥": " greater than or equal to ",
+    "→": " to ",
+    "⇒": " to ",
+    "&": " and ",
+    "√": " square root of ",
+    "∞": " infinity ",
+    "²": " squared ",
+    "³": " cubed ",
+    "π": " pi ",
+    "§": " section ",
+    "№": " number ",
+    "‰": " per mille ",
+    "%": " percent ",
+    "°": " degrees ",
+}
+_TERM_BEFORE = re.compile(r"[\w)\]²³]\s?$")
+_TERM_AFTER = re.compile(r"\s?[-+(]?[\w.(]")
+
+
+def rules() -> list[Rule]:
+    """In the order in which they are tried."""
+    return [
+        _rule("word", r"[A-Za-z0-9][\w.+-]*@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}", lambda match: address(match[0])),
+        _rule("word", r"[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?P<ending>[A-Za-z]\w*)(?P<path>(?:/[\w.%~-]+)*/?)", _domain),
+        _rule("word", r"\w*[A-Za-z0-9]_+\w+", lambda match: underscored(match[0])),
+        _rule("word", r"[vV](?:er(?:sion)?)?\.?\s?(?P<v>\d+(?:\.\d+)+)(?![\w])", _version),
+        _rule("word", rf"(?P<m>{MONTH})\s{DAY}(?:(?P<comma>,?)\s(?P<y>\d{{4}}))?(?![\d:\w])", _month_day),
+        _rule("word", rf"(?P<m>{MONTH})\s(?P<y>[12]\d{{3}})(?![\d\w])", _month_year),
+        _rule("word", r"St\.", _saint_or_street),
+        _rule("word", r"Dr\.", lambda match: "Doctor" if _capital_after(match) else f"Drive{_last_stop(match)}"),
+        _rule("word", rf"(?P<title>{'|'.join(_TITLES)})\.(?=\s[A-Z])", lambda match: _TITLES[match["title"]]),
+        _rule("word", r"e\.g\.", lambda match: "for example"),
+        _rule("word", r"i\.e\.", lambda match: "that is"),
+        _rule("word", r"w/o\b", lambda match: "without"),
+        _rule("word", r"w/(?=\s)", lambda match: "with"),
+        _rule("word", r"(?P<ap>[AaPp])\.[Mm]\.", lambda match: f"{match['ap'].upper()}M{_last_stop(match)}"),
+        _rule("word", r"Ph\.D\.", lambda match: f"PhD{_last_stop(match)}"),
+        _rule("word", r"(?:[A-Z]\.){2,}", lambda match: f"{' '.join(match[0].split('.')).strip()}{_last_stop(match)}"),
+        _rule("word", r"(?P<word>[A-Za-z]+)\.", _shortened),
+        _rule("word", r"vs\b", lambda match: "versus"),
+        _rule("word", rf"(?P<noun>{_ROMAN_NOUNS})\s(?P<n>[IVX]+)\b", _chapter),
+        _rule("word", rf"(?P<noun>{_ROMAN_NAMES})\s(?P<n>[IVX]{{2,}}|[VX])\b", _monarch),
+        _rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?!\w)", _language_name),
+        _rule("word", r"(?P<name>[A-Za-z]+)-(?P<v>\d+\.\d+)(?P<tail>[A-Za-z]*)(?![\w.])", _product),
+        _rule("word", r"[A-Za-z]+(?:-?\d+[A-Za-z]*)+", _name),
+        _rule("sign", r"#(?=\d)", lambda match: "number "),
+        _rule("sign", r"#(?=\w)", lambda match: "hashtag "),
+        _rule("sign", r"@(?=\s|\w)", lambda match: "at "),
+        _rule("sign", r"[~≈](?=\s?[$€£¥.]?\d)", lambda match: "about "),
+        _rule("sign", r"(?<!\S)(?P<path>~?(?:/[\w.-]+)+/?)", _path),
+        _rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
+        _rule("sign", r"<=|>=|[<>*/–−-](?=\s)|[<>*/]", _sum),
+        _rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: _SIGNS[match[0]]),
+        _rule("sign", r"[_|\\]", lambda match: " "),
+        _rule("sign", r"[*^`{}<>\[\]™®©•~#]", lambda match: ""),
+    ]
+
+
+def _rule(start: Start, pattern: str, say: Say) -> Rule:
+    return Rule(start, re.compile(pattern), say)
+
+
+def _capital_after(match: re.Match[str]) -> bool:
+    after = match.string[match.end() : match.end() + 2].strip()
+    return bool(after) and after[0].isupper()
+
+
+def _last_stop(match: re.Match[str]) -> str:
+    """The full stop that an abbreviation shares with its sentence."""
+    return "" if match.string[match.end() :].strip("\"'”’) ") else "."
+
+
+def address(text: str, dot: str = " dot ", at: str = " at ") -> str:
+    """As in "me at example dot com"."""
+    return underscored(text.replace(".", dot).replace("@", at))
+
+
+def underscored(text: str) -> str:
+    words = text.replace("_", " ").split(" ")
+    return " ".join(_spell(word) for word in words if word)
+
+
+def _spell(word: str) -> str:
+    """Letters and digits of a name, apart: "H264" -> "H two sixty four"."""
+    parts = re.findall(r"\d+|[^\d-]+", word)
+    return " ".join(group_in_name(part) if part.isdecimal() and part.isascii() else part for part in parts)
+
+
+def _domain(match: re.Match[str]) -> str | None:
+    if match["ending"].lower() not in ENDINGS:
+        return None
+    host = match[0][: match.start("path") - match.start()]
+    path = [part for part in match["path"].split("/") if part][:3]
+    return " slash ".join([address(host), *(address(part) for part in path)])
+
+
+def _path(match: re.Match[str]) -> str | None:
+    if not re.search(r"[A-Za-z]", match["path"]):
+        return None
+    return " ".join(f"slash {address(part)}" for part in match["path"].strip("~").split("/") if part)
+
+
+def _version(match: re.Match[str]) -> str:
+    return f"version {version(match['v'])}"
+
+
+def _month_day(match: re.Match[str]) -> str | None:
+    day = int(match["d"])
+    if not 1 <= day <= 31:
+        return None
+    tail = f"{match['comma']} {year(int(match['y']))}" if match["y"] and int(match["y"]) >= 1000 else ""
+    return f"{month_name(match['m'])} {ordinal(day)}{tail}"
+
+
+def _month_year(match: re.Match[str]) -> str:
+    return f"{month_name(match['m'])} {year(int(match['y']))}"
+
+
+def _saint_or_street(match: re.Match[str]) -> str:
+    before = match.string[: match.start()].split()
+    after_name = bool(before) and before[-1][0].isupper() and len(before) > 1
+    return "Saint" if _capital_after(match) and not after_name else f"Street{_last_stop(match)}"
+
+
+def _shortened(match: re.Match[str]) -> str | None:
+    word = match["word"]
+    after = match.string[match.end() : match.end() + 2].strip()
+    if word.lower() in _NUMBERED and after[:1].isdigit():
+        said = _NUMBERED[word.lower()]
+    elif word.lower() in _SHORT:
+        said = _SHORT[word.lower()]
+    else:
+        return None
+    return f"{said.capitalize() if word[0].isupper() else said}{_last_stop(match)}"
+
+
+def _chapter(match: re.Match[str]) -> str | None:
+    value = roman(match["n"])
+    return f"{match['noun']} {cardinal(value)}" if value else None
+
+
+def _monarch(match: re.Match[str]) -> str | None:
+    value = roman(match["n"])
+    return f"{match['noun']} the {ordinal(value)}" if value else None
+
+
+def _language_name(match: re.Match[str]) -> str:
+    return f"{match['word']} {'sharp' if match['sign'] == '#' else 'plus plus'}"
+
+
+def _product(match: re.Match[str]) -> str:
+    return " ".join(f"{match['name']} {number(match['v'])} {match['tail']}".split())
+
+
+def _name(match: re.Match[str]) -> str:
+    return _spell(match[0])
+
+
+def _power(match: re.Match[str]) -> str:
+    if match["n"] in ("2", "3") and not match["minus"]:
+        return " squared" if match["n"] == "2" else " cubed"
+    return f" to the power of {'minus ' if match['minus'] else ''}{number(match['n'])}"
+
+
+_SUMS = {"<=": "less than or equal to", ">=": "greater than or equal to", "<": "less than", ">": "greater than"}
+_SUMS |= {"*": "times", "/": "divided by", "-": "minus", "–": "minus", "−": "minus"}
+
+
+def _sum(match: re.Match[str]) -> str | None:
+    """A sign between two terms; a slash or a dash must stand between numbers, or it is just punctuation."""
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    if not (_TERM_BEFORE.search(before) and _TERM_AFTER.match(after)):
+        return None
+    if match[0] in "-–−/" and not (before.rstrip()[-1:].isdigit() and after.lstrip()[:1].isdigit()):
+        return None
+    if match[0] in "<>" and before[-1:] != " " and not before[-1:].isdigit() and not after[:1].isdigit():
+        return None
+    return f" {_SUMS[match[0]]} "
+
+
+NEEDED = re.compile(
+    rf"[0-9０-９{re.escape(''.join(_SIGNS))}$€£¥￥₹₩₽¢#@~<>*^_|\\`{{}}\[\]™®©•½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞−]|\w\.\w|/\w+/|w/"
+    rf"|\b(?:St|Dr|vs|{'|'.join((*_TITLES, *_SHORT))})\b|\b[VIX]{{2,}}\b|\b(?:{_ROMAN_NOUNS}|{_ROMAN_NAMES})\s[IVX]+\b",
+    re.IGNORECASE,
+)
+"""Text in which this is not found is spoken as it is written."""
