@@ -47,7 +47,7 @@ class App {
       language: element("language", HTMLSelectElement),
       codec: element("codec", HTMLSelectElement),
       speed: element("speed", HTMLInputElement),
-      speedValue: element("speed-value", HTMLOutputElement),
+      speedValue: element("speed-value", HTMLElement),
     },
     this.#say,
   );
@@ -249,11 +249,11 @@ class App {
 
   /** For tests and the curious. */
   #state() {
-    const { position, sampleRate, running, plain } = this.#player;
+    const { position, sampleRate, running, plain, frame } = this.#player;
     const { link, status, heard } = this.#view;
     const utterances = this.#conversation.utterances.map(({ captions, outline: _, ...rest }) => ({ ...rest, text: captions.text }));
     const ear = heard && { utterance: heard.utterance.id, ticks: heard.ticks };
-    return { link, status, sampleRate, running, plain, position, heard: ear, utterances };
+    return { link, status, sampleRate, running, plain, frame, position, heard: ear, utterances };
   }
 }
 

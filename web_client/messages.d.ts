@@ -166,6 +166,8 @@ export interface TapeRecord {
   frame: number;
   samples: Float32Array;
   runs: Run[];
+  /** Frames at which a stop was asked for. */
+  stops: number[];
 }
 
 /** The playing thread to the page. */

@@ -56,6 +56,11 @@ export class Player {
     return this.#context?.sampleRate ?? 0;
   }
 
+  /** The device's clock, in frames. */
+  get frame() {
+    return Math.round((this.#context?.currentTime ?? 0) * this.sampleRate);
+  }
+
   /** Whether the device takes sound: false also where autoplay is locked or a call has interrupted. */
   get running() {
     return this.#context?.state === "running";
@@ -166,8 +171,13 @@ export class Player {
   #connectScript(context, port) {
     const sink = new Sink({ ...this.#options(), sampleRate: context.sampleRate }, (message) => this.#receive(message));
     const node = context.createScriptProcessor(SCRIPT_FRAMES, 1, 1);
+    let frame = 0;
     node.onaudioprocess = ({ outputBuffer, playbackTime }) => {
-      sink.pull(outputBuffer.getChannelData(0), Math.round(playbackTime * context.sampleRate));
+      // The time given wavers by some quanta although the sound is continuous; it counts when the page was stuck.
+      const told = Math.round(playbackTime * context.sampleRate);
+      if (told > frame + 2 * SCRIPT_FRAMES) frame = told;
+      sink.pull(outputBuffer.getChannelData(0), frame);
+      frame += SCRIPT_FRAMES;
     };
     node.connect(context.destination);
     this.#node = node;

@@ -13,7 +13,7 @@ import { keep, load } from "./store.js";
  * @property {HTMLSelectElement} language
  * @property {HTMLSelectElement} codec
  * @property {HTMLInputElement} speed
- * @property {HTMLOutputElement} speedValue
+ * @property {HTMLElement} speedValue
  */
 
 const OPUS_RATE = 48000;
@@ -91,7 +91,7 @@ export class Settings {
   render(tag) {
     const { language, codec, speed } = this.#fields;
     const names = (this.#names = new Intl.DisplayNames([tag], { type: "language", fallback: "code" }));
-    const codes = (this.#ready?.model.languages ?? []).filter((code) => code !== "auto");
+    const codes = (this.#ready?.model.languages ?? []).filter((code) => code !== "auto" && code !== "*");
     language.replaceChildren(
       new Option(this.#say("auto"), "auto"),
       ...codes.map((code) => new Option(nameOf(names, code), code)).sort((one, other) => one.text.localeCompare(other.text, tag)),
@@ -126,7 +126,7 @@ export class Settings {
   }
 
   #showSpeed() {
-    this.#fields.speedValue.value = `${Number(this.#fields.speed.value).toFixed(2)}×`;
+    this.#fields.speedValue.textContent = `${Number(this.#fields.speed.value).toFixed(2)}×`;
   }
 
   /** @param {"voice" | "language" | "codec" | "speed"} name */

@@ -23,6 +23,7 @@ export class Sink {
   #tape;
   /** @type {MessagePort | null} */
   #net = null;
+  #frame = 0;
   #latency = 0;
   #nextReport = 0;
   #nextHeard = 0;
@@ -52,6 +53,7 @@ export class Sink {
         message.port.onmessage = ({ data }) => this.#receive(data);
         break;
       case "stop":
+        this.#tape?.stops.push(this.#frame);
         this.#cut(message.track);
         break;
       case "pause":
@@ -64,8 +66,8 @@ export class Sink {
         return;
       case "tape": {
         const samples = this.#tape?.samples ?? new Float32Array(0);
-        const { frame = 0, runs = [] } = this.#tape ?? {};
-        this.#post({ type: "tape", sampleRate: this.#sampleRate, frame, samples, runs }, [samples.buffer]);
+        const { frame = 0, runs = [], stops = [] } = this.#tape ?? {};
+        this.#post({ type: "tape", sampleRate: this.#sampleRate, frame, samples, runs, stops }, [samples.buffer]);
         break;
       }
     }
@@ -115,7 +117,7 @@ export class Sink {
   pull(out, frame) {
     this.#playout.pull(out, frame);
     this.#tape?.keep(out, frame, this.#playout.heard.runs);
-    const end = frame + out.length;
+    const end = (this.#frame = frame + out.length);
     for (const event of this.#playout.events) {
       this.#changed = true;
       this.#nextReport = 0;

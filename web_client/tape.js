@@ -8,6 +8,8 @@ const SECONDS = 120;
 export class Tape {
   /** @type {Run[]} */
   runs = [];
+  /** @type {number[]} frames at which a stop was asked for */
+  stops = [];
   /** Frame of the first sample kept. */
   frame = 0;
 
@@ -20,7 +22,8 @@ export class Tape {
   }
 
   /**
-   * Keeps what was put out at `frame`; silence before the first sound is left out, and what no longer fits.
+   * Keeps what was put out at `frame`, which never falls; silence before the first sound is left out, and what no
+   * longer fits.
    * @param {Float32Array} out
    * @param {number} frame
    * @param {Run[]} runs the account so far
@@ -30,9 +33,10 @@ export class Tape {
       if (!runs.length) return;
       this.frame = frame;
     }
-    if (this.#length + out.length > this.#samples.length) return;
-    this.#samples.set(out, this.#length);
-    this.#length += out.length;
+    const at = frame - this.frame;
+    if (at + out.length > this.#samples.length) return;
+    this.#samples.set(out, at);
+    this.#length = at + out.length;
     for (const run of runs.slice(-4)) {
       const known = this.runs.findLast((candidate) => candidate.frame === run.frame);
       if (known) known.length = run.length;

@@ -1,0 +1,33 @@
+"""Fixtures for the page's tests: one browser, and one server of each kind, for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.web_client.browsing import CHROMIUM, launched, serving
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is missing (apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = launched(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def tone_port(browser: Browser) -> Iterator[int]:
+    """The tone model, no further ahead of the listener than 600 ms: what is not fetched in time is missed."""
+    with serving("--model", "tone", "--lead-ms", "600") as server:
+        yield server.port
+
+
+@pytest.fixture(scope="session")
+def espeak_port(browser: Browser) -> Iterator[int]:
+    with serving("--model", "espeak") as server:
+        yield server.port
