@@ -36,6 +36,7 @@ def configure(level: str, format: Literal["text", "json"], *, secrets: Sequence[
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
     logging.captureWarnings(True)

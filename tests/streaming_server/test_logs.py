@@ -93,6 +93,7 @@ def test_secrets_are_blotted_out(format: Literal["text", "json"], lines: Callabl
 
 
 def test_uvicorn_logs_through_us_and_its_access_log_is_off(lines: Callable[[], str]) -> None:
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     configure("info", "text")
     logging.getLogger("uvicorn.error").info("started", extra={"color_message": "\x1b[1mstarted"})
     logging.getLogger("uvicorn.access").info("GET /?token=canary")
