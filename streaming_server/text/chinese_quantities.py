@@ -38,8 +38,8 @@ _CODE = re.compile(
 )
 _SCORE = re.compile(r"(?:比分|战绩|比例|胜|负|平)[^，。]{0,6}$")
 _MOBILE = r"1[3-9]\d(?P<gap>[- ]?)\d{4}(?P=gap)\d{4}"
-_LANDLINE = r"0\d{2,3}-\d{7,8}|[48]00-?\d{3}-?\d{4}"
-_UNIT = r"(?P<unit>[a-zµ][a-zA-Z]{0,4}(?:/[a-z]+)?[²³]?|[㎡㎥])(?![\w/])"
+_LANDLINE = r"0\d{2,3}[- ]\d{3,4}[- ]?\d{4}|[48]00-?\d{3}-?\d{4}"
+_UNIT = r"(?P<unit>[a-zµL][a-zA-Z]{0,4}(?:/[a-z]+)?[²³]?|[㎡㎥])(?![\w/])"
 _BEFORE_YEAR = r"(?=年代?|届|级|款|赛季|财年|学年)"
 
 
@@ -59,7 +59,9 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
     return [
         _rule("digit", r"(?P<y>[12]\d{3})(?P<sep>[-/.])(?P<m>\d\d?)(?P=sep)(?P<d>\d\d?)(?!\d)(?:T(?=\d\d:))?", _date),
         _rule("digit", rf"(?P<y>\d{{4}})\s?{_BEFORE_YEAR}", lambda match: digits(match["y"])),
-        _rule("digit", rf"(?P<a>\d{{4}}){_TO}(?P<b>\d{{4}})(?=年)", _years),
+        _rule("digit", rf"(?P<a>\d{{4}}){_TO}(?P<b>\d{{4}})(?=年|学年|赛季|财年)", _years),
+        _rule("digit", r"\d{1,2}[.·]?\d{1,2}(?=事件|地震|大地震|大促|购物节)", lambda match: digits(match[0])),
+        _rule("digit", r"(?:12306|12315|12333|10086|10010|95\d{3})(?![\d\w.]|[-.]\d)", _phone),
         _rule("digit", r"(?P<y>\d{2})(?=后|届)", lambda match: digits(match["y"])),
         _rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![\d\w])", lambda match: version(match["v"])),
         _rule("digit", r"(?P<h>\d\d?)[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d))?(?!\d)", _time),
@@ -72,6 +74,8 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         _rule("digit", rf"(?P<a>{_NUM})%", lambda match: _percent(match)),
         _rule("digit", rf"(?P<a>{_NUM})‰", lambda match: f"千分之{number(match['a'])}"),
         _rule("digit", rf"(?P<a>{_NUM})\s?(?P<unit>{'|'.join(_DEGREES)})", _degrees),
+        _rule("digit", r"24/7(?!\d)", lambda match: "七乘二十四"),
+        _rule("digit", rf"(?P<a>{_NUM})\s?(?P<sign>[-−/])\s?(?P<b>{_NUM})(?=\s?=)", _difference),
         _rule("digit", r"(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\d/])", _fraction),
         _rule("digit", rf"(?:(?P<a>{_NUM}){_TO})?(?P<b>{_NUM})\s?{_UNIT}", measure),
         _rule("digit", rf"(?P<a>{_NUM})\s?[x×*]\s?(?={_NUM})", lambda match: f"{number(match['a'])}乘"),
@@ -162,6 +166,10 @@ def _percents(match: re.Match[str]) -> str:
 
 def _degrees(match: re.Match[str]) -> str:
     return f"{number(match['a'])}{_DEGREES[match['unit']]}"
+
+
+def _difference(match: re.Match[str]) -> str:
+    return f"{number(match['a'])}{'除以' if match['sign'] == '/' else '减'}{number(match['b'])}"
 
 
 def _fraction(match: re.Match[str]) -> str | None:

@@ -48,11 +48,12 @@ def rules() -> list[Rule]:
         ),
         _rule("word", r"[Nn][Oo]\.\s?(?=\d)", lambda match: "第"),
         _rule("word", r"(?P<a>[A-Z])(?P<n>[24])(?P<b>[A-Z])\b", _between),
-        _rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?!\w)", _language_name),
+        _rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?![A-Za-z0-9])", _language_name),
         _rule("word", r"(?P<name>[A-Za-z]+)-?(?P<v>\d+\.\d+)", lambda match: f"{match['name']}{number(match['v'])}"),
         _rule("word", r"[A-Za-z]+(?:-?\d+[A-Za-z]*)+", lambda match: spelled(match[0])),
         _rule("sign", r"#(?=\d)", lambda match: "第"),
         _rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
+        _rule("sign", r"/(?=\s?[^\W\d])", _per),
         _rule("sign", r"<=|>=|[<>*/−-]", _sum),
         _rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: f"{JOINED}{_SIGNS[match[0]]}{JOINED}"),
         _rule("sign", r"[_|\\]", lambda match: " "),
@@ -75,7 +76,9 @@ def spelled(text: str) -> str:
     said = ""
     for part in re.findall(r"\d+|[^\d_-]+", text):
         if part.isdecimal():
-            said += digits(part) if len(part) > 2 or part[0] == "0" else cardinal(int(part))
+            # 1080p and H264 are spelled out, 256GB is counted.
+            counted = len(part) < 3 or (not said and len(part) < 5 and not text.endswith(("p", "P", "i")))
+            said += cardinal(int(part)) if counted and part[0] != "0" else digits(part)
         else:
             said += f" {part}" if said and said[-1].isascii() else part
     return said
@@ -104,11 +107,16 @@ def _between(match: re.Match[str]) -> str:
 
 
 def _language_name(match: re.Match[str]) -> str:
-    return f"{match['word']} {'sharp' if match['sign'] == '#' else '加加'}"
+    return f"{match['word']}{' sharp' if match['sign'] == '#' else '加加'}"
 
 
 def _power(match: re.Match[str]) -> str:
     return f"的{'负' if match['minus'] else ''}{number(match['n'])}次方"
+
+
+def _per(match: re.Match[str]) -> str | None:
+    """As in 10元/月."""
+    return "每" if re.search(r"(?:[$€£¥￥]\s?[\d.,]+|元)$", match.string[: match.start()]) else None
 
 
 def _sum(match: re.Match[str]) -> str | None:

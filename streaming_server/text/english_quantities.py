@@ -23,6 +23,7 @@ TO = r"\s?[-–—~]\s?"
 DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _HALF_DAY = r"(?P<ap>[AaPp])(?:\.[Mm]\.|[Mm]\b)"
 _UNIT = rf"(?P<unit>{'|'.join(re.escape(symbol) for symbol in SYMBOLS)})(?![\w²³]|/[a-z])"
+_SIDES = "long|wide|tall|high|deep|thick|screen|display|TV|x|by"
 _CURRENCIES = {
     "$": ("dollar", "cent"),
     "US$": ("US dollar", "cent"),
@@ -47,7 +48,8 @@ _YEAR_WORDS = re.compile(
 _VULGAR_VALUES = "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8"
 _VULGAR = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", _VULGAR_VALUES.split(), strict=True))
 _DENOMINATORS = {2: "half", 4: "quarter"}
-_FIXED = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty"}
+_FIXED = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "20/20": "twenty twenty"}
+_DATE_WORDS = re.compile(r"\b(?:on|by|until|since|before|after|from)\s$", re.IGNORECASE)
 
 
 def rules(verbalizer: Verbalizer) -> list[Rule]:
@@ -62,12 +64,12 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         _rule("digit", r"(?P<y>[12]\d{3})(?P<sep>[-/.])(?P<m>\d\d?)(?P=sep)(?P<d>\d\d?)(?!\d)(?:T(?=\d\d:))?", _ymd),
         _rule("digit", r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4}|\d{2})(?!\d)", _ymd),
         _rule("digit", rf"{DAY}\s(?:of\s)?(?P<m>{MONTH})(?:,?\s(?P<y>\d{{4}}))?\b(?!\s\d)", _day_month),
+        _rule("digit", r"(?:1[-. ])?\d{3}([-. ])\d{3}\1\d{4}(?![\d\w])", _phone),
         _rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![\d\w])", lambda match: version(match["v"])),
         _rule("digit", rf"(?P<h>\d\d?):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?(?!\d)(?:\s?{_HALF_DAY})?", _time),
         _rule("digit", rf"(?P<h>\d\d?)\s?{_HALF_DAY}", _time),
         _rule("sign", r"\+\d{1,3}(?:[-. ]?\(?\d{1,4}\)?){2,5}(?!\d)", _phone),
         _rule("sign", r"\(\d{3}\)\s?\d{3}[-. ]\d{4}(?!\d)", _phone),
-        _rule("digit", r"(?:1[-. ])?\d{3}[-. ]\d{3}[-. ]\d{4}(?![\d\w])", _phone),
         _rule("digit", r"\d{3}-\d{4}(?![\d\w-])", _phone),
         _rule("digit", r"\d+(?:-\d+){2,}(?![\d\w])", _phone),
         *_money(),
@@ -78,6 +80,11 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         _rule("digit", r"(?P<n>[2-9]0)['’]?s\b", _short_decade),
         _rule("sign", r"['’](?P<n>[2-9]0)s\b", _decade),
         _rule("digit", rf"(?:(?P<a>{NUM}){TO})?(?P<b>{NUM})(?P<gap>[\s-]?){_UNIT}", _measure),
+        _rule(
+            "digit", r"(?P<a>\d{1,3})[\"”″](?=\s(?:long|wide|tall|high|deep|thick|screen|display|TV|x|by)\b)", _inches
+        ),
+        _rule("digit", rf"(?P<a>{NUM})\s?[-−–]\s?(?P<b>{NUM})(?=\s?=)", lambda match: _between(match, "minus")),
+        _rule("digit", r"0[xX](?P<digits>[0-9A-Fa-f]+)\b", lambda match: f"hex {_name(match, 'digits')}"),
         _rule("digit", r"(?:(?P<whole>\d+)\s)?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\d/\w])", _fraction),
         _rule("digit", rf"(?P<whole>\d+)\s?(?P<vulgar>[{''.join(_VULGAR)}])", _fraction),
         _rule("sign", rf"(?P<vulgar>[{''.join(_VULGAR)}])", _fraction),
@@ -86,7 +93,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         _rule("digit", rf"(?P<a>{NUM})x\b", lambda match: f"{number(match['a'])} times"),
         _rule("digit", r"(?P<a>\d+(?:\.\d+)?)[eE](?P<minus>-)?\+?(?P<b>\d{1,3})\b", _scientific),
         _rule("digit", r"(?P<a>\d+):(?P<b>\d+)(?!\w)", _to),
-        _rule("digit", rf"(?P<a>{NUM})(?P<scale>[kKMB]|bn)\b", _scaled),
+        _rule("digit", rf"(?P<a>{NUM})(?P<scale>[kKM]|bn|B(?=\s[a-z]))\b", _scaled),
         _rule("digit", r"(?P<name>\d{1,4}(?:[A-Za-z]+\d*)+)", _name),
         _rule("digit", rf"(?P<n>{NUM})\s(?P<unit>[A-Z][a-z]|[a-z][A-Z])\b", long_tail),
         _rule("digit", r"(?P<a>[12]\d{3})[-–](?P<b>[12]\d{3})(?![\d\w])", _years),
@@ -113,7 +120,8 @@ def _touches(match: re.Match[str]) -> bool:
 
 def _ends_text(match: re.Match[str]) -> str:
     """The full stop that an abbreviation shares with its sentence."""
-    return "." if match[0].endswith(".") and not match.string[match.end() :].strip("\"'”’) ") else ""
+    after = match.string[match.end() :].strip("\"'”’) ")
+    return "." if match[0].endswith(".") and (not after or after[0].isupper()) else ""
 
 
 def _between(match: re.Match[str], word: str) -> str:
@@ -244,7 +252,7 @@ def _measure(match: re.Match[str]) -> str | None:
     gap, symbol = match["gap"], match["unit"]
     if gap and not gap.isspace() and not match["a"] and not symbol.isalpha():
         return None
-    if symbol in _LONE_WORDS and gap:  # "5 in every 10"
+    if symbol in _LONE_WORDS and gap and match.string[match.end() : match.end() + 1] != ".":  # "5 in every 10"
         return None
     before = match.string[: match.start()].lower()
     attributive = gap == "-" or before.endswith((" a ", " an ")) or before in ("a ", "an ")
@@ -261,6 +269,8 @@ def _fraction(match: re.Match[str]) -> str:
     top, bottom = (int(part) for part in (_VULGAR[vulgar].split("/") if vulgar else (groups["top"], groups["bottom"])))
     whole = f"{number(groups['whole'])} and " if groups.get("whole") else ""
     if not vulgar and not whole:
+        if 1 <= top <= 12 and 1 <= bottom <= 31 and _DATE_WORDS.search(match.string[: match.start()]):
+            return f"{MONTHS[top - 1]} {ordinal(bottom)}"
         if bottom in (10, 100):
             return f"{cardinal(top)} out of {cardinal(bottom)}"
         if not 1 <= top < bottom or bottom > 20:
@@ -300,8 +310,12 @@ def _scaled(match: re.Match[str]) -> str | None:
     return f"{number(value)} {_SCALES[scale]}"
 
 
-def _name(match: re.Match[str]) -> str:
-    parts = re.findall(r"\d+|[A-Za-z]+", match["name"])
+def _inches(match: re.Match[str]) -> str:
+    return f"{number(match['a'])} {unit_name('in', plural=match['a'] != '1')}"
+
+
+def _name(match: re.Match[str], group: str = "name") -> str:
+    parts = re.findall(r"\d+|[A-Za-z]+", match[group])
     return " ".join(group_in_name(part) if part.isdigit() else part for part in parts)
 
 

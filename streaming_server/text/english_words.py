@@ -65,7 +65,7 @@ def rules() -> list[Rule]:
         _rule("word", r"[A-Za-z0-9][\w.+-]*@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}", lambda match: address(match[0])),
         _rule("word", r"[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?P<ending>[A-Za-z]\w*)(?P<path>(?:/[\w.%~-]+)*/?)", _domain),
         _rule("word", r"\w*[A-Za-z0-9]_+\w+", lambda match: underscored(match[0])),
-        _rule("word", r"[vV](?:er(?:sion)?)?\.?\s?(?P<v>\d+(?:\.\d+)+)(?![\w])", _version),
+        _rule("word", r"[vV]\.?\s?(?P<v>\d+(?:\.\d+)+)(?![\w])", _version),
         _rule("word", rf"(?P<m>{MONTH})\s{DAY}(?:(?P<comma>,?)\s(?P<y>\d{{4}}))?(?![\d:\w])", _month_day),
         _rule("word", rf"(?P<m>{MONTH})\s(?P<y>[12]\d{{3}})(?![\d\w])", _month_year),
         _rule("word", r"St\.", _saint_or_street),
@@ -88,9 +88,12 @@ def rules() -> list[Rule]:
         _rule("sign", r"#(?=\d)", lambda match: "number "),
         _rule("sign", r"#(?=\w)", lambda match: "hashtag "),
         _rule("sign", r"@(?=\s|\w)", lambda match: "at "),
+        _rule("sign", r"&&", lambda match: " and "),
+        _rule("sign", r"(?<![^\s(])(?P<sign>[<>])(?=\s?[$€£]?\d)", _bound),
         _rule("sign", r"[~≈](?=\s?[$€£¥.]?\d)", lambda match: "about "),
         _rule("sign", r"(?<!\S)(?P<path>~?(?:/[\w.-]+)+/?)", _path),
         _rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
+        _rule("sign", r"/(?=\s?\w)", _per),
         _rule("sign", r"<=|>=|[<>*/–−-](?=\s)|[<>*/]", _sum),
         _rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: _SIGNS[match[0]]),
         _rule("sign", r"[_|\\]", lambda match: " "),
@@ -143,7 +146,8 @@ def _path(match: re.Match[str]) -> str | None:
 
 
 def _version(match: re.Match[str]) -> str:
-    return f"version {version(match['v'])}"
+    named = match.string[: match.start()].lower().endswith("version ")
+    return f"{'' if named else 'version '}{version(match['v'])}"
 
 
 def _month_day(match: re.Match[str]) -> str | None:
@@ -208,10 +212,23 @@ _SUMS = {"<=": "less than or equal to", ">=": "greater than or equal to", "<": "
 _SUMS |= {"*": "times", "/": "divided by", "-": "minus", "–": "minus", "−": "minus"}
 
 
+def _bound(match: re.Match[str]) -> str | None:
+    """A bound, as in "<5 minutes"; between two terms it is a comparison."""
+    if _TERM_BEFORE.search(match.string[: match.start()]):
+        return None
+    return f"{_SUMS[match['sign']]} "
+
+
+def _per(match: re.Match[str]) -> str | None:
+    return " per " if re.search(r"[$€£¥₹]\s?[\d.,]+[kKMB]?\s?$", match.string[: match.start()]) else None
+
+
 def _sum(match: re.Match[str]) -> str | None:
     """A sign between two terms; a slash or a dash must stand between numbers, or it is just punctuation."""
     before, after = match.string[: match.start()], match.string[match.end() :]
     if not (_TERM_BEFORE.search(before) and _TERM_AFTER.match(after)):
+        return None
+    if match[0] == "*" and (before[-1] == " ") != (after[0] == " "):
         return None
     if match[0] in "-–−/" and not (before.rstrip()[-1:].isdigit() and after.lstrip()[:1].isdigit()):
         return None

@@ -13,7 +13,7 @@ from .spoken import Spoken
 from .verbalizer import Verbalizer
 
 # Full-width digits, letters and signs; the full-width stops stay.
-_FULL_WIDTH_SIGNS = "＃％＆＋－＜＝＞＠"
+_FULL_WIDTH_SIGNS = "＃％＆＋－．＜＝＞＠"
 _HALF_WIDTH = {
     code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code).isalnum() or chr(code) in _FULL_WIDTH_SIGNS
 }

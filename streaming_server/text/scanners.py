@@ -117,14 +117,15 @@ class LabelEnd:
 class FenceInfo:
     """The rest of the line that opens a code block. A second backtick makes the line inline code instead."""
 
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
+    def __init__(self, mark: str, num_marks: int) -> None:
+        self.mark = mark
+        self.num_marks = num_marks
         self._num_chars = 0
         self.at_line_end = False
 
     def take(self, char: str) -> Verdict:
         self._num_chars += 1
-        if char == self._mark == "`":
+        if char == self.mark == "`":
             return Verdict.REJECT
         self.at_line_end = char in LINE_ENDS
         return Verdict.ACCEPT if self.at_line_end or self._num_chars >= MAX_INFO_CHARS else Verdict.MORE

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from .characters import BREAKS, PARAGRAPH, is_space, is_speakable, is_unspaced
+from .glyphs import Glyph
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,36 @@ class Segment:
     text_start: int
     text_end: int
     language: str  # "en", "zh", ...: what the client asked for, else the dominant language
+
+
+def tidy(glyphs: Sequence[Glyph]) -> list[Glyph]:
+    """Turn line ends into spaces, or into commas where they end a heading or list item; drop idle spaces.
+
+    The first glyph is visible.
+    """
+    tidied: list[Glyph] = []
+    for index, (char, start, end) in enumerate(glyphs):
+        last = tidied[-1][0] if tidied else ""
+        if char == PARAGRAPH:
+            if last == " ":
+                tidied.pop()
+                last = tidied[-1][0]
+            if is_speakable(last):
+                tidied.append(("，" if is_unspaced(last) else ",", start, end))
+            if not is_unspaced(last):
+                tidied.append((" ", start, end))
+        elif is_space(char) or char in BREAKS:
+            if last != " " and not (char in BREAKS and is_unspaced(last)):
+                tidied.append((" ", start, end))
+        else:
+            if last == " " and _closes(char, glyphs[index + 1][0] if index + 1 < len(glyphs) else " "):
+                tidied.pop()
+            tidied.append((char, start, end))
+    while tidied[-1][0] == " ":
+        tidied.pop()
+    return tidied
+
+
+def _closes(char: str, following: str) -> bool:
+    """Punctuation that wants no space before it; a full stop may also begin a name, as in .NET."""
+    return char in ",!?;:" or (char == "." and (is_space(following) or following in BREAKS))

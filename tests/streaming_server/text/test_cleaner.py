@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streaming_server.text.characters import PARAGRAPH
-from streaming_server.text.cleaner import Cleaner, Glyph
+from streaming_server.text.cleaner import Cleaner
+from streaming_server.text.glyphs import Glyph
 from tests.streaming_server.text.cases import CLEANED
 
 

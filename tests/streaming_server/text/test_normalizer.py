@@ -15,6 +15,22 @@ from streaming_server.text import Normalizer, Segment, Spoken
 from tests.streaming_server.text.cases import SPOKEN_CHINESE, SPOKEN_ENGLISH
 
 NORMALIZER = Normalizer()
+PLAIN_WORDS = (
+    "I",
+    "don't",
+    "know.",
+    "Hello,",
+    "it's",
+    "cat's",
+    "你好",
+    "吗？",
+    "—",
+    "(so)",
+    "“well”",
+    "e-mail",
+    "café",
+    "…",
+)
 
 
 def segment(text: str, language: str, offset: int = 0) -> Segment:

