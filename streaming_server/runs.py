@@ -40,6 +40,7 @@ class Runs:
         self._announced = self._resolved(self._encoder)
         self.num_samples = 0
         """Ticks of all audio messages emitted so far."""
+        self.num_messages = 0
 
     @property
     def announced(self) -> AudioFormat:
@@ -113,6 +114,7 @@ class Runs:
         if not num_samples and not payload:
             return
         self.num_samples += num_samples
+        self.num_messages += 1
         if isinstance(payload, bytes):
             self._emit(Audio(utterance=self._utterance, pts=pts, samples=num_samples, data=payload))
         else:

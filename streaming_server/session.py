@@ -90,11 +90,14 @@ class Session:
         match message:
             case Audio():
                 self._metrics.audio_messages.inc()
+                self._metrics.audio_seconds.inc(message.samples / self._studio.engine.info.sample_rate)
                 if message.utterance in self._pacers:
                     self._pacers[message.utterance].on_sent(message.samples, now)
                 if message.utterance in self._utterances:
                     self._utterances[message.utterance].on_audio_sent()
             case Done():
+                if message.trace.first_audio_sent is not None:
+                    self._metrics.first_audio.observe(message.trace.first_audio_sent / 1000)
                 if message.utterance in self._pacers:
                     self._pacers[message.utterance].on_end(now, cancelled=message.reason != "end")
 
@@ -236,6 +239,7 @@ class Session:
                 utterance=utterance,
                 retry_after_ms=1000,
             )
+        self._metrics.text_chars.inc(len(text))
 
     def _recall(self, utterance: str) -> int:
         """Withdraw what the socket has not taken of a cancelled utterance; its samples."""

@@ -55,6 +55,7 @@ async def embedded_speech(model_name: str, start: Start, text: AsyncIterator[str
         while True:
             match await messages.get():
                 case Audio(data=bytes() as data):
+                    utterance.on_audio_sent()
                     yield data
                 case Error() as error:
                     raise SpeechFailed(error.message)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from protocol.messages import Spoken
+
 
 @dataclass(frozen=True, slots=True)
 class HeardText:
@@ -52,6 +54,18 @@ class SpokenText:
             return HeardText(text_start, False, self._estimated)  # the pause before the segment's first word
         share = (pts - self._segment_pts[segment]) / max(1, segment_end - self._segment_pts[segment])
         return HeardText(text_start + round(share * (text_end - text_start)), share < 1, True)
+
+    def cut(self, original: str, pts: int, num_samples: int, *, estimated: bool) -> Spoken:
+        """`done.spoken` for audio that stopped at `pts`; `estimated`: so is `pts` itself."""
+        heard = self.heard(pts, num_samples)
+        return Spoken(
+            text_end=heard.text_end,
+            pts=pts,
+            mid_word=heard.mid_word,
+            estimated=estimated or heard.estimated,
+            text=original[: heard.text_end],
+            remaining=original[heard.text_end :],
+        )
 
     def word_end_after(self, pts: int) -> int:
         """The tick at which the word sounding at `pts` ends; `pts` itself between words."""

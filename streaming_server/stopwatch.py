@@ -33,12 +33,6 @@ class Stopwatch:
         self.num_patches += 1
         self.engine_s += engine_s
 
-    @property
-    def first_audio_s(self) -> float | None:
-        """From the first text to the first audio on the socket."""
-        sent_at = self._marks.get("first_audio_sent")
-        return None if sent_at is None or self._began_at is None else sent_at - self._began_at
-
     def trace(self, speech_s: float) -> Trace:
         return Trace(
             segment_cut=self._ms("segment_cut"),

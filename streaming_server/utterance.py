@@ -16,7 +16,6 @@ from protocol.messages import (
     Error,
     Segment,
     ServerMessage,
-    Spoken,
     Started,
     Words,
 )
@@ -93,6 +92,8 @@ class Utterance:
         self._segment = -1  # the one that the engine is speaking
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
+        self._num_sent = 0  # audio messages
+        self._all_spoken = False
         self._stop_at: int | None = None
         self._done = False
         self._watch = Stopwatch(studio.clock)
@@ -192,7 +193,7 @@ class Utterance:
         self._runs.send(before, pts, pcm, run_ends=patch.last and self._num_spoken == self._script.num_cut)
 
     def on_closed(self) -> None:
-        self._runs.then(lambda: self._finish("end"))
+        self._runs.then(self._end_once_sent)
 
     def on_failed(self, message: str, busy: bool) -> None:
         if busy:
@@ -203,8 +204,11 @@ class Utterance:
     # ---- what the socket says
 
     def on_audio_sent(self) -> None:
-        """The socket has taken audio of this utterance; the pacer is told by the session."""
+        """The socket has taken an audio message of this utterance; the pacer is told by the session."""
         self._watch.mark("first_audio_sent")
+        self._num_sent += 1
+        if self._all_spoken:
+            self._end_once_sent()
 
     # ---- text to engine
 
@@ -252,13 +256,21 @@ class Utterance:
         self._runs.num_samples -= self._recall(self.id)
         self._finish("cancelled", min(pts, self._runs.num_samples), estimated=estimated)
 
+    def _end_once_sent(self) -> None:
+        """`done` tells when the first audio left: it is made when the last one has."""
+        self._all_spoken = True
+        if self._num_sent == self._runs.num_messages:
+            self._finish("end")
+
     def _finish(
         self, reason: Literal["end", "cancelled", "error"], stopped_at: int = 0, *, estimated: bool = False
     ) -> None:
         if self._done:
             return
         self._watch.mark("done")
-        spoken = None if reason == "end" else self._spoken_until(stopped_at, estimated)
+        spoken = None
+        if reason != "end":
+            spoken = self._spoken.cut(self._script.original, stopped_at, self._pts, estimated=estimated)
         self._close()
         self._emit(
             Done(
@@ -278,18 +290,6 @@ class Utterance:
         self._runs.close()
         self._script.close()
         self._patience.close()
-
-    def _spoken_until(self, pts: int, estimated: bool) -> Spoken:
-        original = self._script.original
-        heard = self._spoken.heard(pts, self._pts)
-        return Spoken(
-            text_end=heard.text_end,
-            pts=pts,
-            mid_word=heard.mid_word,
-            estimated=estimated or heard.estimated,
-            text=original[: heard.text_end],
-            remaining=original[heard.text_end :],
-        )
 
     def _on_job_failed(self, error: BaseException) -> None:
         log.error("utterance job failed", exc_info=error)

@@ -42,6 +42,12 @@ def test_heard_text_ends_with_the_last_word_begun(
     assert two_segments.heard(pts, 40000) == HeardText(text_end, mid_word, False)
 
 
+def test_cutting_parts_the_original_into_heard_and_remaining(two_segments: SpokenText) -> None:
+    cut = two_segments.cut("Hello there. How are you", 8000, 40000, estimated=True)
+    assert (cut.text, cut.remaining) == ("Hello there", ". How are you")
+    assert (cut.text_end, cut.pts, cut.mid_word, cut.estimated) == (11, 8000, True, True)
+
+
 def test_nothing_is_heard_before_the_first_segment() -> None:
     assert SpokenText().heard(0, 0) == HeardText(0, False, False)
 

@@ -256,6 +256,8 @@ async def test_http_beside_the_stream() -> None:
         assert (await http.get("/v1/models")).json()["models"][0]["token_rate"] == 6.25
         metrics = (await http.get("/metrics")).text
         assert "voxwire_utterances_total 1.0" in metrics
+        assert "voxwire_text_chars_total 6.0" in metrics
+        assert "voxwire_first_audio_seconds_count 1.0" in metrics
         page = await http.get("/")
         assert page.status_code == 200
         assert "<html" in page.text
