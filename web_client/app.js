@@ -3,7 +3,7 @@
 
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { element } from "./elements.js";
+import { element, setText } from "./elements.js";
 import { apply, preferred, TAGS, words } from "./i18n.js";
 import { opusSupported } from "./opus.js";
 import { Player } from "./player.js";
@@ -134,6 +134,8 @@ class App {
       this.#composer.letGo();
     }
     if (state === "unauthorized") {
+      this.#view.showLink(this.#say("tokenTitle"));
+      setText("token-error", load("session", "token") ? reason : "");
       keep("session", "token", null);
       if (!tokenDialog.open) tokenDialog.showModal();
     }

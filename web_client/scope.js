@@ -8,7 +8,7 @@ import { PEAK_MS } from "./recording.js";
 
 /** @typedef {import("./utterance.js").Utterance} Utterance */
 
-const PX_PER_BIN = 1.5;
+const PX_PER_BIN = 2;
 /** Where the heard position stands, as a share of the width. */
 const HEAD = 0.55;
 
@@ -69,6 +69,8 @@ function palette(element) {
 function drawWave(context, { width, height, head, colours, utterance, binSamples }) {
   const middle = height / 2;
   const headX = Math.round(width * HEAD);
+  // Whole device pixels, or the outline shimmers as it moves.
+  const shift = Math.round(head * PX_PER_BIN * devicePixelRatio) / devicePixelRatio;
   const first = Math.floor(head - headX / PX_PER_BIN);
   const last = Math.ceil(head + (width - headX) / PX_PER_BIN);
   context.fillStyle = colours.ahead;
@@ -83,8 +85,8 @@ function drawWave(context, { width, height, head, colours, utterance, binSamples
       if (bin < first || bin > last) continue;
       const [low, high] = [piece[index] / 128, piece[index + 1] / 128];
       context.fillStyle = bin < head ? colours.played : colours.ahead;
-      const x = headX + (bin - head) * PX_PER_BIN;
-      context.fillRect(x, middle - high * middle * 0.95 - 0.5, PX_PER_BIN * 0.75, (high - low) * middle * 0.95 + 1);
+      const x = headX + bin * PX_PER_BIN - shift;
+      context.fillRect(x, middle - high * middle * 0.95 - 0.5, PX_PER_BIN, (high - low) * middle * 0.95 + 1);
     }
   }
   context.fillStyle = colours.gap;

@@ -39,7 +39,7 @@ for (const [name, palette] of [["light", colours(light)], ["dark", { ...colours(
     }
   });
   test(`the waveform and the focus ring can be seen, ${name}`, () => {
-    for (const mark of ["wave-played", "wave-gap", "wave-head", "accent"]) {
+    for (const mark of ["wave-played", "wave-gap", "wave-head", "accent", "edge"]) {
       assert.ok(contrast(palette[mark], palette.card) >= 3, mark);
     }
   });
