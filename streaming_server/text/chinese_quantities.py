@@ -7,7 +7,7 @@ import re
 from . import numbers_english
 from .chinese_words import spelled, touches
 from .numbers_chinese import cardinal, digits, number
-from .rewriter import Rule, Say, Start
+from .rewriter import Rule, rule
 from .verbalizer import Verbalizer
 
 _NUM = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?)"
@@ -57,41 +57,37 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         return f"{number(match['a'])}到{said}" if match["a"] else said
 
     return [
-        _rule("digit", r"(?P<y>[12]\d{3})(?P<sep>[-/.])(?P<m>\d\d?)(?P=sep)(?P<d>\d\d?)(?!\d)(?:T(?=\d\d:))?", _date),
-        _rule("digit", rf"(?P<y>\d{{4}})\s?{_BEFORE_YEAR}", lambda match: digits(match["y"])),
-        _rule("digit", rf"(?P<a>\d{{4}}){_TO}(?P<b>\d{{4}})(?=年|学年|赛季|财年)", _years),
-        _rule("digit", r"\d{1,2}[.·]?\d{1,2}(?=事件|地震|大地震|大促|购物节)", lambda match: digits(match[0])),
-        _rule("digit", r"(?:12306|12315|12333|10086|10010|95\d{3})(?![\d\w.]|[-.]\d)", _phone),
-        _rule("digit", r"(?P<y>\d{2})(?=后|届)", lambda match: digits(match["y"])),
-        _rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![\d\w])", lambda match: version(match["v"])),
-        _rule("digit", r"(?P<h>\d\d?)[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d))?(?!\d)", _time),
-        _rule("digit", r"(?P<a>\d+)[:：](?P<b>\d+)", lambda match: f"{number(match['a'])}比{number(match['b'])}"),
-        _rule("sign", r"\+\d{1,3}(?:[-. ]?\d{2,11}){1,4}(?!\d)", _phone),
-        _rule("digit", rf"(?:{_MOBILE}|{_LANDLINE}|\d+(?:-\d+){{2,}})(?!\d)", _phone),
+        rule("digit", r"(?P<y>[12]\d{3})(?P<sep>[-/.])(?P<m>\d\d?)(?P=sep)(?P<d>\d\d?)(?!\d)(?:T(?=\d\d:))?", _date),
+        rule("digit", rf"(?P<y>\d{{4}})\s?{_BEFORE_YEAR}", lambda match: digits(match["y"])),
+        rule("digit", rf"(?P<a>\d{{4}}){_TO}(?P<b>\d{{4}})(?=年|学年|赛季|财年)", _years),
+        rule("digit", r"\d{1,2}[.·]?\d{1,2}(?=事件|地震|大地震|大促|购物节)", lambda match: digits(match[0])),
+        rule("digit", r"(?:12306|12315|12333|10086|10010|95\d{3})(?![\d\w.]|[-.]\d)", _phone),
+        rule("digit", r"(?P<y>\d{2})(?=后|届)", lambda match: digits(match["y"])),
+        rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![\d\w])", lambda match: version(match["v"])),
+        rule("digit", r"(?P<h>\d\d?)[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d))?(?!\d)", _time),
+        rule("digit", r"(?P<a>\d+)[:：](?P<b>\d+)", lambda match: f"{number(match['a'])}比{number(match['b'])}"),
+        rule("sign", r"\+\d{1,3}(?:[-. ]?\d{2,11}){1,4}(?!\d)", _phone),
+        rule("digit", rf"(?:{_MOBILE}|{_LANDLINE}|\d+(?:-\d+){{2,}})(?!\d)", _phone),
         *_money(),
-        _rule("digit", rf"(?P<a>{_NUM})%?{_TO}(?P<b>{_NUM})%", _percents),
-        _rule("sign", rf"[-−](?P<a>{_NUM})%", lambda match: None if touches(match) else f"负{_percent(match)}"),
-        _rule("digit", rf"(?P<a>{_NUM})%", lambda match: _percent(match)),
-        _rule("digit", rf"(?P<a>{_NUM})‰", lambda match: f"千分之{number(match['a'])}"),
-        _rule("digit", rf"(?P<a>{_NUM})\s?(?P<unit>{'|'.join(_DEGREES)})", _degrees),
-        _rule("digit", r"24/7(?!\d)", lambda match: "七乘二十四"),
-        _rule("digit", rf"(?P<a>{_NUM})\s?(?P<sign>[-−/])\s?(?P<b>{_NUM})(?=\s?=)", _difference),
-        _rule("digit", r"(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\d/])", _fraction),
-        _rule("digit", rf"(?:(?P<a>{_NUM}){_TO})?(?P<b>{_NUM})\s?{_UNIT}", measure),
-        _rule("digit", rf"(?P<a>{_NUM})\s?[x×*]\s?(?={_NUM})", lambda match: f"{number(match['a'])}乘"),
-        _rule("digit", r"\d{1,4}(?:[A-Za-z]+\d*)+", lambda match: spelled(match[0])),
-        _rule("digit", rf"(?P<a>{_NUM})[-–—~～](?P<b>{_NUM})(?![\d-])", _range),
-        _rule("digit", rf"(?P<n>{_NUM})", _plain),
-        _rule("sign", r"[-−](?=\d)", lambda match: None if touches(match) else "负"),
-        _rule("sign", rf"[-–—~～](?={_CURRENCY}?\d)", _to),
-        _rule("sign", r"[~～≈](?=\d)", lambda match: "约"),
-        _rule("sign", f"[{''.join(_VULGAR)}]", lambda match: _VULGAR[match[0]]),
-        _rule("sign", "[℃℉°]", lambda match: _DEGREES[match[0]]),
+        rule("digit", rf"(?P<a>{_NUM})%?{_TO}(?P<b>{_NUM})%", _percents),
+        rule("sign", rf"[-−](?P<a>{_NUM})%", lambda match: None if touches(match) else f"负{_percent(match)}"),
+        rule("digit", rf"(?P<a>{_NUM})%", lambda match: _percent(match)),
+        rule("digit", rf"(?P<a>{_NUM})‰", lambda match: f"千分之{number(match['a'])}"),
+        rule("digit", rf"(?P<a>{_NUM})\s?(?P<unit>{'|'.join(_DEGREES)})", _degrees),
+        rule("digit", r"24/7(?!\d)", lambda match: "七乘二十四"),
+        rule("digit", rf"(?P<a>{_NUM})\s?(?P<sign>[-−/])\s?(?P<b>{_NUM})(?=\s?=)", _difference),
+        rule("digit", r"(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\d/])", _fraction),
+        rule("digit", rf"(?:(?P<a>{_NUM}){_TO})?(?P<b>{_NUM})\s?{_UNIT}", measure),
+        rule("digit", rf"(?P<a>{_NUM})\s?[x×*]\s?(?={_NUM})", lambda match: f"{number(match['a'])}乘"),
+        rule("digit", r"\d{1,4}(?:[A-Za-z]+\d*)+", lambda match: spelled(match[0])),
+        rule("digit", rf"(?P<a>{_NUM})[-–—~～](?P<b>{_NUM})(?![\d-])", _range),
+        rule("digit", rf"(?P<n>{_NUM})", _plain),
+        rule("sign", r"[-−](?=\d)", lambda match: None if touches(match) else "负"),
+        rule("sign", rf"[-–—~～](?={_CURRENCY}?\d)", _to),
+        rule("sign", r"[~～≈](?=\d)", lambda match: "约"),
+        rule("sign", f"[{''.join(_VULGAR)}]", lambda match: _VULGAR[match[0]]),
+        rule("sign", "[℃℉°]", lambda match: _DEGREES[match[0]]),
     ]
-
-
-def _rule(start: Start, pattern: str, say: Say) -> Rule:
-    return Rule(start, re.compile(pattern), say)
 
 
 def _trimmed(amount: str) -> str:
@@ -138,10 +134,10 @@ def _phone(match: re.Match[str]) -> str:
 def _money() -> list[Rule]:
     pattern = rf"(?P<sign>US\$|{_CURRENCY})\s?(?P<a>{_NUM})(?:{_TO}{_CURRENCY}?(?P<b>{_NUM}))?(?P<scale>[百千万亿]*)"
     return [
-        _rule("sign", pattern, _price),
-        _rule("word", pattern, _price),
-        _rule("digit", rf"(?P<a>{_NUM})(?P<b>)(?P<scale>[百千万亿]*)\s?(?P<sign>[€£¥￥₹₩₽])", _price),
-        _rule("digit", rf"(?P<a>{_NUM})(?=元|块)", lambda match: _amount(_trimmed(match["a"]))),
+        rule("sign", pattern, _price),
+        rule("word", pattern, _price),
+        rule("digit", rf"(?P<a>{_NUM})(?P<b>)(?P<scale>[百千万亿]*)\s?(?P<sign>[€£¥￥₹₩₽])", _price),
+        rule("digit", rf"(?P<a>{_NUM})(?=元|块)", lambda match: _amount(_trimmed(match["a"]))),
     ]
 
 

@@ -6,7 +6,7 @@ import re
 
 from .english_words import ENDINGS
 from .numbers_chinese import cardinal, digits, number
-from .rewriter import JOINED, Rule, Say, Start
+from .rewriter import JOINED, Rule, rule
 
 _SIGNS = {
     "+": "加",
@@ -40,29 +40,23 @@ NEEDED = re.compile(
 def rules() -> list[Rule]:
     """In the order in which they are tried."""
     return [
-        _rule("word", r"[A-Za-z0-9][A-Za-z0-9_.+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}", _address),
-        _rule("word", r"[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.(?P<ending>[A-Za-z][A-Za-z0-9]*)", _domain),
-        _rule("word", r"[A-Za-z0-9]+(?:_+[A-Za-z0-9]+)+", lambda match: spelled(match[0])),
-        _rule(
-            "word", r"[vV]\.?(?P<v>\d+(?:\.\d+)+)", lambda match: f"v{'点'.join(map(digits, match['v'].split('.')))}"
-        ),
-        _rule("word", r"[Nn][Oo]\.\s?(?=\d)", lambda match: "第"),
-        _rule("word", r"(?P<a>[A-Z])(?P<n>[24])(?P<b>[A-Z])\b", _between),
-        _rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?![A-Za-z0-9])", _language_name),
-        _rule("word", r"(?P<name>[A-Za-z]+)-?(?P<v>\d+\.\d+)", lambda match: f"{match['name']}{number(match['v'])}"),
-        _rule("word", r"[A-Za-z]+(?:-?\d+[A-Za-z]*)+", lambda match: spelled(match[0])),
-        _rule("sign", r"#(?=\d)", lambda match: "第"),
-        _rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
-        _rule("sign", r"/(?=\s?[^\W\d])", _per),
-        _rule("sign", r"<=|>=|[<>*/−-]", _sum),
-        _rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: f"{JOINED}{_SIGNS[match[0]]}{JOINED}"),
-        _rule("sign", r"[_|\\]", lambda match: " "),
-        _rule("sign", r"[*^`{}<>\[\]™®©•#]", lambda match: ""),
+        rule("word", r"[A-Za-z0-9][A-Za-z0-9_.+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}", _address),
+        rule("word", r"[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.(?P<ending>[A-Za-z][A-Za-z0-9]*)", _domain),
+        rule("word", r"[A-Za-z0-9]+(?:_+[A-Za-z0-9]+)+", lambda match: spelled(match[0])),
+        rule("word", r"[vV]\.?(?P<v>\d+(?:\.\d+)+)", lambda match: f"v{'点'.join(map(digits, match['v'].split('.')))}"),
+        rule("word", r"[Nn][Oo]\.\s?(?=\d)", lambda match: "第"),
+        rule("word", r"(?P<a>[A-Z])(?P<n>[24])(?P<b>[A-Z])\b", _between),
+        rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?![A-Za-z0-9])", _language_name),
+        rule("word", r"(?P<name>[A-Za-z]+)-?(?P<v>\d+\.\d+)", lambda match: f"{match['name']}{number(match['v'])}"),
+        rule("word", r"[A-Za-z]+(?:-?\d+[A-Za-z]*)+", lambda match: spelled(match[0])),
+        rule("sign", r"#(?=\d)", lambda match: "第"),
+        rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
+        rule("sign", r"/(?=\s?[^\W\d])", _per),
+        rule("sign", r"<=|>=|[<>*/−-]", _sum),
+        rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: f"{JOINED}{_SIGNS[match[0]]}{JOINED}"),
+        rule("sign", r"[_|\\]", lambda match: " "),
+        rule("sign", r"[*^`{}<>\[\]™®©•#]", lambda match: ""),
     ]
-
-
-def _rule(start: Start, pattern: str, say: Say) -> Rule:
-    return Rule(start, re.compile(pattern), say)
 
 
 def touches(match: re.Match[str]) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .english_quantities import DAY, MONTH, month_name, version
-from .numbers_english import cardinal, group_in_name, number, ordinal, roman, year
-from .rewriter import Rule, Say, Start
+from .english_context import capital_after, ends_text
+from .english_quantities import version
+from .numbers_english import cardinal, group_in_name, number, ordinal, roman
+from .rewriter import Rule, rule
 
 _ADDRESS_ENDINGS = """
 com org net io ai dev edu gov co uk de fr cn jp ru app tv info xyz me eu ca au
@@ -62,57 +63,46 @@ _TERM_AFTER = re.compile(r"\s?[-+(]?[\w.(]")
 def rules() -> list[Rule]:
     """In the order in which they are tried."""
     return [
-        _rule("word", r"[A-Za-z0-9][\w.+-]*@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}", lambda match: address(match[0])),
-        _rule("word", r"[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?P<ending>[A-Za-z]\w*)(?P<path>(?:/[\w.%~-]+)*/?)", _domain),
-        _rule("word", r"\w*[A-Za-z0-9]_+\w+", lambda match: underscored(match[0])),
-        _rule("word", r"[vV]\.?\s?(?P<v>\d+(?:\.\d+)+)(?![\w])", _version),
-        _rule("word", rf"(?P<m>{MONTH})\s{DAY}(?:(?P<comma>,?)\s(?P<y>\d{{4}}))?(?![\d:\w])", _month_day),
-        _rule("word", rf"(?P<m>{MONTH})\s(?P<y>[12]\d{{3}})(?![\d\w])", _month_year),
-        _rule("word", r"St\.", _saint_or_street),
-        _rule("word", r"Dr\.", lambda match: "Doctor" if _capital_after(match) else f"Drive{_last_stop(match)}"),
-        _rule("word", rf"(?P<title>{'|'.join(_TITLES)})\.(?=\s[A-Z])", lambda match: _TITLES[match["title"]]),
-        _rule("word", r"e\.g\.", lambda match: "for example"),
-        _rule("word", r"i\.e\.", lambda match: "that is"),
-        _rule("word", r"w/o\b", lambda match: "without"),
-        _rule("word", r"w/(?=\s)", lambda match: "with"),
-        _rule("word", r"(?P<ap>[AaPp])\.[Mm]\.", lambda match: f"{match['ap'].upper()}M{_last_stop(match)}"),
-        _rule("word", r"Ph\.D\.", lambda match: f"PhD{_last_stop(match)}"),
-        _rule("word", r"(?:[A-Z]\.){2,}", lambda match: f"{' '.join(match[0].split('.')).strip()}{_last_stop(match)}"),
-        _rule("word", r"(?P<word>[A-Za-z]+)\.", _shortened),
-        _rule("word", r"vs\b", lambda match: "versus"),
-        _rule("word", rf"(?P<noun>{_ROMAN_NOUNS})\s(?P<n>[IVX]+)\b", _chapter),
-        _rule("word", rf"(?P<noun>{_ROMAN_NAMES})\s(?P<n>[IVX]{{2,}}|[VX])\b", _monarch),
-        _rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?!\w)", _language_name),
-        _rule("word", r"(?P<name>[A-Za-z]+)-(?P<v>\d+\.\d+)(?P<tail>[A-Za-z]*)(?![\w.])", _product),
-        _rule("word", r"[A-Za-z]+(?:-?\d+[A-Za-z]*)+", _name),
-        _rule("sign", r"#(?=\d)", lambda match: "number "),
-        _rule("sign", r"#(?=\w)", lambda match: "hashtag "),
-        _rule("sign", r"@(?=\s|\w)", lambda match: "at "),
-        _rule("sign", r"&&", lambda match: " and "),
-        _rule("sign", r"(?<![^\s(])(?P<sign>[<>])(?=\s?[$€£]?\d)", _bound),
-        _rule("sign", r"[~≈](?=\s?[$€£¥.]?\d)", lambda match: "about "),
-        _rule("sign", r"(?<!\S)(?P<path>~?(?:/[\w.-]+)+/?)", _path),
-        _rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
-        _rule("sign", r"/(?=\s?\w)", _per),
-        _rule("sign", r"<=|>=|[<>*/–−-](?=\s)|[<>*/]", _sum),
-        _rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: _SIGNS[match[0]]),
-        _rule("sign", r"[_|\\]", lambda match: " "),
-        _rule("sign", r"[*^`{}<>\[\]™®©•~#]", lambda match: ""),
+        rule("word", r"[A-Za-z0-9][\w.+-]*@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}", lambda match: address(match[0])),
+        rule("word", r"[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?P<ending>[A-Za-z]\w*)(?P<path>(?:/[\w.%~-]+)*/?)", _domain),
+        rule("word", r"\w*[A-Za-z0-9]_+\w+", lambda match: underscored(match[0])),
+        rule("word", r"[vV]\.?\s?(?P<v>\d+(?:\.\d+)+)(?![\w])", _version),
+        rule("word", r"St\.", _saint_or_street),
+        rule("word", r"Dr\.", lambda match: "Doctor" if capital_after(match) else f"Drive{_last_stop(match)}"),
+        rule("word", rf"(?P<title>{'|'.join(_TITLES)})\.(?=\s[A-Z])", lambda match: _TITLES[match["title"]]),
+        rule("word", r"e\.g\.", lambda match: "for example"),
+        rule("word", r"i\.e\.", lambda match: "that is"),
+        rule("word", r"w/o\b", lambda match: "without"),
+        rule("word", r"w/(?=\s)", lambda match: "with"),
+        rule("word", r"(?P<ap>[AaPp])\.[Mm]\.", lambda match: f"{match['ap'].upper()}M{_last_stop(match)}"),
+        rule("word", r"Ph\.D\.", lambda match: f"PhD{_last_stop(match)}"),
+        rule("word", r"(?:[A-Z]\.){2,}", lambda match: f"{' '.join(match[0].split('.')).strip()}{_last_stop(match)}"),
+        rule("word", r"(?P<word>[A-Za-z]+)\.", _shortened),
+        rule("word", r"vs\b", lambda match: "versus"),
+        rule("word", rf"(?P<noun>{_ROMAN_NOUNS})\s(?P<n>[IVX]+)\b", _chapter),
+        rule("word", rf"(?P<noun>{_ROMAN_NAMES})\s(?P<n>[IVX]{{2,}}|[VX])\b", _monarch),
+        rule("word", r"(?P<word>[A-Za-z])(?P<sign>#|\+\+)(?!\w)", _language_name),
+        rule("word", r"(?P<name>[A-Za-z]+)-(?P<v>\d+\.\d+)(?P<tail>[A-Za-z]*)(?![\w.])", _product),
+        rule("word", r"[A-Za-z]+(?:-?\d+[A-Za-z]*)+", _name),
+        rule("sign", r"#(?=\d)", lambda match: "number "),
+        rule("sign", r"#(?=\w)", lambda match: "hashtag "),
+        rule("sign", r"@(?=\s|\w)", lambda match: "at "),
+        rule("sign", r"&&", lambda match: " and "),
+        rule("sign", r"(?<![^\s(])(?P<sign>[<>])(?=\s?[$€£]?\d)", _bound),
+        rule("sign", r"[~≈](?=\s?[$€£¥.]?\d)", lambda match: "about "),
+        rule("sign", r"(?<!\S)(?P<path>~?(?:/[\w.-]+)+/?)", _path),
+        rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
+        rule("sign", r"/(?=\s?\w)", _per),
+        rule("sign", r"<=|>=|[<>*/–−-](?=\s)|[<>*/]", _sum),
+        rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: _SIGNS[match[0]]),
+        rule("sign", r"[_|\\]", lambda match: " "),
+        rule("sign", r"[*^`{}<>\[\]™®©•~#]", lambda match: ""),
     ]
-
-
-def _rule(start: Start, pattern: str, say: Say) -> Rule:
-    return Rule(start, re.compile(pattern), say)
-
-
-def _capital_after(match: re.Match[str]) -> bool:
-    after = match.string[match.end() : match.end() + 2].strip()
-    return bool(after) and after[0].isupper()
 
 
 def _last_stop(match: re.Match[str]) -> str:
     """The full stop that an abbreviation shares with its sentence."""
-    return "" if match.string[match.end() :].strip("\"'”’) ") else "."
+    return "." if ends_text(match) else ""
 
 
 def address(text: str, dot: str = " dot ", at: str = " at ") -> str:
@@ -150,22 +140,10 @@ def _version(match: re.Match[str]) -> str:
     return f"{'' if named else 'version '}{version(match['v'])}"
 
 
-def _month_day(match: re.Match[str]) -> str | None:
-    day = int(match["d"])
-    if not 1 <= day <= 31:
-        return None
-    tail = f"{match['comma']} {year(int(match['y']))}" if match["y"] and int(match["y"]) >= 1000 else ""
-    return f"{month_name(match['m'])} {ordinal(day)}{tail}"
-
-
-def _month_year(match: re.Match[str]) -> str:
-    return f"{month_name(match['m'])} {year(int(match['y']))}"
-
-
 def _saint_or_street(match: re.Match[str]) -> str:
     before = match.string[: match.start()].split()
     after_name = bool(before) and before[-1][0].isupper() and len(before) > 1
-    return "Saint" if _capital_after(match) and not after_name else f"Street{_last_stop(match)}"
+    return "Saint" if capital_after(match) and not after_name else f"Street{_last_stop(match)}"
 
 
 def _shortened(match: re.Match[str]) -> str | None:

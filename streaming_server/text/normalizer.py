@@ -6,7 +6,7 @@ nothing is damaged that was fine, and each spoken character knows its place in t
 
 from __future__ import annotations
 
-from . import chinese, english
+from . import chinese_quantities, chinese_words, english_dates, english_money, english_quantities, english_words
 from .rewriter import Rewriter, spaced
 from .segment import Segment
 from .spoken import Spoken
@@ -24,11 +24,15 @@ class Normalizer:
 
     def __init__(self) -> None:
         self._verbalizer = Verbalizer()
-        self._rewriters = {
-            "en": Rewriter(english.rules(self._verbalizer)),
-            "zh": Rewriter(chinese.rules(self._verbalizer)),
-        }
-        self._needed = {"en": english.NEEDED, "zh": chinese.NEEDED}
+        english = [
+            *english_dates.rules(),
+            *english_money.rules(),
+            *english_quantities.rules(self._verbalizer),
+            *english_words.rules(),
+        ]
+        chinese = [*chinese_quantities.rules(self._verbalizer), *chinese_words.rules()]
+        self._rewriters = {"en": Rewriter(english), "zh": Rewriter(chinese)}
+        self._needed = {"en": english_words.NEEDED, "zh": chinese_words.NEEDED}
 
     def warm(self) -> None:
         """Load what a first call would have to load (about half a second)."""

@@ -25,6 +25,10 @@ class Rule:
     say: Say
 
 
+def rule(start: Start, pattern: str, say: Say) -> Rule:
+    return Rule(start, re.compile(pattern), say)
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """`text` is said for `start:end` of what was written."""
