@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import struct
 from typing import Any, cast
 
@@ -18,6 +19,12 @@ SLOW_BYTES = 4 << 20
 """Unread output above which the other end counts as slow: the audio of 300 patches, or two full steps."""
 
 CAUGHT_UP_BYTES = 1 << 20
+
+KERNEL_BUFFER_BYTES = 1 << 20
+"""What may lie in the kernel between writer and reader: 74 patches. Linux' own 208 KiB hold 14, and 1000 listeners take
+as many every 2 ms: whichever process is scheduled later than that would hold up the other."""
+
+_SO_SNDBUFFORCE = 33  # asm-generic/socket.h: beyond net.core.wmem_max, for who may; the module has no name for it
 
 _LENGTH = struct.Struct("<I")
 
@@ -59,6 +66,7 @@ class FrameLink(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        _widen(transport.get_extra_info("socket"))
         self._transport.set_write_buffer_limits(high=SLOW_BYTES, low=CAUGHT_UP_BYTES)
         self.opened()
 
@@ -104,3 +112,10 @@ class FrameLink(asyncio.BufferedProtocol):
         elif start:
             view[: len(rest)] = rest
         self._filled = len(rest)
+
+
+def _widen(connection: socket.socket) -> None:
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, KERNEL_BUFFER_BYTES)
+    except OSError:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
