@@ -161,6 +161,7 @@ class Engine:
         with self._net(silent):
             results = self._model.submit([row.slot for row in rows]).patches()
             now = self._clock()
+            self._scheduler.took(now - started_at)
             seconds = (now - started_at) / len(rows)
             for result in results:
                 sequence = by_slot.get(result.slot)

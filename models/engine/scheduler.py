@@ -13,8 +13,9 @@ from .sequence import Sequence
 COALESCE_S = 0.004
 """Streams that become eligible this soon are taken along: fewer, fuller steps for a few milliseconds of lead."""
 
-PRESSED_S = 0.1
-"""Less lead than this is pressing: newcomers and the nearly dry. It spans several steps of a full machine."""
+PRESSED_STEPS = 2
+"""Who runs dry within so many steps is pressed: the last moment at which its next patch can still come in time. Sharing
+sets in no earlier, since every row that is given out of turn may cost another listener its deadline."""
 
 
 class Scheduler:
@@ -22,6 +23,7 @@ class Scheduler:
     background work. `update` puts it there, `select` and `remove` take it out."""
 
     def __init__(self) -> None:
+        self._step_s = 0.0
         self._waiting = Agenda()
         self._live = Live()
         self._background = Background()
@@ -56,10 +58,14 @@ class Scheduler:
         while (eligible_at := waiting.first_at()) is not None and eligible_at <= now + COALESCE_S:
             sequence = waiting.pop()
             self._live.push(sequence.deadline(now), sequence)
-        rows = self._live.take(max_rows, now + PRESSED_S)
+        rows = self._live.take(max_rows, now + PRESSED_STEPS * self._step_s)
         if len(rows) < max_rows and self._background:
             rows += self._background.take(max_rows - len(rows))
         return rows
+
+    def took(self, seconds: float) -> None:
+        """How long a step has taken: the next are expected to take as long, or a little less."""
+        self._step_s = max(seconds, 0.9 * self._step_s)
 
     def next_wake(self) -> float | None:
         """When there is something to do: -inf now, None not before a command comes."""
