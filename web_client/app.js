@@ -24,6 +24,8 @@ class App {
   #say = (key, values) => words(this.#language, key, values);
   /** @type {Ready | null} */
   #ready = null;
+  /** Whether the lost connection took speech with it. */
+  #cutOff = false;
   #worker = new Worker(new URL("./net.js", import.meta.url), { type: "module", name: "net" });
   #player = new Player({
     options: () => ({
@@ -126,10 +128,13 @@ class App {
   /** @param {Extract<NetToPage, {type: "link"}>} report */
   #linkChanged({ state, reason = "" }) {
     this.#view.link = state;
-    if (state === "ready") this.#view.showLink("");
+    if (state === "ready") {
+      this.#cutOff = false;
+      this.#view.showLink("");
+    }
     if (state === "lost" || state === "refused") {
-      const cutOff = this.#conversation.live.some(({ reason: why }) => why === null);
-      const key = state === "refused" ? "linkRefused" : cutOff ? "linkLostSpeech" : "linkLost";
+      this.#cutOff ||= this.#conversation.live.some(({ reason: why }) => why === null);
+      const key = state === "refused" ? "linkRefused" : this.#cutOff ? "linkLostSpeech" : "linkLost";
       this.#view.showLink(`${this.#say(key)} ${reason}`);
       this.#composer.letGo();
     }

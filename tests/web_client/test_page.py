@@ -168,8 +168,9 @@ def test_a_lost_connection_is_told_and_replaced(browser: Browser) -> None:
         expect(visit.page.locator("#link-text")).to_contain_text("The connection was lost, and what was not yet spoken")
         visit.until("state.utterances[0].over")
         assert visit.state()["utterances"][0]["reason"] == "lost"
+        visit.page.wait_for_timeout(2000)
+        expect(visit.page.locator("#link-text")).to_contain_text("The connection was lost, and what was not yet spoken")
         stack.enter_context(serving("--model", "tone", port=first.port))
-        visit.click("Try now")
         visit.ready()
         expect(visit.page.locator("#link-notice")).to_be_hidden()
         visit.click("Speak")
