@@ -39,6 +39,8 @@ class JournalPage(Page):
     num_beside: int = 0  # messages got with `next_seq` that were not audio
     num_repeated: int = 0  # how many of them a resume will bring again
     resumed: bool = False
+    was_refused: bool = False  # and then started again under the same id
+    expects_old_refusal: bool = False  # which a resume will bring again
     gap: bool = False  # `replay_gap` was said: the next is a `done`, whatever its numbers
 
 
@@ -66,8 +68,10 @@ class Journal(Register[JournalPage]):
     def give(self, message: ClientMessage) -> None:
         """Note a message that is about to be sent. Raises LocalProtocolError; then nothing has changed."""
         match message:
-            case Start():
+            case Start(utterance=name):
+                was_refused = name in self._refused
                 self.open(message, LocalProtocolError)
+                self._live[name].was_refused = was_refused
             case Cancel(utterance="*"):
                 self.cancel_all()
             case Playhead(utterance=name) if name in self._finished:
@@ -95,6 +99,8 @@ class Journal(Register[JournalPage]):
             return True
         if isinstance(message, Error) and message.code is ErrorCode.REPLAY_GAP:
             page.gap = True
+            if page.preempt:  # its `started`, which did this, may be in the gap
+                self.cancel_all(before=page.name)
             return True
         if not self._in_order(page, message):
             return False
@@ -120,9 +126,11 @@ class Journal(Register[JournalPage]):
         again = [message for number, message in self._sent if number > ready.client_messages]
         self._sent = list(enumerate(again, 1))
         self._num_sent = len(again)
+        not_taken = {message.utterance for message in again if isinstance(message, Start)}
         for page in self._live.values():
             page.resumed = True
             page.num_repeated = page.num_beside
+            page.expects_old_refusal = page.was_refused and page.name in not_taken
         return tuple(again)
 
     def abandon(self) -> None:
@@ -145,6 +153,9 @@ class Journal(Register[JournalPage]):
         if not isinstance(message, Error):
             sentence = f"expected an utterance under way, got {message.utterance}"
             raise RemoteProtocolError(ErrorCode.UNKNOWN_UTTERANCE, sentence, utterance=message.utterance)
+        if page is not None and page.expects_old_refusal:
+            page.expects_old_refusal = False
+            return False
         if page is not None and page.state.output is OutputState.REQUESTED:
             self.refuse(page.name, message)
             self._prune()
