@@ -110,8 +110,7 @@ class Engine:
             return
         slot, generation = taken
         clock = PlaybackClock(self.info.sample_rate, held=command.held)
-        lead = None if command.lead_samples is None else max(1, command.lead_samples)
-        sequence = Sequence(command.stream, command.session, slot, generation, clock, lead)
+        sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples)
         self._sequences[command.stream] = sequence
         self._scheduler.add(sequence)
         try:

@@ -57,7 +57,7 @@ class Live:
     def take(self, max_rows: int, pressed_by: float) -> list[Sequence]:
         """The most urgent, removed."""
         rows: list[Sequence] = []
-        served: list[_Session] = []  # pressed sessions that had their row of this round
+        served: list[_Session] = []  # sessions that had their row of this round; alone, one that is not pressed
         while len(rows) < max_rows:
             session = self._first()
             if served and (session is None or session.at > pressed_by):
@@ -69,8 +69,6 @@ class Live:
             session.ticket = -1
             rows.append(session.agenda.pop())
             served.append(session)
-            if session.at > pressed_by:
-                self._return(served)
         self._return(served)
         return rows
 

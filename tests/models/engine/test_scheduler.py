@@ -193,13 +193,16 @@ def test_overload_is_shared_by_utterance_within_a_session() -> None:
     assert max(shares) - min(shares) <= 1
 
 
-def test_late_stream_stays_urgent_at_the_join_of_two_segments() -> None:
+@pytest.mark.parametrize("texts", [["a", "b"], ["ab"]])
+def test_late_stream_stays_urgent_whatever_its_text_does(texts: list[str]) -> None:
+    """Neither the next segment's beginning nor more text makes a newcomer of it."""
     stage = Stage(max_batch=1)
-    stage.open(1, finish=False)
-    stage.say(1, "a")
-    stage.say(1, "b")
+    stage.open(1)
+    for text in texts:
+        stage.say(1, text)
     stage.rows()
-    stage.now += 1.0  # dry for 840 ms, its second segment was sealed long ago
+    stage.now += 1.0  # dry for 840 ms
+    stage.say(1, "more")
     stage.open(2, LONG)
     stage.now += STARTUP_TARGET_S
     assert [stage.rows(), stage.rows()] == [[1], [2]]
