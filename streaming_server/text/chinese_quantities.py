@@ -26,6 +26,28 @@ _MONEY = {
 _CURRENCY = r"[$€£¥￥₹₩₽]"
 _DEGREES = {"℃": "摄氏度", "°C": "摄氏度", "℉": "华氏度", "°F": "华氏度", "°": "度"}
 _VULGAR = {"½": "二分之一", "⅓": "三分之一", "⅔": "三分之二", "¼": "四分之一", "¾": "四分之三"}
+# Units that wetext does not know, or knows wrongly (5mA: 五米A).
+_UNITS = {
+    "g": "克",
+    "t": "吨",
+    "l": "升",
+    "Hz": "赫兹",
+    "kHz": "千赫兹",
+    "MHz": "兆赫兹",
+    "GHz": "吉赫兹",
+    "mV": "毫伏",
+    "V": "伏",
+    "W": "瓦",
+    "kWh": "千瓦时",
+    "mA": "毫安",
+    "mAh": "毫安时",
+    "dB": "分贝",
+    "Pa": "帕",
+    "kPa": "千帕",
+    "J": "焦",
+    "px": "像素",
+    "fps": "帧每秒",
+}
 # What two of are 两, not 二.
 _COUNTED = frozenset(
     "个只张条本位件块杯瓶种次天周年倍斤米元人名家台部场套份口层项组对双棵朵头匹把支"
@@ -39,7 +61,7 @@ _CODE = re.compile(
 _SCORE = re.compile(r"(?:比分|战绩|比例|胜|负|平)[^，。]{0,6}$")
 _MOBILE = r"1[3-9]\d(?P<gap>[- ]?)\d{4}(?P=gap)\d{4}"
 _LANDLINE = r"0\d{2,3}[- ]\d{3,4}[- ]?\d{4}|[48]00-?\d{3}-?\d{4}"
-_UNIT = r"(?P<unit>[a-zµL][a-zA-Z]{0,4}(?:/[a-z]+)?[²³]?|[㎡㎥])(?![\w/])"
+_UNIT = r"(?P<unit>(?:[a-zµLVWJ][a-zA-Z]{0,4}|[HMGP][Hza]{1,2})(?:/[a-z]+)?[²³]?|[㎡㎥])(?![A-Za-z0-9²³/])"
 _BEFORE_YEAR = r"(?=年代?|届|级|款|赛季|财年|学年)"
 
 
@@ -51,7 +73,10 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         if re.search(r"[A-Za-z]\s$", match.string[: match.start()]):  # "iPhone 5s" is a name
             return None
         unit = match["unit"].replace("㎡", "m²").replace("㎥", "m³")
-        said = verbalizer.say(f"{_trimmed(match['b'])}{unit}", "zh")
+        if unit in _UNITS:
+            said: str | None = f"{_amount(match['b'])}{_UNITS[unit]}"
+        else:
+            said = verbalizer.say(f"{_trimmed(match['b'])}{unit}", "zh")
         if said is None or re.search(r"[A-Za-z²³]", said):
             return None
         return f"{number(match['a'])}到{said}" if match["a"] else said
@@ -63,7 +88,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("digit", r"\d{1,2}[.·]?\d{1,2}(?=事件|地震|大地震|大促|购物节)", lambda match: digits(match[0])),
         rule("digit", r"(?:12306|12315|12333|10086|10010|95\d{3})(?![\d\w.]|[-.]\d)", _phone),
         rule("digit", r"(?P<y>\d{2})(?=后|届)", lambda match: digits(match["y"])),
-        rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![\d\w])", lambda match: version(match["v"])),
+        rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![A-Za-z0-9])", lambda match: version(match["v"])),
         rule("digit", r"(?P<h>\d\d?)[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d))?(?!\d)", _time),
         rule("digit", r"(?P<a>\d+)[:：](?P<b>\d+)", lambda match: f"{number(match['a'])}比{number(match['b'])}"),
         rule("sign", r"\+\d{1,3}(?:[-. ]?\d{2,11}){1,4}(?!\d)", _phone),

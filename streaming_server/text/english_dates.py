@@ -25,7 +25,7 @@ def rules() -> list[Rule]:
     """In the order in which they are tried."""
     return [
         rule("digit", r"(?P<y>[12]\d{3})(?P<sep>[-/.])(?P<m>\d\d?)(?P=sep)(?P<d>\d\d?)(?!\d)(?:T(?=\d\d:))?", _ymd),
-        rule("digit", r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4}|\d{2})(?!\d)", _ymd),
+        rule("digit", r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>[12]\d{3}|\d{2})(?!\d)", _ymd),
         rule("digit", rf"{_DAY}\s(?:of\s)?(?P<m>{MONTH})(?:,?\s(?P<y>\d{{4}}))?\b(?!\s\d)", _day_month),
         rule("digit", rf"(?P<h>\d\d?):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?(?!\d)(?:\s?{_HALF_DAY})?", _time),
         rule("digit", rf"(?P<h>\d\d?)\s?{_HALF_DAY}", _time),
@@ -50,8 +50,6 @@ def _ymd(match: re.Match[str]) -> str | None:
     number_of_year = int(match["y"])
     if number_of_year < 100:
         number_of_year += 2000 if number_of_year < 50 else 1900
-    if number_of_year < 1000:
-        return None
     time_follows = " " if match[0].endswith("T") else ""
     return f"{MONTHS[month - 1]} {ordinal(day)}, {year(number_of_year)}{time_follows}"
 
@@ -74,7 +72,8 @@ def _time(match: re.Match[str]) -> str | None:
     groups = match.groupdict()
     half = f" {groups['ap'].upper()}M" if groups["ap"] else ""
     minute, second = int(groups.get("m") or 0), groups.get("s")
-    if hour > (12 if half else 24) or touches(match):
+    after_date = re.search(r"\dT$", match.string[: match.start()])
+    if hour > (12 if half else 24) or (touches(match) and not after_date):
         return None
     words = cardinal(hour)
     if minute:

@@ -21,9 +21,8 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
     """In the order in which they are tried."""
 
     def long_tail(match: re.Match[str]) -> str | None:
-        """A unit that only wetext knows: "20 Wb"."""
-        said = verbalizer.say(match[0], "en")
-        return said if said and match["unit"] not in said.split() else None
+        """A unit that is left to wetext, which knows it."""
+        return verbalizer.say(match[0], "en")
 
     return [
         rule("digit", r"(?:1[-. ])?\d{3}([-. ])\d{3}\1\d{4}(?![\d\w])", _phone),
@@ -39,6 +38,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("digit", rf"(?P<a>\d{{1,3}})[\"”″](?=\s(?:{_SIDES})\b)", _inches),
         rule("digit", rf"(?P<a>{NUM})\s?[-−–]\s?(?P<b>{NUM})(?=\s?=)", lambda match: _between(match, "minus")),
         rule("digit", r"0[xX](?P<digits>[0-9A-Fa-f]+)\b", lambda match: f"hex {_name(match, 'digits')}"),
+        rule("digit", rf"(?P<n>{NUM})\s(?:sq\s(?:ft|mi|km|yd|in|m)|mol|Sv|cd|atm|cwt)\b", long_tail),
         rule("digit", r"(?:(?P<whole>\d+)\s)?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\d/\w])", _fraction),
         rule("digit", rf"(?P<whole>\d+)\s?(?P<vulgar>[{''.join(_VULGAR)}])", _fraction),
         rule("sign", rf"(?P<vulgar>[{''.join(_VULGAR)}])", _fraction),
@@ -49,7 +49,6 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("digit", r"(?P<a>\d+):(?P<b>\d+)(?!\w)", _to),
         rule("digit", rf"(?P<a>{NUM})(?P<scale>[kKM]|bn|B(?=\s[a-z]))\b", _scaled),
         rule("digit", r"(?P<name>\d{1,4}(?:[A-Za-z]+\d*)+)", _name),
-        rule("digit", rf"(?P<n>{NUM})\s(?P<unit>[A-Z][a-z]|[a-z][A-Z])\b", long_tail),
         rule("digit", rf"(?P<a>{NUM})[-–—~](?P<b>{NUM})(?![\d-])", _to),
         rule("digit", rf"(?P<n>{NUM})", lambda match: number(match["n"])),
         rule("sign", r"(?P<n>\.\d+)", lambda match: None if touches(match) else number(match["n"])),
@@ -92,8 +91,6 @@ _LONE_WORDS = frozenset(("in", "us", "bar"))
 
 def _measure(match: re.Match[str]) -> str | None:
     gap, symbol = match["gap"], match["unit"]
-    if gap and not gap.isspace() and not match["a"] and not symbol.isalpha():
-        return None
     if symbol in _LONE_WORDS and gap and match.string[match.end() : match.end() + 1] != ".":  # "5 in every 10"
         return None
     before = match.string[: match.start()].lower()

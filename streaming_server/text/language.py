@@ -62,7 +62,7 @@ def language_of(text: str, previous: str = "") -> str:
         return previous or "en"
     if counts["ja"] or (previous == "ja" and not particles):
         counts["ja"] += counts.pop("zh", 0)
-    elif 2 * vietnamese > counts["en"]:
+    elif 3 * vietnamese > counts["en"]:
         counts["vi"] = counts.pop("en")
     # Han, kana and Hangul are counted by the character, Latin by the word, which favours the former as it should.
     counts["zh"] += 2 * particles if "zh" in counts else 0

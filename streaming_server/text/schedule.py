@@ -44,5 +44,5 @@ def sizes_for(mode: Mode, rank: int) -> Sizes:
             return _SENTENCE
         case "clause":
             return _CLAUSE
-        case "manual":
+        case _:
             return _MANUAL

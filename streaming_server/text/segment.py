@@ -40,10 +40,10 @@ def tidy(glyphs: Sequence[Glyph]) -> list[Glyph]:
                 last = tidied[-1][0]
             if is_speakable(last):
                 tidied.append(("，" if is_unspaced(last) else ",", start, end))
-            if not is_unspaced(last):
+            if not _wants_no_space(last):
                 tidied.append((" ", start, end))
         elif is_space(char) or char in BREAKS:
-            if last != " " and not (char in BREAKS and is_unspaced(last)):
+            if last != " " and not (char in BREAKS and _wants_no_space(last)):
                 tidied.append((" ", start, end))
         else:
             if last == " " and _closes(char, glyphs[index + 1][0] if index + 1 < len(glyphs) else " "):
@@ -52,6 +52,11 @@ def tidy(glyphs: Sequence[Glyph]) -> list[Glyph]:
     while tidied[-1][0] == " ":
         tidied.pop()
     return tidied
+
+
+def _wants_no_space(char: str) -> bool:
+    """Scripts without spaces, and their punctuation."""
+    return is_unspaced(char) or "\u3000" <= char <= "\u303f" or "\uff01" <= char <= "\uff65"
 
 
 def _closes(char: str, following: str) -> bool:

@@ -158,8 +158,7 @@ class Segmenter:
         """`char` comes behind a stop: is there a boundary?"""
         stop = self._buffer.char(self._stop_at)
         if self._spaced:
-            if not is_space(char):
-                self._decide_by_visible(stop, char)
+            self._decide_by_visible(stop, char)
         elif char in CLOSERS and stop not in "-–":
             self._quoted = self._quoted or char in _QUOTES
         elif char in ".!?…" and stop in ".!?…":

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming_server.text import Normalizer, Segment, Spoken
+from streaming_server.text.verbalizer import Verbalizer
 from tests.streaming_server.text.cases import SPOKEN_CHINESE, SPOKEN_ENGLISH
 
 NORMALIZER = Normalizer()
@@ -188,6 +189,11 @@ def test_one_normalizer_serves_many_threads() -> None:
         spoken = list(pool.map(lambda text: normalizer.normalize(segment(text, "zh")).text, texts))
     assert spoken == [said(text, "zh") for text in texts]
     assert spoken[0] == "距离一百公里"
+
+
+@pytest.mark.parametrize("token", ["#1", "plain", "", "\ud800"])
+def test_verbalizer_admits_what_it_cannot_say(token: str) -> None:
+    assert Verbalizer().say(token, "en") is None
 
 
 def test_normalizer_is_silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
