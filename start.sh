@@ -6,21 +6,20 @@ set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/setup.sh"
 cd "$root"
 
-# torch is large: only a checkpoint brings it, asked for by flag or variable, or lying in weights/.
+# torch is large: only a checkpoint brings it, asked for by flag or variable, or one in weights/ that is served.
 model=${VOXWIRE_MODEL:-} previous=''
 for argument in "$@"; do
   [[ $previous == --model ]] && model=$argument
   [[ $argument == --model=* ]] && model=${argument#--model=}
   previous=$argument
 done
-[[ -n $model ]] || model=$(compgen -G 'weights/*/config.json' | head -n 1) || true
-model=${model%/config.json}
-
-if [[ $model && -f $model/config.json ]]; then
-  install_python_packages voxcpm
-else
-  install_python_packages
+install_python_packages
+if [[ -z $model ]]; then
+  model=$("$venv/bin/python" -P -c 'from pathlib import Path
+from models.registry import find_checkpoint
+print(find_checkpoint(Path("weights")) or "")')
 fi
+[[ -f ${model%/config.json}/config.json ]] && install_python_packages voxcpm
 install_libopus || true
 
 # -P: the folder one stands in is not searched for modules.

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from models.base import ModelError, SpeechModel
+
+SERVED_ARCHITECTURES: frozenset[str] = frozenset()
+"""`architecture` in a checkpoint's config.json, of those that can be loaded."""
 
 
 def known_models() -> tuple[str, ...]:
     """The models that come with the code, best first; a checkpoint directory is the other way to name one."""
     return ("espeak", "tone")
+
+
+def find_checkpoint(directory: Path) -> Path | None:
+    """The first folder in `directory` that holds a checkpoint of an architecture that is served."""
+    checkpoints = (path.parent for path in sorted(directory.glob("*/config.json")))
+    return next((path for path in checkpoints if _architecture(path) in SERVED_ARCHITECTURES), None)
 
 
 def load_model(name_or_dir: str) -> SpeechModel:
@@ -34,3 +44,12 @@ def load_model(name_or_dir: str) -> SpeechModel:
     if not (directory / "config.json").is_file():
         raise ModelError(f"A checkpoint with a config.json was expected, but the directory {name_or_dir!r} has none.")
     raise ModelError(f"No checkpoint is served yet, whatever its architecture; use the model {names}.")
+
+
+def _architecture(checkpoint: Path) -> str | None:
+    try:
+        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    architecture = config.get("architecture") if isinstance(config, dict) else None
+    return architecture if isinstance(architecture, str) else None

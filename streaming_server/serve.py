@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import getpass
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from models.base import ModelError, ModelInfo
-from models.registry import load_model
+from models.registry import find_checkpoint, known_models, load_model
 
 from .app import create_app
 from .audio.encoder import supported_codecs
@@ -245,8 +246,8 @@ def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
 
 def default_model() -> str:
     """The first checkpoint under weights/, else the embedded voice."""
-    checkpoints = sorted(Path("weights").glob("*/config.json"))
-    return str(checkpoints[0].parent) if checkpoints else "espeak"
+    checkpoint = find_checkpoint(Path("weights"))
+    return str(checkpoint) if checkpoint is not None else known_models()[0]
 
 
 def _check(config: Config, info: ModelInfo) -> None:
@@ -262,7 +263,19 @@ def _announce(config: Config, listener: socket.socket, info: ModelInfo) -> None:
     print(f"voxwire speaks with {info.name} at {info.sample_rate} Hz, {info.token_rate:g} tokens a second.")
     if "opus" not in supported_codecs():
         print("Opus is off: the system has no libopus (Debian and Ubuntu: apt install libopus0). PCM works.")
-    print(f"\n  http://{shown}:{port}/\n")
     if config.loopback:
-        print(f"From another machine: ssh -L {port}:127.0.0.1:{port} USER@THIS_MACHINE, then open the same address.")
+        print(f"\n  http://{shown}:{port}/\n")
+    else:
+        print(f"\n  http://{socket.gethostname()}:{port}/ (listening on {shown})\n")
+    user, machine = getpass.getuser(), socket.gethostname()
+    print(
+        f"From another machine: ssh -L {port}:127.0.0.1:{port} {user}@{machine}, then http://127.0.0.1:{port}/ there."
+    )
     sys.stdout.flush()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return "USER"

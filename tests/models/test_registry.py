@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.base import ModelError
-from models.registry import known_models, load_model
+from models.registry import find_checkpoint, known_models, load_model
 
 
 @pytest.mark.parametrize("name", known_models())
@@ -35,3 +35,11 @@ def test_tone_needs_no_espeak() -> None:
         "sys.exit(any('espeak' in name or 'soxr' in name for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_a_checkpoint_that_can_be_served_is_found(tmp_path: Path) -> None:
+    assert find_checkpoint(tmp_path) is None
+    for name, config in {"a": "not json", "b": "[]", "c": '{"architecture": "unheard-of"}'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+    assert find_checkpoint(tmp_path) is None
