@@ -1,0 +1,36 @@
+"""An engine host whose model kills, hangs or breaks where the text says so; the model's name may be trouble, too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from models.base import ModelError, SpeechModel
+from streaming_server import engine_host
+from tests.models.engine.scripted import ScriptedModel
+
+KILLS = "K"
+HANGS = "H"
+
+
+def load(name: str) -> SpeechModel:
+    match name:
+        case "refuses":
+            raise ModelError("A directory with weights was expected, but it is empty.")
+        case "crashes":
+            raise RuntimeError("the weights are torn")
+        case "sleeps":
+            time.sleep(600)
+        case "prints":
+            print("loading checkpoint shards", flush=True)
+            os.write(1, b"x" * 200_000)  # more than a pipe holds, and past Python's own standard output
+    return ScriptedModel(
+        max_slots=64,
+        max_batch=8,
+        acts={KILLS: lambda: os.kill(os.getpid(), signal.SIGKILL), HANGS: lambda: time.sleep(600)},
+    )
+
+
+if __name__ == "__main__":
+    engine_host.main(load)

@@ -1,0 +1,316 @@
+"""Both forms of the client: the engine in a thread, and an engine host on a real socket (here in the same process)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from models.base import SpeechModel, SpeechParams
+from models.engine import Reading, Spoke
+from models.engine.engine import FAILED, MAX_FAILED_STEPS
+from models.tone import ToneModel
+from streaming_server import engine_port
+from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine
+from streaming_server.engine_frames import CAUGHT_UP_BYTES, SLOW_BYTES
+from streaming_server.engine_streams import DEAF, LOST
+from tests.models.engine.scripted import ScriptedModel
+
+from .ears import Ear, connected, hear, served, soon, speak, until
+
+FORMS = pytest.mark.parametrize("form", ["local", "remote"])
+
+
+@asynccontextmanager
+async def engine_of(form: str, model: SpeechModel, tmp_path: Path) -> AsyncIterator[EngineClient]:
+    if form == "local":
+        engine = LocalEngine(model)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+    else:
+        async with served(model, tmp_path / "engine"), connected(tmp_path / "engine") as remote:
+            yield remote
+
+
+@FORMS
+async def test_many_streams_hear_what_is_theirs(form: str, tmp_path: Path) -> None:
+    async with engine_of(form, ToneModel(), tmp_path) as engine:
+        texts = {seed: "word " * (1 + seed % 7) for seed in range(1, 60)}
+        ears = {seed: speak(engine, text, seed=seed, session=str(seed % 5))[0] for seed, text in texts.items()}
+        for seed, ear in ears.items():
+            await soon(ear.ended.wait())
+            ear.heard_the_tone(seed, texts[seed])
+            assert [patch.index for patch in ear.patches] == list(range(len(ear.patches)))
+            assert sum(len(patch.words) for patch in ear.patches) == len(texts[seed].split())
+        assert engine.num_streams == 0
+        assert engine.num_patches == sum(len(ear.patches) for ear in ears.values())
+        assert 0 < engine.num_steps <= engine.num_patches
+        assert engine.rtf is not None
+        assert 0 < engine.rtf < 0.1
+        assert engine.busy_s > 0
+
+
+@FORMS
+async def test_segments_are_spoken_as_they_come(form: str, tmp_path: Path) -> None:
+    async with engine_of(form, ToneModel(), tmp_path) as engine:
+        ear, stream = speak(engine, "First. ", seed=3, finish=False)
+        await until(lambda: bool(ear.patches) and ear.patches[-1].last)
+        stream.speak("Second.")
+        stream.finish()
+        await soon(ear.ended.wait())
+        ear.heard_the_tone(3, "First. Second.")
+        assert [patch.segment for patch in ear.patches if patch.last] == [0, 1]
+
+
+@FORMS
+async def test_cancelled_stream_hears_nothing_more(form: str, tmp_path: Path) -> None:
+    async with engine_of(form, ToneModel(), tmp_path) as engine:
+        ear, stream = speak(engine, "x" * 10_000, lead=None)
+        await soon(ear.began.wait())
+        stream.cancel()
+        num_patches = len(ear.patches)
+        stream.speak("more")
+        stream.finish()
+        stream.cancel()
+        (await hear(engine, "another", seed=2)).heard_the_tone(2, "another")
+        assert len(ear.patches) == num_patches
+        assert ear.ends == []
+        assert engine.num_streams == 0
+
+
+@FORMS
+async def test_held_and_suspended_streams_wait_to_be_let_go(form: str, tmp_path: Path) -> None:
+    async with engine_of(form, ToneModel(), tmp_path) as engine:
+        ear = Ear()
+        stream = engine.open(ear, session="s", voice="tone", params=SpeechParams(seed=4), lead_samples=8_000, held=True)
+        stream.speak("held for a while")
+        stream.finish()
+        await until(lambda: len(ear.patches) == 2)
+        stream.suspend()
+        stream.pace(Reading(0, asyncio.get_running_loop().time() - 10.0))
+        await hear(engine)
+        assert len(ear.patches) == 2
+        stream.resume()
+        await soon(ear.ended.wait())
+        ear.heard_the_tone(4, "held for a while")
+
+
+@FORMS
+async def test_failures_are_told_once_and_touch_nobody_else(form: str, tmp_path: Path) -> None:
+    async with engine_of(form, ScriptedModel(max_slots=3, max_batch=1), tmp_path) as engine:
+        ears = [speak(engine, text)[0] for text in ("a!", "ab", "a?")]
+        busy, _ = speak(engine, "a")
+        for ear in (*ears, busy):
+            await soon(ear.ended.wait())
+        assert [ear.ends for ear in ears] == [[FAILED], ["closed"], ["This cannot be said."]]
+        assert busy.ends == ["busy: all 3 slots of the voice engine are in use"]
+        assert engine.num_errors == 1
+        assert engine.num_streams == 0
+        assert (await hear(engine)).ends == ["closed"]
+
+
+class Deaf(Ear):
+    """Raises at its second patch."""
+
+    def on_patch(self, patch: Spoke) -> None:
+        if self.patches:
+            raise RuntimeError("no room for it")
+        super().on_patch(patch)
+
+
+@FORMS
+async def test_listener_that_raises_loses_its_stream_and_no_other(form: str, tmp_path: Path) -> None:
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    async with engine_of(form, ToneModel(), tmp_path) as engine:
+        deaf = Deaf()
+        text = "x" * 100
+        for ear_number in range(3):
+            if ear_number == 1:
+                stream = engine.open(deaf, session="s", voice="tone", params=SpeechParams(seed=9), lead_samples=None)
+                stream.speak(text)
+            else:
+                ear, _ = speak(engine, text, seed=ear_number + 1, lead=None)
+        await soon(ear.ended.wait())
+        ear.heard_the_tone(3, text)
+        await soon(deaf.ended.wait())
+        assert len(deaf.patches) == 1
+        assert deaf.ends == [DEAF]
+        assert engine.num_streams == 0
+        assert [str(report["exception"]) for report in reports] == ["no room for it"]
+
+
+@FORMS
+async def test_engine_whose_every_step_fails_is_told_to_its_streams(form: str, tmp_path: Path) -> None:
+    async with engine_of(form, ScriptedModel(), tmp_path) as engine:
+        waiting, _ = speak(engine, "a", finish=False)
+        await soon(waiting.began.wait())
+        for _ in range(MAX_FAILED_STEPS):
+            assert (await hear(engine, "!")).ends == [FAILED]
+        if form == "local":
+            await soon(waiting.ended.wait())
+            assert waiting.ends == [LOST]
+            assert not engine.ready
+            with pytest.raises(EngineUnavailable, match="restarted"):
+                speak(engine, "a")
+
+
+async def test_local_engine_waits_for_a_loop_that_is_behind() -> None:
+    """Background work is as fast as the loop takes it; nothing piles up between them."""
+    engine = LocalEngine(ToneModel())
+    ear, _ = speak(engine, "x" * 20_000, lead=None)
+    await soon(ear.began.wait())
+    num_patches = len(ear.patches)
+    time.sleep(0.3)  # noqa: ASYNC251
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(ear.patches) - num_patches <= 2 * 16
+    await engine.close()
+    assert ear.ends in ([], [LOST])
+
+
+async def test_remote_engine_is_not_there_before_its_host_is(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with asyncio.TaskGroup() as tasks:
+        engine = RemoteEngine(path)
+        run = tasks.create_task(engine.run())
+        await asyncio.sleep(0.1)
+        assert not engine.ready
+        with pytest.raises(EngineUnavailable, match="still starting"):
+            _ = engine.info
+        with pytest.raises(EngineUnavailable):
+            await engine.ping()
+        async with served(ToneModel(), path):
+            await soon(engine.reached())
+            assert engine.info == ToneModel().info
+            assert await engine.ping() == 0.0
+            (await hear(engine, "hello", seed=5)).heard_the_tone(5, "hello")
+        run.cancel()
+
+
+async def test_lost_host_fails_each_stream_once_and_the_next_one_serves(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(served(ToneModel(), path))
+        engine = await stack.enter_async_context(connected(path))
+        ears = [speak(engine, "x" * 5_000, seed=seed)[0] for seed in range(1, 20)]
+        for ear in ears:
+            await soon(ear.began.wait())
+        first.cut()
+        path.unlink()
+        for ear in ears:
+            await soon(ear.ended.wait())
+        assert not engine.ready
+        assert engine.num_streams == 0
+        with pytest.raises(EngineUnavailable, match="restarted"):
+            speak(engine, "now")
+        async with served(ToneModel(), path):
+            await until(lambda: engine.ready)
+            (await hear(engine, "again", seed=6)).heard_the_tone(6, "again")
+            assert engine.num_restarts == 1
+            assert [ear.ends for ear in ears] == [[LOST]] * len(ears)
+
+
+async def test_several_web_processes_are_strangers(tmp_path: Path) -> None:
+    """Streams of the same names, and one client that goes: its slots are free again, the others hear all."""
+    path = tmp_path / "engine"
+    async with served(ToneModel(), path) as host, connected(path) as first, connected(path) as second:
+        ears = []
+        for engine, seeds in ((first, range(1, 10)), (second, range(11, 20))):
+            ears += [(seed, speak(engine, "hello there", seed=seed)[0]) for seed in seeds]
+        async with connected(path) as third:
+            gone = [speak(third, "x" * 5_000, seed=seed, lead=None)[0] for seed in range(21, 30)]
+            await soon(gone[0].began.wait())
+        for seed, ear in ears:
+            await soon(ear.ended.wait())
+            ear.heard_the_tone(seed, "hello there")
+        await until(lambda: host.num_streams == 0)
+        assert all(ear.ends == [LOST] for ear in gone)
+
+
+async def test_host_forgets_streams_that_are_over(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with served(ScriptedModel(max_slots=4), path) as host, connected(path) as engine:
+        for number in range(200):
+            text = "ab?"[: 1 + number % 3]
+            await hear(engine, text)
+        assert host.num_streams == 0
+
+
+def command_frame(*commands: list[Any]) -> bytes:
+    body: bytes = msgpack.packb({"commands": list(commands)})
+    return struct.pack("<I", len(body)) + body
+
+
+async def test_worker_that_reads_nothing_is_suspended_then_cut_and_nobody_else_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_port, "STUCK_S", 1.0)
+    path = tmp_path / "engine"
+    async with served(ToneModel(), path) as host, connected(path) as engine:
+        with socket.socket(socket.AF_UNIX) as worker:
+            worker.connect(str(path))
+            params = ["auto", 1.0, 1.0, 7, {}]
+            for stream in range(40):
+                opened = ["o", stream, "s", "tone", params, None, False]
+                data = command_frame(opened, ["x", stream, "x" * 9000], ["s", stream])
+                await asyncio.to_thread(worker.sendall, data)
+            await until(lambda: host.num_streams >= 40)
+            ear, _ = speak(engine, "hello" * 4, seed=2)
+            await soon(ear.ended.wait())
+            ear.heard_the_tone(2, "hello" * 4)
+            await asyncio.sleep(0.3)
+            assert CAUGHT_UP_BYTES < host.backlog_bytes < 4 * SLOW_BYTES
+            await until(lambda: host.num_streams == 0)
+        assert engine.ready
+
+
+async def test_worker_that_was_slow_hears_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with served(ToneModel(), path), connected(path) as engine:
+        link = engine._link
+        assert link is not None
+        assert link._transport is not None
+        ears = {seed: speak(engine, "x" * 400, seed=seed, lead=None)[0] for seed in range(1, 30)}
+        await soon(ears[1].began.wait())
+        link._transport.pause_reading()
+        await asyncio.sleep(0.5)
+        late, _ = speak(engine, "late", seed=99, lead=None)
+        _, cancelled = speak(engine, "x" * 400, seed=98, lead=None)
+        cancelled.cancel()
+        await asyncio.sleep(0.1)
+        assert late.patches == []
+        link._transport.resume_reading()
+        for seed, ear in ears.items():
+            await soon(ear.ended.wait())
+            ear.heard_the_tone(seed, "x" * 400)
+        await soon(late.ended.wait())
+        late.heard_the_tone(99, "late")
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", command_frame(["z", 1]), struct.pack("<I", 1) + b"\xc1"])
+async def test_worker_that_sends_garbage_is_cut_and_its_streams_end(
+    garbage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "engine"
+    async with served(ToneModel(), path) as host, connected(path) as engine:
+        reader, writer = await asyncio.open_unix_connection(path)
+        params = ["auto", 1.0, 1.0, 7, {}]
+        writer.write(command_frame(["o", 1, "s", "tone", params, None, True], ["x", 1, "x" * 900], ["s", 1]))
+        await until(lambda: host.num_streams == 1)
+        writer.write(garbage)
+        await soon(reader.read())
+        await until(lambda: host.num_streams == 0)
+        assert "cut" in caplog.text
+        (await hear(engine, "ok", seed=3)).heard_the_tone(3, "ok")
+        writer.close()
