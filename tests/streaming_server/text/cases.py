@@ -438,6 +438,10 @@ SPOKEN_ENGLISH: list[tuple[str, str]] = [
     ("900 sq ft, 2 mol", "nine hundred square feet, two moles"),
     ("2 1/1 cups, 32 January", "two and one over one cups, thirty two January"),
     ("see /123/4 or a *b", "see /one hundred and twenty three over four or a b"),
+    ("List<int> xs", "List int xs"),
+    ("id12345x", "id one two three four five x"),
+    ("a | b |", "a b"),
+    ("{}", "{}"),
 ]
 
 SPOKEN_CHINESE: list[tuple[str, str]] = [
@@ -544,4 +548,6 @@ SPOKEN_CHINESE: list[tuple[str, str]] = [
     ("距离5km的地方有3.11.4版本", "距离五公里的地方有三点一一点四版本"),
     ("5g盐，220V，2.4GHz，5000mAh电池", "五克盐，两百二十伏，二点四吉赫兹，五千毫安时电池"),
     ("好*坏", "好坏"),
+    ("<好> |", "好"),
+    ("甲 - 乙", "甲 - 乙"),
 ]

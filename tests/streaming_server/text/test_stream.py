@@ -179,6 +179,14 @@ def test_one_endless_word_is_cut_into_bounded_pieces(mode: Mode) -> None:
     assert max(len(segment.text) for segment in segments) <= MAX_WEIGHT
 
 
+def test_forced_cut_leaves_marks_and_vowels_with_their_letter() -> None:
+    segments = whole("เก่งมาก" * 200)
+    assert len(segments) > 5
+    for segment in segments:
+        assert segment.text[0] not in "่"
+        assert segment.text[-1] not in "เ"
+
+
 def test_stream_counts_original_characters() -> None:
     stream = TextStream()
     stream.feed("**a** ")
@@ -209,6 +217,14 @@ def test_pending_tells_whether_something_is_still_to_be_spoken() -> None:
     assert [segment.text for segment in stream.flush()] == ["http"]
     stream.feed("\n```py")
     assert not stream.pending
+
+
+def test_code_block_stays_open_over_a_flush() -> None:
+    stream = TextStream()
+    assert stream.feed("```py") + stream.flush() == []
+    assert stream.feed("thon\nsecret = 1\n") + stream.flush() == []
+    segments = stream.feed("```\nAfter.") + stream.end()
+    assert [segment.text for segment in segments] == ["After."]
 
 
 @pytest.mark.parametrize(
