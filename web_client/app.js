@@ -183,10 +183,11 @@ class App {
 
   /** @param {KeyboardEvent} event */
   #shortcut(event) {
-    if (tokenDialog.open) return;
+    if (tokenDialog.open || event.isComposing) return;
     const target = event.target instanceof HTMLElement ? event.target : document.body;
     if (event.key === "Escape") this.#stop();
     if (event.key !== " " || target.closest("textarea, input, select, button, #transcript")) return;
+    if (!this.#conversation.live.length) return;
     event.preventDefault();
     this.#pause(!this.#view.paused);
   }

@@ -16,6 +16,7 @@ import { Sink } from "./sink.js";
 
 /** Frames of one ScriptProcessor call: fewer crackle when the page is busy. */
 const SCRIPT_FRAMES = 2048;
+const MAX_CLOCK_DOUBT_S = 0.5;
 
 export class Player {
   /** @type {Position | null} the latest report */
@@ -118,11 +119,11 @@ export class Player {
     const context = this.#context;
     if (!context || !this.position) return { track: -1, offset: 0 };
     const { contextTime = 0, performanceTime = 0 } = context.getOutputTimestamp?.() ?? {};
-    // WebKit reports no output timestamp: there the latency it may know is taken off the current time.
-    const seconds = contextTime > 0
-      ? contextTime + (performance.now() - performanceTime) / 1000
-      : context.currentTime - this.#latencySeconds(context);
-    return this.#heard.at(Math.min(seconds, context.currentTime) * context.sampleRate);
+    const told = contextTime + (performance.now() - performanceTime) / 1000;
+    const guessed = context.currentTime - this.#latencySeconds(context);
+    // WebKit's timestamp is nothing, or of another clock: then the latency that it may know is taken off.
+    const seconds = Math.abs(told - guessed) < MAX_CLOCK_DOUBT_S ? Math.min(told, context.currentTime) : guessed;
+    return this.#heard.at(seconds * context.sampleRate);
   }
 
   /** @param {AudioContext} context */

@@ -11,14 +11,11 @@ import { Fades } from "./fades.js";
 import { Heard } from "./heard.js";
 import { Track } from "./track.js";
 
-/** @typedef {import("./timeline.js").Samples} Samples */
 /** @typedef {"idle" | "buffering" | "playing"} State */
 /** @typedef {{type: "start" | "dry" | "end" | "cut", track: number, offset: number, frame: number}} PlayoutEvent */
 
-/*
- * By tests/web_client/simulate.mjs, for patches of 160 ms: an announced rtf lets a fast server's first patch play at
- * once (it carries its own slack); waiting for a second patch always would cost rtf x 160 ms and gain little.
- */
+// By tests/web_client/simulate.mjs, for patches of 160 ms: an announced rtf lets a fast server's first patch play at
+// once (it carries its own slack); waiting for a second patch always would cost rtf x 160 ms and gain little.
 const BASE_TARGET_MS = 100;
 const MAX_TARGET_MS = 1000;
 const FADE_MS = 5;
@@ -45,9 +42,10 @@ export class Playout {
   #patch;
   #announcedRtf;
   #rtf;
+  #least;
   #base;
-  #late = 0;
   #fades;
+  #late = 0;
 
   /**
    * @param {object} options
@@ -55,12 +53,14 @@ export class Playout {
    * @param {number} [options.patchMs] speech in a usual push
    * @param {number} [options.rtf] seconds the server needs for a second of speech; 1 if unknown
    * @param {number} [options.targetMs] what earlier utterances taught (`targetMs`)
+   * @param {number} [options.baseMs] the least target
    */
-  constructor({ sampleRate, patchMs = 160, rtf = 1, targetMs = BASE_TARGET_MS }) {
+  constructor({ sampleRate, patchMs = 160, rtf = 1, targetMs = 0, baseMs = BASE_TARGET_MS }) {
     this.#rate = sampleRate;
     this.#patch = this.#samples(patchMs);
     this.#announcedRtf = this.#rtf = rtf;
-    this.#base = this.#samples(Math.min(MAX_TARGET_MS, Math.max(BASE_TARGET_MS, targetMs)));
+    this.#least = this.#samples(baseMs);
+    this.#base = Math.min(this.#samples(MAX_TARGET_MS), Math.max(this.#least, this.#samples(targetMs)));
     this.#fades = new Fades(this.#samples(FADE_MS));
   }
 
@@ -83,10 +83,7 @@ export class Playout {
     return this.#tracks.reduce((sum, track) => sum + track.buffered, 0);
   }
 
-  /**
-   * Announces an utterance.
-   * @param {number} number larger than any before; ignored if a cut has already passed it
-   */
+  /** Announces an utterance. @param {number} number larger than any before; ignored if a cut has passed it */
   open(number) {
     if (number <= this.#cutTrack) return;
     this.#tracks.push(new Track(number));
@@ -101,18 +98,12 @@ export class Playout {
     const track = this.#find(number);
     if (!track) return;
     track.best = Infinity;
-    if (track.dried) {
-      this.#base = track.dried.base;
-      this.#rtf = track.dried.rtf;
-      track.dried = null;
-      this.underruns -= 1;
-      this.#fades.disarmFadeIn();
-    }
+    this.#excuse(track);
   }
 
   /**
    * @param {number} number
-   * @param {Samples} samples continuing the track's stream
+   * @param {import("./timeline.js").Samples} samples continuing the track's stream
    */
   push(number, samples) {
     const track = this.#find(number);
@@ -128,7 +119,12 @@ export class Playout {
       this.#late = Math.max(this.#late * 0.995, lead - track.best);
     }
     track.arrival = this.#frame;
-    track.dried = null;
+    if (track.dried) {
+      // Only now it is known that speech was due: a writer's pause would have begun a new run.
+      this.underruns += 1;
+      this.#event("dry", track, track.dried.frame);
+      track.dried = null;
+    }
     track.push(samples);
   }
 
@@ -138,7 +134,9 @@ export class Playout {
    */
   end(number) {
     const track = this.#find(number);
-    if (track) track.complete = true;
+    if (!track) return;
+    track.complete = true;
+    this.#excuse(track);
   }
 
   /**
@@ -150,8 +148,8 @@ export class Playout {
     const track = this.#find(number);
     if (!track) return;
     const sounding = track === this.#tracks[0] && this.state === "playing" && !this.paused;
-    const soonest = track.played + (sounding ? Math.min(this.#samples(FADE_MS), track.buffered) : 0);
-    track.stopAt(Math.max(offset, soonest), this.#samples(STOP_FADE_MS));
+    const least = sounding ? Math.min(this.#samples(FADE_MS), track.buffered) : 0;
+    track.stopAt(Math.max(offset, track.played + least), this.#samples(STOP_FADE_MS));
   }
 
   /**
@@ -223,8 +221,8 @@ export class Playout {
     if (!track.buffered) return false;
     const since = this.#frame - track.arrival;
     const interval = this.#rtf * this.#patch;
-    const wait = Math.max(0, interval - since);
-    return track.buffered - wait >= this.#target || since >= Math.max(this.#target, 2 * interval);
+    const slack = track.buffered - Math.max(0, interval - since);
+    return slack >= this.#target || since >= Math.max(this.#target, 2 * interval);
   }
 
   /** @param {Track} track */
@@ -257,7 +255,7 @@ export class Playout {
   #finish(track) {
     this.#event("end", track);
     this.#tracks.shift();
-    this.#base = Math.max(this.#samples(BASE_TARGET_MS), this.#base * 0.95);
+    this.#base = Math.max(this.#least, this.#base * 0.95);
     this.#next();
   }
 
@@ -267,27 +265,35 @@ export class Playout {
     this.state = this.#tracks.length ? "buffering" : "idle";
   }
 
+  /** @param {Track} track it may run dry; if so, for want of text */
+  #excuse(track) {
+    if (!track.dried) return;
+    this.#base = track.dried.base;
+    this.#rtf = track.dried.rtf;
+    track.dried = null;
+    this.#fades.disarmFadeIn();
+  }
+
   /** @param {Track} track */
   #runDry(track) {
-    track.dried = { base: this.#base, rtf: this.#rtf };
+    track.dried = { base: this.#base, rtf: this.#rtf, frame: this.#frame };
     this.#fadeOut(track);
     this.#fades.armFadeIn();
     this.#base = Math.min(this.#samples(MAX_TARGET_MS), this.#target * 1.5);
     this.#rtf = Math.max(this.#rtf, 1);
-    this.underruns += 1;
     this.state = "buffering";
-    this.#event("dry", track);
   }
 
   /**
    * @param {PlayoutEvent["type"]} type
    * @param {Track} track
+   * @param {number} [frame]
    */
-  #event(type, track) {
-    this.events.push({ type, track: track.number, offset: track.played, frame: this.#frame });
+  #event(type, track, frame = this.#frame) {
+    this.events.push({ type, track: track.number, offset: track.played, frame });
   }
 
-  /** @param {number} number */
+  /** @param {number} number @returns {Track | undefined} */
   #find(number) {
     return this.#tracks.find((track) => track.number === number);
   }

@@ -33,6 +33,8 @@ export class Sink {
   /** @type {number[]} */
   #ended = [];
   #changed = false;
+  /** @type {import("./playout.js").State} as last reported */
+  #state = "idle";
 
   /**
    * @param {SinkOptions} options
@@ -126,6 +128,11 @@ export class Sink {
       if (event.type === "end") this.#ended.push(event.track);
     }
     this.#playout.events.length = 0;
+    if (this.#playout.state !== this.#state) {
+      this.#state = this.#playout.state;
+      this.#changed = true;
+      this.#nextReport = 0;
+    }
     if (end >= this.#nextHeard) this.#reportHeard(end);
     if (end >= this.#nextReport && (this.#changed || this.#playout.state === "playing")) this.#report(end);
   }

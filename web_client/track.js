@@ -14,7 +14,7 @@ export class Track {
   best = Infinity;
   /** Frame of the last arrival. */
   arrival = 0;
-  /** @type {{base: number, rtf: number} | null} what was believed before the track ran dry, until more comes */
+  /** @type {{base: number, rtf: number, frame: number} | null} ran dry at the frame; what was believed before */
   dried = null;
 
   /** @type {Samples[]} */

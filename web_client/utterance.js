@@ -55,8 +55,6 @@ export class Utterance {
         break;
       case "run":
         this.#marks.push({ pts: message.pts, offset: message.offset });
-        // What ran dry there was the writer, not the network.
-        this.gaps = this.gaps.filter((gap) => gap !== message.offset);
         break;
       case "segment":
         this.captions.addSegment(message);

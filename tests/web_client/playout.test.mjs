@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Playout } from "../../web_client/playout.js";
 import { arrivals, networks, random } from "./arrivals.mjs";
 import { largestStep, listen, noise, sine } from "./listening.mjs";
+import { survey } from "./simulate.mjs";
 
 const RATE = 8000;
 const PATCH = 1280;
@@ -125,6 +126,13 @@ test("without a known rtf the first patch waits for the target, and a second one
   assert.ok(Math.abs(listen({ sampleRate: RATE }, alone).runs[0].frame - 0.1 * RATE) <= 128);
   const followed = [...alone.slice(0, 2), { frame: 128, act: (playout) => playout.push(0, patch) }, ...alone.slice(2)];
   assert.equal(listen({ sampleRate: RATE }, followed).runs[0].frame, 128);
+});
+
+test("a fast server on wifi plays at once and hardly ever stutters; a slow one is waited for", () => {
+  const quick = survey({ patchMs: 160, rtf: 0.3, announced: 0.3, network: networks.wifi }, 100);
+  assert.ok(quick.broken <= 0.02 && quick.delayMs < 5, JSON.stringify(quick));
+  const slow = survey({ patchMs: 160, rtf: 0.9, announced: 0.9, network: networks.wifi }, 100);
+  assert.ok(slow.broken <= 0.04 && slow.delayMs < 100, JSON.stringify(slow));
 });
 
 test("the last words before the writer's pause are heard although nothing follows", () => {

@@ -38,6 +38,15 @@ test("the Worker learns when speech sounds and what was heard, the device's late
   assert.ok(heard[1].offset <= 2 * 896 - 400);
 });
 
+test("the page learns that speech waits for more text", () => {
+  const { page, send, spend } = playing();
+  send({ type: "open", track: 0 });
+  send({ type: "audio", track: 0, samples: new Int16Array(800).fill(9) });
+  spend(1024);
+  assert.equal(page.at(-1).state, "buffering");
+  assert.equal(page.at(-1).underruns, 0);
+});
+
 test("an idle sink says nothing", () => {
   const { page, net, spend } = playing();
   spend(800);
