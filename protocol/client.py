@@ -89,7 +89,7 @@ class SpeechClient:
         self._flow = TextFlow(self._speeches, self._connection)
         self._line = Line(post=self._post, pieces=self._flow.pieces, clock=clock)
         self._pumps: dict[str, asyncio.Task[None]] = {}
-        self._pings: dict[int, asyncio.Future[None]] = {}
+        self._pings: dict[object, asyncio.Future[None]] = {}
         self._numbers = count(1)
         self._ready: Ready | None = None
         self._lost: SpeechError | None = None
@@ -193,7 +193,7 @@ class SpeechClient:
             self._post(Ping(nonce=nonce))
             await answer
         finally:
-            del self._pings[nonce]
+            self._pings.pop(nonce, None)
         return 1000 * (self._clock() - start)
 
     def _connect(self) -> connect:
@@ -252,8 +252,8 @@ class SpeechClient:
             self._filled.set()
 
     def _dispatch(self, message: ServerMessage) -> None:
-        if isinstance(message, Pong) and isinstance(message.nonce, int) and message.nonce in self._pings:
-            self._pings[message.nonce].set_result(None)
+        if isinstance(message, Pong) and message.nonce in self._pings:
+            self._pings.pop(message.nonce).set_result(None)
         if not isinstance(message, UtteranceMessage) or message.utterance not in self._speeches:
             return
         speech = self._speeches[message.utterance]

@@ -19,7 +19,6 @@ from .messages import (
     TYPE_NAMES,
     ClientMessage,
     Error,
-    Hello,
     Limits,
     Ready,
     ServerMessage,
@@ -141,6 +140,8 @@ class Connection:
 
     def _from_client(self, data: bytes | str) -> Received | None:
         ledger, is_json = self.ledger, isinstance(data, str)
+        if self.state is SessionState.OPENING:
+            self.encoding = Encoding.JSON if is_json else Encoding.MSGPACK  # a refusal answers in kind, too
         raw = unpack(data, self.limits.message_bytes)
         message_type = CLIENT_TYPES.get(raw["type"])
         under_way = self.state in (SessionState.GREETED, SessionState.READY)
@@ -153,8 +154,6 @@ class Connection:
                 ledger.refuse_start(error)
             raise
         self._session.advance(message, RemoteProtocolError)
-        if isinstance(message, Hello):
-            self.encoding = Encoding.JSON if is_json else Encoding.MSGPACK
         return Received(message, unknown) if ledger.take(message) else None
 
     def _from_server(self, data: bytes | str) -> Received | None:

@@ -75,7 +75,6 @@ class Speech:
         self._new_words: list[WordTiming] = []
         self._new_segments: list[Segment] = []
         self._next_seq = 0
-        self._told_seq: int | None = None
         self._told_at = 0.0
 
     @property
@@ -141,7 +140,7 @@ class Speech:
 
     def heard(self, played: int, *, paused: bool | None = None) -> None:
         """Report the listener's position in ticks, once to ten times a second; the server paces itself by it."""
-        self._told_seq, self._told_at = self._next_seq, self._line.clock()
+        self._told_at = self._line.clock()
         self._post_playhead(played, paused)
 
     async def finished(self) -> Done:
@@ -167,7 +166,7 @@ class Speech:
                 self._changed.clear()
                 await self._changed.wait()
             if self.done is not None:
-                self._took(self.done.seq + 1)
+                self._took(self.done.seq + 1, at_once=True)
             self._raise_failure()
         finally:
             self.leave()
@@ -198,7 +197,7 @@ class Speech:
                 self._take_audio(message)
             case Started():
                 self.started, self._audio = message, message.audio
-                self._took(0)  # by this the server knows that playheads will come, and bounds what it sends
+                self._took(0, at_once=True)  # now the server knows that playheads will come, and bounds what it sends
             case FormatChanged():
                 self._audio, self._new_run = message.audio, True
             case Segment():
@@ -209,13 +208,13 @@ class Speech:
                 self._new_words += message.words
             case Error():
                 self.errors.append(message)
-                if self.started is None:  # the start is refused: no `done` will come
+                if self.started is None and message.seq is None:  # the start is refused: no `done` will come
                     self._over.set()
-            case Done():
+            case _:
                 self.done = message
                 self._over.set()
                 if self._left:
-                    self._took(message.seq + 1)
+                    self._took(message.seq + 1, at_once=True)
         self._changed.set()
 
     def _take_audio(self, audio: Audio) -> None:
@@ -239,12 +238,12 @@ class Speech:
             self._chunks.append(chunk)
             self.buffered_bytes += chunk.num_bytes
 
-    def _took(self, next_seq: int) -> None:
-        """Tell the server what has arrived and need not be held: at once at both ends, ten times a second between."""
+    def _took(self, next_seq: int, *, at_once: bool = False) -> None:
+        """Tell the server what has arrived and need not be held: at both ends at once, ten times a second between."""
         self._next_seq = max(self._next_seq, next_seq)
         now = self._line.clock()
-        if self._told_seq is None or self.is_over or now - self._told_at >= PLAYHEAD_INTERVAL_S:
-            self._told_seq, self._told_at = self._next_seq, now
+        if at_once or now - self._told_at >= PLAYHEAD_INTERVAL_S:
+            self._told_at = now
             self._post_playhead(None, None)
 
     def _post_playhead(self, played: int | None, paused: bool | None) -> None:

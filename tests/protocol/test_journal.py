@@ -236,6 +236,9 @@ def test_a_gap_is_followed_by_a_done_with_any_numbers() -> None:
     assert journal.pages["a"].state.input is InputState.CANCELLED
     assert journal.take(numbered(make_done, "b", 5, samples=20, reason="error"))
     assert journal.live == ("a",)
+    assert journal.take(Error(code=ErrorCode.REPLAY_GAP, message="", utterance="a", seq=9))
+    assert journal.take(numbered(make_done, "a", 9, samples=36, reason="error"))
+    assert journal.live == ()
 
 
 def test_an_old_refusal_does_not_answer_a_new_start() -> None:

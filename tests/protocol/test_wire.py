@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import msgpack
@@ -18,6 +19,7 @@ from protocol.messages import (
     Hello,
     Limits,
     Ping,
+    Start,
     Text,
     Words,
     WordTiming,
@@ -168,6 +170,12 @@ def test_a_value_without_a_wire_form_is_our_mistake(encoding: Encoding, message:
     with pytest.raises(LocalProtocolError) as caught:
         encode(message, encoding)
     assert caught.value.code is ErrorCode.BAD_VALUE
+
+
+@BOTH
+def test_any_mapping_is_written_as_a_map(encoding: Encoding) -> None:
+    start = Start(utterance="u", params=MappingProxyType({"x": 1.5}))
+    assert decode_client(encode(start, encoding))[0] == start
 
 
 def test_a_map_in_an_unknown_place_may_have_an_empty_key() -> None:

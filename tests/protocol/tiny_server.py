@@ -103,11 +103,13 @@ class TinyServer:
                         await socket.send(self.raw_after_hello)
                     else:
                         await put(make_ready(limits=self.limits))
+                case Ping() if self.token == "deaf":
+                    pass
                 case Ping(nonce=nonce):
                     await put(Pong(nonce=nonce, server_ms=1.0))
                 case Close():
                     if self.token == "deaf":
-                        await asyncio.sleep(5)
+                        await asyncio.sleep(0.3)
                     await socket.close()
                 case message:
                     await self.speak(message, put, socket)
