@@ -38,7 +38,7 @@ def stop_kind(word: str) -> StopKind:
         return StopKind.NEVER
     if lower in _BEFORE_CAPITAL:
         return StopKind.BEFORE_CAPITAL
-    if len(word) == 1 and word.isupper() and word != "I":  # an initial: J. Smith
+    if len(word) == 1 and word.isalpha() and word != "I":  # an initial or a short form: J. Smith, b. 1950
         return StopKind.NEVER
     if "." in word and all(len(part) <= 2 and part.isalpha() for part in word.split(".")):  # U.S. D.C. Ph.D.
         return StopKind.NEVER

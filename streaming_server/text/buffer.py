@@ -17,6 +17,48 @@ _MAX_REPEATS = 3  # of one silent character: "!!!!!!!!"
 _MAX_WORD = 24  # characters of a word that is looked up
 _BEFORE_PHRASE = frozenset("但和与或而因所如并且")
 _AFTER_PHRASE = frozenset("的了着吗呢吧啊は、をが")
+# English words before which a long text breathes, and words after which it does not.
+_CONJUNCTIONS = frozenset(
+    (
+        "and",
+        "but",
+        "or",
+        "because",
+        "so",
+        "which",
+        "that",
+        "when",
+        "while",
+        "if",
+        "before",
+        "after",
+        "where",
+        "who",
+        "then",
+    )
+)
+_DANGLING = frozenset(
+    (
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "for",
+        "with",
+        "by",
+        "from",
+        "as",
+        "my",
+        "your",
+        "his",
+        "her",
+        "its",
+    )
+) | {"our", "their", "this", "is", "are", "was", "were", "be", "not", "very", "I", "we", "you", "they"}
 _LEADING_VOWELS = frozenset("เแโใไ")  # Thai: written before the consonant they follow
 
 
@@ -96,7 +138,10 @@ class Buffer:
         here = len(self.glyphs)
         previous = self.char(here - 1)
         if previous == " ":
-            self._places["phrase" if not self.char(here - 2).isdigit() else "word"] = here
+            word = self.word_before(here - 1)
+            self._places["word" if word in _DANGLING or word.isdigit() else "phrase"] = here
+            if word in _CONJUNCTIONS:
+                self._places["joint"] = self.word_start(here - 1)
         elif (is_unspaced(char) or is_unspaced(previous)) and is_speakable(char) and previous not in OPENERS:
             if is_mark(char) or previous in _LEADING_VOWELS:
                 return
@@ -106,9 +151,8 @@ class Buffer:
 
     def forced_place(self) -> int:
         """Where to cut a text that has become too long: the best place that is not too near the beginning."""
-        enough = self.weight * 3 // 10
-        for quality in ("clause", "phrase", "word"):
+        for quality, percent in (("clause", 30), ("joint", 50), ("phrase", 30), ("word", 30)):
             here = self._places.get(quality, 0)
-            if here and self.weight_until(here) >= enough:
+            if here and 100 * self.weight_until(here) >= percent * self.weight:
                 return here
         return len(self.glyphs)

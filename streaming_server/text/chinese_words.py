@@ -52,6 +52,7 @@ def rules() -> list[Rule]:
         rule("sign", r"#(?=\d)", lambda match: "第"),
         rule("sign", r"\^\s?(?P<minus>-)?(?P<n>\d+)", _power),
         rule("sign", r"/(?=\s?[^\W\d])", _per),
+        rule("sign", r"[-=]+>", lambda match: f"{JOINED}到{JOINED}"),
         rule("sign", r"<=|>=|[<>*/−-]", _sum),
         rule("sign", rf"[{re.escape(''.join(_SIGNS))}]", lambda match: f"{JOINED}{_SIGNS[match[0]]}{JOINED}"),
         rule("sign", r"[_|\\]", lambda match: " "),

@@ -33,7 +33,7 @@ def rules() -> list[Rule]:
         rule("digit", r"(?P<n>[2-9]0)['’]?s\b", _short_decade),
         rule("sign", r"['’](?P<n>[2-9]0)s\b", _decade),
         rule("digit", r"(?P<a>[12]\d{3})[-–/](?P<b>[12]\d{3})(?![\d\w-])", _years),
-        rule("digit", r"(?P<a>(?:19|20)\d\d)[-–/](?P<b>\d\d)(?![\d\w-])", _years),
+        rule("digit", r"(?P<a>(?:19|20)\d\d)[-–/](?P<b>\d\d)(?![\d\w-])", _years_or_month),
         rule("digit", r"(?P<m>\d{1,2})/(?P<d>\d{1,2})(?![\d/\w])", _month_slash_day),
         rule("digit", rf"(?P<y>[12]\d{{3}})(?![\d\w]|[.,:/-]\d|\s?[x×%]|[\s-]?{UNIT})", _lone_year),
         rule("word", rf"(?P<m>{MONTH})\s{_DAY}(?:(?P<comma>,?)\s(?P<y>\d{{4}}))?(?![\d:\w])", _month_day),
@@ -99,6 +99,14 @@ def _short_decade(match: re.Match[str]) -> str | None:
 def _years(match: re.Match[str]) -> str:
     end = int(match["b"])
     return f"{year(int(match['a']))} to {year(end) if end >= 1000 else cardinal(end)}"
+
+
+def _years_or_month(match: re.Match[str]) -> str:
+    """2010-11 is a season, 2027-10 a month."""
+    start, end = int(match["a"]), int(match["b"])
+    if 1 <= end <= 12 and end != (start + 1) % 100:
+        return f"{MONTHS[end - 1]} {year(start)}"
+    return _years(match)
 
 
 def _month_slash_day(match: re.Match[str]) -> str | None:

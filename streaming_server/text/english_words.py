@@ -87,6 +87,7 @@ def rules() -> list[Rule]:
         rule("sign", r"#(?=\d)", lambda match: "number "),
         rule("sign", r"#(?=\w)", lambda match: "hashtag "),
         rule("sign", r"@(?=\s|\w)", lambda match: "at "),
+        rule("sign", r"[-=]+>", lambda match: " to "),
         rule("sign", r"&&", lambda match: " and "),
         rule("sign", r"(?<![^\s(])(?P<sign>[<>])(?=\s?[$€£]?\d)", _bound),
         rule("sign", r"[~≈](?=\s?[$€£¥.]?\d)", lambda match: "about "),

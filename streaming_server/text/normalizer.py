@@ -12,6 +12,7 @@ from .segment import Segment
 from .spoken import Spoken
 from .verbalizer import Verbalizer
 
+_CHINESE = frozenset(("cmn", "yue", "zho"))
 # Full-width digits, letters and signs; the full-width stops stay.
 _FULL_WIDTH_SIGNS = "＃％＆＋－．＜＝＞＠"
 _HALF_WIDTH = {
@@ -63,8 +64,9 @@ class Normalizer:
 
 
 def _primary(language: str) -> str:
-    """The language of a tag: en of en-GB."""
-    return language.partition("-")[0].lower()
+    """The language of a tag: en of en-GB, zh of cmn."""
+    primary = language.partition("-")[0].lower()
+    return "zh" if primary in _CHINESE else primary
 
 
 def _as_written(segment: Segment) -> Spoken:

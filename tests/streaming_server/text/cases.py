@@ -272,6 +272,15 @@ SEGMENTS: list[tuple[str, str, list[str]]] = [
     ("manual", "a\n- b\n- c", ["a, b, c"]),
     ("manual", "标题\n- 一\n- 二。\n- 三", ["标题，一，二。三"]),
     ("sentence", "one\n\\\ntwo\n\\\nThree", ["one two", "Three"]),
+    ("sentence", "Smith (b. 1950) left. Ok", ["Smith (b. 1950) left.", "Ok"]),
+    (
+        "auto",
+        "I have been thinking about it for a while and honestly I do not think there is a simple answer here",
+        [
+            "I have been thinking about it for a while",
+            "and honestly I do not think there is a simple answer here",
+        ],
+    ),
 ]
 
 SPOKEN_ENGLISH: list[tuple[str, str]] = [
@@ -442,6 +451,8 @@ SPOKEN_ENGLISH: list[tuple[str, str]] = [
     ("id12345x", "id one two three four five x"),
     ("a | b |", "a b"),
     ("{}", "{}"),
+    ("EOL 2027-10, the 2010-11 season", "EOL October twenty twenty seven, the twenty ten to eleven season"),
+    ("def f() -> T", "def f() to T"),
 ]
 
 SPOKEN_CHINESE: list[tuple[str, str]] = [
@@ -550,4 +561,5 @@ SPOKEN_CHINESE: list[tuple[str, str]] = [
     ("好*坏", "好坏"),
     ("<好> |", "好"),
     ("甲 - 乙", "甲 - 乙"),
+    ("f() -> T", "f()到T"),
 ]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming_server.text import Normalizer, Segment, Spoken
@@ -16,6 +16,7 @@ from streaming_server.text.verbalizer import Verbalizer
 from tests.streaming_server.text.cases import SPOKEN_CHINESE, SPOKEN_ENGLISH
 
 NORMALIZER = Normalizer()
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PLAIN_WORDS = (
     "I",
     "don't",
@@ -58,6 +59,11 @@ def test_other_languages_pass_untouched(language: str) -> None:
     plain = NORMALIZER.plain(segment("3,50 € & 2024", language))
     assert plain is not None
     assert plain.text == "3,50 € & 2024"
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "cmn", "yue", "ZH"])
+def test_all_tags_of_chinese_are_chinese(language: str) -> None:
+    assert said("2个", language) == "两个"
 
 
 def _range_of(spoken: Spoken, words: str) -> tuple[int, int]:
@@ -122,7 +128,7 @@ _PIECES += [
 TEXTS = st.lists(st.sampled_from(_PIECES), max_size=24).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(PATIENT, max_examples=400)
 @given(text=st.one_of(TEXTS, st.text(max_size=40)), language=st.sampled_from(["en", "zh"]))
 def test_normalizer_never_raises_and_keeps_its_place(text: str, language: str) -> None:
     spoken = NORMALIZER.normalize(segment(text, language))
@@ -132,13 +138,13 @@ def test_normalizer_never_raises_and_keeps_its_place(text: str, language: str) -
     assert all(0 <= a < b <= len(text) for a, b in zip(spoken.origins, spoken.ends, strict=True))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(PATIENT, max_examples=300)
 @given(text=TEXTS, language=st.sampled_from(["en", "zh"]))
 def test_no_digit_is_left_for_the_voice(text: str, language: str) -> None:
     assert not any(char in "0123456789" for char in said(text, language))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(PATIENT, max_examples=200)
 @given(
     words=st.lists(
         st.sampled_from(
