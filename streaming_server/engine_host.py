@@ -28,6 +28,10 @@ from .engine_port import EnginePort
 from .engine_thread import EngineThread
 
 
+STOP_S = 2.0
+"""So long the last step may take when everything ends; nobody hears it any more."""
+
+
 class EngineHost:
     """Joins the engine's thread to the sockets of web processes. `ended` is set when there is nothing left to do."""
 
@@ -44,7 +48,7 @@ class EngineHost:
 
     def stop(self) -> bool:
         """End the engine; whether it came to a good end."""
-        self._thread.stop()
+        self._thread.stop(STOP_S)
         return not self._thread.is_alive and not self._thread.is_broken
 
     def connect(self) -> EnginePort:

@@ -41,7 +41,16 @@ class EngineProcess:
         self._socket_path = socket_path
         self._start_timeout_s = start_timeout_s
         self._step_timeout_s = step_timeout_s
-        self._command = (sys.executable, "-P", "-m", host, model_name, str(socket_path), log_level, log_format)
+        self._command: tuple[str, ...] = (
+            sys.executable,
+            "-P",
+            "-m",
+            host,
+            model_name,
+            str(socket_path),
+            log_level,
+            log_format,
+        )
         self._process: asyncio.subprocess.Process | None = None
         self.num_restarts = 0
 
