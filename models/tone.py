@@ -108,19 +108,19 @@ def _carrier(period: int) -> Pcm:
 
 
 class _ToneSlot(Slot):
-    """A slot, its segment's last sample and the words of it that are still to come."""
+    """A slot, its segment's last sample, and its words until the first patch brings them."""
 
     __slots__ = ("end", "words")
 
     def __init__(self, number: int, generation: int, voice: str, params: SpeechParams) -> None:
         super().__init__(number, generation, voice, params)
         self.end = 0
-        self.words: list[Word] = []  # the latest first
+        self.words: tuple[Word, ...] = ()
 
     def begin(self, text: str) -> None:
         start = self.position
         self.end = start + len(text) * CODE_POINT_SAMPLES
-        self.words = [
+        self.words = tuple(
             Word(
                 match.start(),
                 match.end(),
@@ -128,18 +128,15 @@ class _ToneSlot(Slot):
                 start + match.end() * CODE_POINT_SAMPLES,
             )
             for match in _WORD.finditer(text)
-        ]
-        self.words.reverse()
+        )
 
     def step(self) -> Patch:
         if (text := self.text()) is not None:
             self.begin(text)
         num_samples = min(PATCH_SAMPLES, self.end - self.position)
         pcm = tone_samples(self.params.seed, self.position, num_samples)
-        words = []
-        while self.words and self.words[-1].start < self.position + num_samples:
-            words.append(self.words.pop())
-        return self.patch(pcm, tuple(words), last=self.position + num_samples == self.end)
+        words, self.words = self.words, ()
+        return self.patch(pcm, words, last=self.position + num_samples == self.end)
 
 
 class ToneModel:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-ABANDON_FACTOR = 4
+ABANDON_FACTOR = 2
 """A writer who pauses this many text time-outs will not finish the word that is held back."""
 RECHECK_S = 1.0
 """While there is something to hear, silence of the writer is looked at this often."""

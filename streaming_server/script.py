@@ -49,6 +49,7 @@ class Script:
         self._jobs = OrderedJobs(executor, on_error)
         self._deltas: list[str] = []
         self._num_cut = 0
+        self._placed_until = 0  # original text that has its words
         self.segments: list[tuple[Segment, Spoken]] = []
         """Those handed to the engine, in its order."""
 
@@ -95,11 +96,15 @@ class Script:
         placed: list[WordTiming] = []
         for word in words:
             text_start, text_end = spoken.span(word.text_start, word.text_end)
+            if text_start < self._placed_until:
+                continue  # the rest of a word that an earlier patch began
             if placed and text_start < placed[-1].text_end:
                 former = placed.pop()
                 placed.append(WordTiming(former.text_start, max(former.text_end, text_end), former.pts, word.end))
             else:
                 placed.append(WordTiming(text_start, text_end, word.start, word.end))
+        if placed:
+            self._placed_until = placed[-1].text_end
         return tuple(placed)
 
     def close(self) -> None:

@@ -45,6 +45,8 @@ class SpokenText:
         text_start, text_end = self._segments[segment]
         is_last = segment + 1 == len(self._segments)
         segment_end = num_samples if is_last else self._segment_pts[segment + 1]
+        if pts >= segment_end:
+            return HeardText(text_end, False, self._estimated)
         word = bisect_right(self._word_pts, pts - 1) - 1
         if word >= 0 and self._word_pts[word] >= self._segment_pts[segment]:
             word_start, word_end, pts_end = self._words[word]
@@ -68,6 +70,8 @@ class SpokenText:
         )
 
     def word_end_after(self, pts: int) -> int:
-        """The tick at which the word sounding at `pts` ends; `pts` itself between words."""
-        word = bisect_right(self._word_pts, pts) - 1
-        return max(pts, self._words[word][2]) if word >= 0 else pts
+        """The next tick at which a word ends; `pts` itself where none is known."""
+        for *_, pts_end in self._words[max(0, bisect_right(self._word_pts, pts) - 1) :]:
+            if pts_end >= pts:
+                return pts_end
+        return pts

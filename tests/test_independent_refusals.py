@@ -208,7 +208,6 @@ async def test_unknown_keys_are_named_but_not_without_end(tone: Server) -> None:
     assert {len(key) for key in client.ready["unknown"]} == {64}
 
 
-@pytest.mark.xfail(reason="the server answers msgpack until a hello is accepted; Transport: the encoding of hello")
 async def test_a_refusal_of_a_json_hello_is_json(tone: Server) -> None:
     async with connect(tone.stream_url) as socket:
         await socket.send('{"type":"hello","version":2}')

@@ -30,10 +30,12 @@ def two_segments() -> SpokenText:
         (5500, 5, False),
         (8000, 11, True),
         (15000, 11, False),
+        (20000, 13, False),
         (21000, 13, False),
         (22500, 16, True),
         (31000, 20, False),
-        (99999, 20, False),
+        (39999, 20, False),
+        (40000, 24, False),
     ],
 )
 def test_heard_text_ends_with_the_last_word_begun(
@@ -56,7 +58,7 @@ def test_without_words_the_position_is_shared_out_and_marked() -> None:
     spoken = SpokenText()
     spoken.add_segment(10, 30, 0)
     assert spoken.heard(5000, 10000) == HeardText(20, True, True)
-    assert spoken.heard(10000, 10000) == HeardText(30, False, True)
+    assert spoken.heard(10000, 10000) == HeardText(30, False, False), "the end of a segment is known"
 
 
 def test_estimated_words_mark_the_position() -> None:
@@ -66,7 +68,8 @@ def test_estimated_words_mark_the_position() -> None:
     assert spoken.heard(2000, 4000) == HeardText(5, True, True)
 
 
-def test_a_word_under_way_ends_later_a_pause_at_once(two_segments: SpokenText) -> None:
+def test_the_next_word_end_is_that_of_the_word_under_way_or_of_the_one_to_come(two_segments: SpokenText) -> None:
     assert two_segments.word_end_after(2000) == 5000
-    assert two_segments.word_end_after(5500) == 5500
+    assert two_segments.word_end_after(5500) == 10000
+    assert two_segments.word_end_after(99999) == 99999
     assert SpokenText().word_end_after(700) == 700
