@@ -27,7 +27,6 @@ from . import logs
 from .engine_port import EnginePort
 from .engine_thread import EngineThread
 
-
 STOP_S = 2.0
 """So long the last step may take when everything ends; nobody hears it any more."""
 
