@@ -86,7 +86,7 @@ class SpeechClient:
         self._journal = Journal()
         self._connection = Connection(Side.CLIENT, ledger=self._journal, encoding=encoding)
         self._speeches: dict[str, Speech] = {}
-        self._flow = TextFlow(self._speeches, self._connection)
+        self._flow = TextFlow(self._speeches, self._connection, clock)
         self._line = Line(post=self._post, pieces=self._flow.pieces, clock=clock)
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._pings: dict[object, asyncio.Future[None]] = {}
@@ -178,6 +178,7 @@ class SpeechClient:
             )
         )
         speech.num_chars = len(one_shot or "")
+        self._flow.spend(speech.num_chars)
         self._speeches[speech.utterance] = speech
         if text is not None and one_shot is None:
             self._pumps[speech.utterance] = self._tasks.create_task(speech.write_all(text))

@@ -113,6 +113,24 @@ async def test_text_waits_until_there_is_room_for_it() -> None:
         assert await heard_from(client.speak(deltas("abcd", "efgh"))) == "abcdefgh"
 
 
+async def test_text_keeps_to_the_rate_of_the_server() -> None:
+    now = 0.0
+    async with (
+        TinyServer(limits=Limits(chars_per_s=100)).serving() as server,
+        SpeechClient(server.url, clock=lambda: now) as client,
+    ):
+        assert await heard_from(client.speak("x" * 40)) == "x" * 40
+        assert await heard_from(client.speak(deltas("y" * 60))) == "y" * 60  # a second's worth may go at once
+        speech = client.speak()
+        started_at = asyncio.get_running_loop().time()
+        await speech.write("z" * 10)
+        assert asyncio.get_running_loop().time() - started_at > 0.08
+        now = 10.0
+        started_at = asyncio.get_running_loop().time()
+        await speech.write("z" * 100)
+        assert asyncio.get_running_loop().time() - started_at < 0.5
+
+
 async def test_text_is_given_by_hand(server: TinyServer, client: SpeechClient) -> None:
     speech = client.speak(utterance="mine")
     await speech.write("ab")
