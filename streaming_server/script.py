@@ -92,10 +92,11 @@ class Script:
 
     def place(self, segment: int, words: Iterable[SpokenWord]) -> tuple[WordTiming, ...]:
         """Words of a segment's spoken text in original text. Those that one original word became are one again."""
-        _, spoken = self.segments[segment]
+        cut, spoken = self.segments[segment]
+        lead = len(cut.opening)
         placed: list[WordTiming] = []
         for word in words:
-            text_start, text_end = spoken.span(word.text_start, word.text_end)
+            text_start, text_end = spoken.span(word.text_start - lead, word.text_end - lead)
             if text_start < self._placed_until:
                 continue  # the rest of a word that an earlier patch began
             if placed and text_start < placed[-1].text_end:
@@ -128,4 +129,4 @@ class Script:
 
     def _hand_over(self, segment: Segment, spoken: Spoken) -> None:
         self.segments.append((segment, spoken))
-        self._speak(spoken.text)
+        self._speak(segment.opening + spoken.text + segment.ending)

@@ -77,6 +77,8 @@ class Cleaner:
                 self._end_url(self._url)
             elif isinstance(self._scanner, FenceInfo):
                 self._accept()
+            elif isinstance(self._scanner, Bar):
+                self._step(" ", self._held[0][1])
             elif self._scanner is not None:
                 self._reject()
             else:
@@ -110,12 +112,13 @@ class Cleaner:
                 self._open_bracket(start, end)
             case Entity():
                 self._out.put_plain(scanner.value, start, end)
-            case Escape() if scanner.second in LINE_ENDS:
+            case Escape() | Bar() if scanner.second in LINE_ENDS:
+                self._out.drop(start, end - 1)
                 self._end_line(scanner.second, end - 1, NEWLINE)
             case Escape():
                 self._out.put_plain(scanner.second, end - 1, end)
             case Bar():
-                self._out.put(",", start, end - 1)
+                self._out.put(",", start, start + 1)
                 self._out.put(" ", end - 1, end)
             case FenceInfo():
                 self._out.drop(start, end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .characters import is_ascii_alnum, is_speakable
+from .characters import LINE_ENDS, is_ascii_alnum, is_speakable
 from .glyphs import GlyphWriter
 from .scanners import Bracketed, Entity, LabelEnd, Pair, Prefix, Scanner, Tag
 
@@ -42,10 +42,10 @@ class Escape(Pair):
 
 
 class Bar(Pair):
-    """A bar between spaces, in a table without bars at its sides."""
+    """A bar behind a space, between cells or at the end of a row without bars at its sides."""
 
     def __init__(self) -> None:
-        super().__init__(" ")
+        super().__init__(LINE_ENDS | {" "})
 
 
 def opening(char: str, out: GlyphWriter, bracket_depth: int) -> Scanner | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from .characters import BREAKS, PARAGRAPH, is_space, is_speakable, is_unspaced
 from .glyphs import Glyph
@@ -24,6 +25,8 @@ class Segment:
     text_start: int
     text_end: int
     language: str  # "en", "zh", ...: what the client asked for, else the dominant language
+    opening: Literal["", "\n\n"] = ""  # two line ends: a paragraph begins, for the voice to pause longer before it
+    ending: Literal["", " "] = ""  # a space: the sentence goes on in the next segment, no pause and no falling tone
 
 
 def tidy(glyphs: Sequence[Glyph]) -> list[Glyph]:

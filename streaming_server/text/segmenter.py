@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Literal
 
 from .abbreviations import StopKind, stop_kind
 from .buffer import Buffer
@@ -36,6 +37,8 @@ _MAX_MARKS = 40  # beyond MAX_GLYPHS, on one letter
 _NUM_KEPT = 8  # characters of an endless row of silent ones
 _SILENT_LEAD = frozenset(".,;:!?…") | CLOSERS - {'"', "'"} | SENTENCE_STOPS | CLAUSE_STOPS | {ENUMERATION_COMMA}
 _QUOTES = frozenset("\"'”’»」』")
+_CLOSED = frozenset(".,;:!?…") | SENTENCE_STOPS | CLAUSE_STOPS | CLOSERS
+"""What a clause can end with."""
 
 
 class Boundary(IntEnum):
@@ -56,6 +59,7 @@ class Segmenter:
         self._next_index = 0
         self._rank = 0  # of the segment in work, since the last pause
         self._segments: list[Segment] = []
+        self._after_paragraph = False
         self._reset()
 
     def _reset(self) -> None:
@@ -83,7 +87,7 @@ class Segmenter:
         complete = self._complete_until()
         if self._buffer.weight_until(complete):
             self._rank = -1
-            self._cut(complete)
+            self._cut(complete, " " if self._buffer.char(complete - 1) not in _CLOSED else "")
         return self._drain()
 
     def flush(self) -> list[Segment]:
@@ -105,8 +109,9 @@ class Segmenter:
         if self._stop_at >= 0:
             self._decide(char)
         if self._is_full(char):
-            self._cut(self._buffer.forced_place())
+            self._cut(self._buffer.forced_place(), " ")
         if not self._buffer and (char in _SILENT_LEAD or char in BREAKS or is_space(char)):
+            self._after_paragraph = self._after_paragraph or char == PARAGRAPH
             return
         if self._buffer.repeats(char):
             self._buffer.stretch(end)
@@ -244,20 +249,20 @@ class Segmenter:
 
     # Segments
 
-    def _cut(self, here: int) -> None:
+    def _cut(self, here: int, ending: Literal["", " "] = "") -> None:
         """End the segment in work at `here`; what lies behind begins the next. Silent text is given up."""
         taken, rest = self._buffer.glyphs[:here], self._buffer.glyphs[here:]
         spoken = self._buffer.weight_until(here) > 0
         self._reset()
         if spoken:
-            self._emit(tidy(taken))
+            self._emit(tidy(taken), ending)
             self._rank += 1
         else:
             rest = taken[-_NUM_KEPT:] + rest
         for glyph in rest:
             self._push(glyph)
 
-    def _emit(self, glyphs: list[Glyph]) -> None:
+    def _emit(self, glyphs: list[Glyph], ending: Literal["", " "]) -> None:
         text = "".join(char for char, _, _ in glyphs)
         language = self._language
         if language == "auto":
@@ -270,6 +275,9 @@ class Segmenter:
                 text_start=glyphs[0][1],
                 text_end=glyphs[-1][2],
                 language=language,
+                opening="\n\n" if self._after_paragraph and self._next_index else "",
+                ending=ending,
             )
         )
         self._next_index += 1
+        self._after_paragraph = False
