@@ -37,8 +37,9 @@ KNOWS_BOTH = {"streaming_server/utterance.py"}
 """The only file above that may import both `protocol` and `models`."""
 
 MAX_LINES = 300
+MAX_TEST_LINES = 460
+"""A test module mirrors its module, and reads as its whole specification."""
 LONGER_FOR_A_REASON: dict[str, str] = {
-    "tests/protocol/test_machine.py": "a random driver and the restated tables it is held against: one class",
     "tests/streaming_server/text/cases.py": "a table of hard cases, one a line",
     "web_client/style.css": "one page, one style sheet, both colour schemes",
 }
@@ -178,8 +179,12 @@ def written_files() -> Iterator[Path]:
 
 def test_no_file_outgrows_its_room() -> None:
     lines = {path.relative_to(ROOT).as_posix(): len(path.read_bytes().splitlines()) for path in written_files()}
-    long = {path: count for path, count in lines.items() if count > MAX_LINES}
-    assert set(long) == set(LONGER_FOR_A_REASON), f"over {MAX_LINES} lines, or listed without need: {long}"
+    long = {
+        path: count
+        for path, count in lines.items()
+        if count > (MAX_TEST_LINES if Path(path).name.startswith("test_") else MAX_LINES)
+    }
+    assert set(long) == set(LONGER_FOR_A_REASON), f"over its lines, or listed without need: {long}"
 
 
 def test_no_file_is_a_grab_bag() -> None:
