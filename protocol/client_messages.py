@@ -33,7 +33,7 @@ class Resume:
     """`hello.resume`: which session, and for each utterance whose `done` is lacking, the next seq wanted."""
 
     session: Name
-    token: Secret
+    token: Secret = field(repr=False)
     received: Mapping[UtteranceId, Count] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ class Hello:
 
     version: int = VERSION
     client: Label | ClientInfo | None = None
-    token: Secret | None = None
+    token: Secret | None = field(default=None, repr=False)  # not for logs
     audio: AudioFormat | None = None
     lead_ms: Annotated[int, Range(0, 60000)] | Absent | None = ABSENT  # None: background work
     resume: Resume | None = None

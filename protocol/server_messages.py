@@ -95,7 +95,7 @@ class Ready:
 
     version: int = VERSION
     session: Name
-    resume_token: Secret
+    resume_token: Secret = field(repr=False)
     resumed: bool = False
     client_messages: Count = 0
     server: ServerInfo

@@ -19,12 +19,14 @@ from protocol.messages import (
     Hello,
     Limits,
     Ping,
+    Resume,
     Start,
     Text,
     Words,
     WordTiming,
 )
 from protocol.wire import SERVER_MESSAGE_BYTES, Encoding, decode_client, decode_server, encode, unpack
+from tests.protocol.pair import make_ready
 from tests.protocol.strategies import client_messages, near_messages, server_messages
 
 BOTH = pytest.mark.parametrize("encoding", Encoding)
@@ -152,6 +154,12 @@ def test_an_error_tells_kinds_and_not_contents(encoding: Encoding) -> None:
     assert "canary" not in str(error)
     assert "canary" not in str(refused(packed({"type": "hello", "token": "canary\n"}, encoding)))
     assert "x" * 33 not in str(refused(packed({"type": "x" * 1000}, encoding)))
+
+
+def test_a_secret_does_not_show_in_a_log() -> None:
+    hello = Hello(token="canary", resume=Resume(session="s", token="canary"))
+    assert "canary" not in repr(hello)
+    assert "canary" not in repr(make_ready(resume_token="canary"))
 
 
 @BOTH
