@@ -114,7 +114,7 @@ class Cleaner:
                 self._out.put_plain(scanner.value, start, end)
             case Escape() | Bar() if scanner.second in LINE_ENDS:
                 self._out.drop(start, end - 1)
-                self._end_line(scanner.second, end - 1, NEWLINE)
+                self._end_line(scanner.second, end - 1, PARAGRAPH if isinstance(scanner, Bar) else NEWLINE)
             case Escape():
                 self._out.put_plain(scanner.second, end - 1, end)
             case Bar():

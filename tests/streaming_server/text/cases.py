@@ -281,6 +281,8 @@ SEGMENTS: list[tuple[str, str, list[str]]] = [
             "and honestly I do not think there is a simple answer here",
         ],
     ),
+    ("manual", "a | b |\nc | d", ["a, b, c, d"]),
+    ("manual", "a | b |", ["a, b,"]),
 ]
 
 SPOKEN_ENGLISH: list[tuple[str, str]] = [

@@ -272,8 +272,37 @@ def test_segment_after_a_pause_is_short_again() -> None:
     assert [segment.text for segment in stream.feed(" on again, my friend")] == ["go on again,"]
 
 
-def test_manual_with_flushes_at_the_ends_gives_the_same_segments() -> None:
-    text = "Hello **there**, this is [a link](http://a.io/b). It has `code_x`, too.\n\n- one\n- two\n\n3.14, 再见。好的"
+_MARKED_UP = [
+    "hello",
+    "world,",
+    "you.",
+    "你好",
+    "再见。",
+    "3.14",
+    "Dr.",
+    "yes!\n",
+    "**bold**",
+    "`x_y`",
+    "[l](http://a.io/b)",
+]
+_MARKED_UP += [
+    "\n\n- item",
+    "\n- ",
+    "https://a.io/b",
+    "e.g.",
+    "“so.”",
+    "wait…",
+    "\n## Head\n",
+    "😀",
+    "and",
+    "| a | b |\n",
+    "、",
+]
+
+
+@settings(PATIENT, max_examples=200)
+@given(text=st.lists(st.sampled_from(_MARKED_UP), max_size=40).map(" ".join))
+def test_manual_with_flushes_at_the_ends_gives_the_same_segments(text: str) -> None:
     expected = whole(text)
     stream = TextStream("manual")
     again: list[Segment] = []
@@ -281,6 +310,7 @@ def test_manual_with_flushes_at_the_ends_gives_the_same_segments() -> None:
     for segment in expected:
         again += stream.feed(text[start : segment.text_end]) + stream.flush()
         start = segment.text_end
+    again += stream.feed(text[start:]) + stream.end()
     assert [segment.text for segment in again] == [segment.text for segment in expected]
 
 
