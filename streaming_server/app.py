@@ -83,12 +83,18 @@ def create_app(config: Config, studio: Studio) -> Starlette:
     return app
 
 
+PAGE_HEADERS = {
+    "cache-control": "no-cache",  # revalidated at each load (ETag): an updated server never meets an old page
+    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'self'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
 class _Page(StaticFiles):
-    """The page's files: revalidated at each load (ETag), so that an updated server never meets an old page."""
+    """The page's files."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        response.headers["cache-control"] = "no-cache"
-        response.headers["x-content-type-options"] = "nosniff"
-        response.headers["referrer-policy"] = "no-referrer"
+        response.headers.update(PAGE_HEADERS)
         return response

@@ -89,7 +89,9 @@ class _Parent(asyncio.Protocol):
 
 async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     loop = asyncio.get_running_loop()
-    host = EngineHost(Engine(model))
+    engine = Engine(model)
+    engine.warm_up()
+    host = EngineHost(engine)
     server = await loop.create_unix_server(host.connect, socket_path)
     os.chmod(socket_path, 0o600)
     await loop.connect_read_pipe(lambda: _Parent(host.ended), sys.stdin)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from ..base import Failure, ModelError, ModelInfo, Patch, SpeechModel
+from ..base import Failure, ModelError, ModelInfo, Patch, SpeechModel, SpeechParams
 from .commands import (
     Cancel,
     Closed,
@@ -65,6 +65,15 @@ class Engine:
     @property
     def is_broken(self) -> bool:
         return self._num_failed_in_a_row >= MAX_FAILED_STEPS
+
+    def warm_up(self) -> None:
+        """Speak one word to nobody: what a model loads at its first is then not paid for by a listener."""
+        key = object()
+        voice = Open(key, key, self.info.default_voice, SpeechParams(), None)
+        for command in (voice, Extend(key, "one"), Seal(key), Finish(key)):
+            self.apply(command)
+        while self.step() is not None:
+            pass
 
     def apply(self, command: Command) -> None:
         """Obey. A command for a stream that is over is ignored: it crossed with the end. Failures become events."""
