@@ -137,7 +137,7 @@ async def connected(path: Path) -> AsyncIterator[RemoteEngine]:
             run.cancel()
 
 
-def scripted_process(path: Path, model: str = "scripted", *, step_timeout_s: float = 1.0) -> EngineProcess:
+def scripted_process(path: Path, model: str = "scripted", *, step_timeout_s: float = 4.0) -> EngineProcess:
     return EngineProcess(
         model,
         path,

@@ -55,7 +55,7 @@ async def test_killed_engine_is_back_and_every_stream_was_told_once(tmp_path: Pa
         started_s = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         await lost_once(ears)
-        assert time.monotonic() - started_s < 1.0
+        assert time.monotonic() - started_s < 3.0  # told by the connection, not by a time-out
         await is_back(engine, process, pid)
         assert time.monotonic() - started_s < 10.0
         assert process.num_restarts == engine.num_restarts == 1
@@ -87,7 +87,7 @@ async def test_hung_engine_is_killed_and_back(fault: str, tmp_path: Path) -> Non
         else:
             os.kill(pid, signal.SIGSTOP)
         await lost_once(ears)
-        assert 0.5 < time.monotonic() - started_s < 5.0
+        assert 0.5 < time.monotonic() - started_s < 10.0
         await is_back(engine, process, pid)
         assert not psutil.pid_exists(pid)
 
