@@ -14,7 +14,7 @@ for argument in "$@"; do
   previous=$argument
 done
 install_python_packages
-if [[ -z $model ]]; then
+if [[ -z $model ]] && compgen -G 'weights/*/config.json' >/dev/null; then
   model=$("$venv/bin/python" -P -c 'from pathlib import Path
 from models.registry import find_checkpoint
 print(find_checkpoint(Path("weights")) or "")')

@@ -21,6 +21,7 @@ TOOLS = ("cat", "dirname", "env", "flock", "head", "id", "mkdir", "readlink", "s
 PYTHON = f"""#!/bin/sh
 case "$1 $2" in
   -c*) exec "{sys.executable}" "$@" ;;
+  "-P -c") echo weights/one; exit ;;  # the registry: this checkpoint can be served
   "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
 esac
 echo "python $*" >> "$NOTES"
