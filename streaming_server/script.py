@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Literal, Protocol
 
 from protocol.messages import WordTiming
@@ -13,6 +16,9 @@ from .text.normalizer import Normalizer
 from .text.segment import Segment
 from .text.spoken import Spoken
 from .text.stream import TextStream
+
+SLICE_CHARS = 1024
+"""Cutting costs some 3 us a character: a long text takes turns with everybody else's audio."""
 
 
 class SpokenWord(Protocol):
@@ -47,7 +53,10 @@ class Script:
         self._on_cut = on_cut
         self._speak = speak
         self._jobs = OrderedJobs(executor, on_error)
+        self._loop = asyncio.get_running_loop()
+        self._steps: deque[Callable[[], None]] = deque()  # bounded by the text that an utterance may have
         self._deltas: list[str] = []
+        self._num_chars = 0
         self._num_cut = 0
         self._placed_until = 0  # original text that has its words
         self.segments: list[tuple[Segment, Spoken]] = []
@@ -59,14 +68,19 @@ class Script:
         return self._num_cut
 
     @property
+    def is_cutting(self) -> bool:
+        """A long text is still being cut."""
+        return bool(self._steps)
+
+    @property
     def num_chars(self) -> int:
         """Code points of original text taken."""
-        return self._stream.num_chars
+        return self._num_chars
 
     @property
     def pending(self) -> bool:
         """Text is held back."""
-        return self._stream.pending
+        return self._stream.pending or self.is_cutting
 
     @property
     def original(self) -> str:
@@ -75,20 +89,22 @@ class Script:
 
     def add(self, delta: str) -> None:
         self._deltas.append(delta)
-        self._take(self._stream.feed(delta))
+        self._num_chars += len(delta)
+        slices = (delta[start : start + SLICE_CHARS] for start in range(0, len(delta), SLICE_CHARS))
+        self._do(*(partial(self._feed, piece) for piece in slices))
 
     def flush(self) -> None:
         """Speak all that is buffered."""
-        self._take(self._stream.flush())
+        self._do(lambda: self._take(self._stream.flush()))
 
     def pause(self) -> None:
         """The writer pauses: speak what is surely whole."""
-        self._take(self._stream.pause())
+        self._do(lambda: self._take(self._stream.pause()))
 
     def end(self, then: Callable[[], None]) -> None:
         """No more text; `then` follows the last segment."""
-        self._take(self._stream.end())
-        self._jobs.submit(None, lambda _: then())
+        self._do(lambda: self._take(self._stream.end()))
+        self._do(lambda: self._jobs.submit(None, lambda _: then()))
 
     def place(self, segment: int, words: Iterable[SpokenWord]) -> tuple[WordTiming, ...]:
         """Words of a segment's spoken text in original text. Those that one original word became are one again."""
@@ -109,7 +125,27 @@ class Script:
         return tuple(placed)
 
     def close(self) -> None:
+        self._steps.clear()
         self._jobs.close()
+
+    def _feed(self, piece: str) -> None:
+        self._take(self._stream.feed(piece))
+
+    def _do(self, *steps: Callable[[], None]) -> None:
+        """The first at once, unless others wait; then one each turn of the loop."""
+        is_idle = not self._steps
+        self._steps.extend(steps)
+        if is_idle:
+            self._step()
+
+    def _step(self) -> None:
+        if not self._steps:
+            return  # closed meanwhile
+        self._steps[0]()
+        if self._steps:
+            self._steps.popleft()
+        if self._steps:
+            self._loop.call_soon(self._step)
 
     def _take(self, segments: list[Segment]) -> None:
         self._num_cut += len(segments)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from models.base import SpeechParams
-from models.engine import Reading, Spoke
+from models.engine import Spoke
 from protocol.errors import ErrorCode
 from protocol.messages import (
     AudioFormat,
@@ -68,7 +68,7 @@ class Utterance:
             emit=emit,
             on_error=self._on_job_failed,
         )
-        self.pacer = Pacer(self._rate_hz, tell=self._tell_pace, after=after)
+        self.pacer = Pacer(self._rate_hz, tell=lambda reading: self._stream.pace(reading), after=after)
         self._stream = studio.engine.open(
             self,
             session=order.session,
@@ -112,7 +112,7 @@ class Utterance:
             self._script,
             pause_s=None if order.segmentation == "manual" else studio.text_timeout_s,
             idle_s=studio.utterance_idle_s,
-            is_quiet=lambda: self._num_spoken == self._script.num_cut,
+            is_quiet=self._is_all_spoken,
             give_up=self._give_up,
             clock=studio.clock,
         )
@@ -190,7 +190,7 @@ class Utterance:
             self._runs.send(before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
             self._runs.then(lambda: self._finish("cancelled", stop_at, estimated=estimated))
             return
-        self._runs.send(before, pts, pcm, run_ends=patch.last and self._num_spoken == self._script.num_cut)
+        self._runs.send(before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
 
     def on_closed(self) -> None:
         self._runs.then(self._end_once_sent)
@@ -212,6 +212,9 @@ class Utterance:
 
     # ---- text to engine
 
+    def _is_all_spoken(self) -> bool:
+        return self._num_spoken == self._script.num_cut and not self._script.is_cutting
+
     def _to_engine(self, text: str) -> None:
         if not self._done:
             self._watch.mark("scheduled")
@@ -220,9 +223,6 @@ class Utterance:
     def _finish_stream(self) -> None:
         if not self._done:
             self._stream.finish()
-
-    def _tell_pace(self, reading: Reading) -> None:
-        self._stream.pace(reading)
 
     # ---- patches to messages
 
