@@ -168,7 +168,6 @@ class RemoteEngine(EngineClient):
         if link is not self._link:
             return
         self._link = None
-        self._outbox.clear()
         for pong in self._pongs.values():
             if not pong.done():
                 pong.set_exception(EngineUnavailable(LOST))

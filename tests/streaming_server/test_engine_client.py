@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from models.base import SpeechModel, SpeechParams
@@ -16,6 +18,7 @@ from models.engine import Reading, Spoke
 from models.engine.engine import FAILED, MAX_FAILED_STEPS
 from models.tone import ToneModel
 from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine
+from streaming_server.engine_link import pack_info
 from streaming_server.engine_streams import DEAF, LOST
 from tests.models.engine.scripted import ScriptedModel
 
@@ -214,3 +217,20 @@ async def test_lost_host_fails_each_stream_once_and_the_next_one_serves(tmp_path
             (await hear(engine, "again", seed=6)).heard_the_tone(6, "again")
             assert engine.num_restarts == 1
             assert [ear.ends for ear in ears] == [[LOST]] * len(ears)
+
+
+async def test_ping_that_is_under_way_ends_with_the_connection(tmp_path: Path) -> None:
+    """A watchdog that waited for its time-out would take the dead for hung."""
+    path = tmp_path / "engine"
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body: bytes = msgpack.packb({"info": pack_info(ToneModel().info)})
+        writer.write(struct.pack("<I", len(body)) + body)
+        await reader.readexactly(8)
+        writer.close()
+
+    server = await asyncio.start_unix_server(mute, path)
+    async with connected(path) as engine:
+        with pytest.raises(EngineUnavailable, match="restarted"):
+            await asyncio.wait_for(engine.ping(), 10)
+        server.close()

@@ -11,10 +11,14 @@ from typing import Any
 import msgpack
 import pytest
 
+from models.base import SpeechParams
+from models.engine import Cancel, Command, Engine, Open, Suspend
 from models.tone import ToneModel
 from streaming_server import engine_port
 from streaming_server.engine_frames import CAUGHT_UP_BYTES, SLOW_BYTES
+from streaming_server.engine_link import pack_command
 from streaming_server.engine_streams import LOST
+from streaming_server.engine_thread import EngineThread
 from tests.models.engine.scripted import ScriptedModel
 
 from .ears import connected, hear, served, soon, speak, until
@@ -23,6 +27,8 @@ from .ears import connected, hear, served, soon, speak, until
 async def test_several_web_processes_are_strangers(tmp_path: Path) -> None:
     """Streams of the same names, and one client that goes: its slots are free again, the others hear all."""
     path = tmp_path / "engine"
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
     async with served(ToneModel(), path) as host, connected(path) as first, connected(path) as second:
         ears = []
         for engine, seeds in ((first, range(1, 10)), (second, range(11, 20))):
@@ -35,6 +41,7 @@ async def test_several_web_processes_are_strangers(tmp_path: Path) -> None:
             ear.heard_the_tone(seed, "hello there")
         await until(lambda: host.num_streams == 0)
         assert all(ear.ends == [LOST] for ear in gone)
+    assert reports == []
 
 
 async def test_host_forgets_streams_that_are_over(tmp_path: Path) -> None:
@@ -44,6 +51,36 @@ async def test_host_forgets_streams_that_are_over(tmp_path: Path) -> None:
             text = "ab?"[: 1 + number % 3]
             await hear(engine, text)
         assert host.num_streams == 0
+
+
+async def test_slow_worker_is_suspended_whatever_it_opens_or_says_meanwhile() -> None:
+    """What it suspends itself stays so when it has caught up."""
+    thread = EngineThread(Engine(ToneModel()), lambda step: None, lambda: None)  # not started: its inbox is looked into
+    port = engine_port.EnginePort(1, ToneModel().info, thread, lambda number: None)
+
+    def posted() -> list[Command]:
+        commands = list(thread._commands)
+        thread._commands.clear()
+        return commands
+
+    def tell(*commands: Command) -> None:
+        port.received({"commands": [pack_command(command) for command in commands]})
+
+    first, second, third = (Open(number, "s", "tone", SpeechParams(), None) for number in (1, 2, 3))
+    tell(first, second)
+    assert [type(command) for command in posted()] == [Open, Open]
+    port.slowed(True)
+    assert posted() == [Suspend((1, 1), True), Suspend((1, 2), True)]
+    tell(third, Suspend(1, True), Suspend(2, True), Suspend(2, False), Cancel(9))
+    opened, *others = posted()
+    assert isinstance(opened, Open)
+    assert others == [Suspend((1, 3), True), Cancel((1, 9))]
+    port.slowed(False)
+    assert posted() == [Suspend((1, 1), True), Suspend((1, 2), False), Suspend((1, 3), False)]
+    tell(Suspend(1, False), Cancel(2))
+    assert posted() == [Suspend((1, 1), False), Cancel((1, 2))]
+    port.lost()
+    assert posted() == [Cancel((1, 1)), Cancel((1, 3))]
 
 
 def command_frame(*commands: list[Any]) -> bytes:
