@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import getpass
 import logging
 import os
@@ -27,17 +26,13 @@ from .audio.encoder import supported_codecs
 from .config import Config, ConfigError
 from .engine_client import EngineClient, LocalEngine, RemoteEngine
 from .engine_process import EngineProcess
+from .garbage import collect_in_silence, collector_at_rest
 from .studio import create_studio
 from .text.normalizer import Normalizer
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-
-GC_THRESHOLDS = (5_000, 5, 20)
-"""Speech leaves nothing behind that refers to itself; only a connection's beginning and end do, some hundred objects.
-At Python's own thresholds a thousand listeners' objects were looked through every few seconds: up to 190 ms of silence.
-"""
 
 
 def serve(config: Config, argv: Sequence[str]) -> int:
@@ -141,7 +136,11 @@ async def serve_web(
     app = create_app(config, studio)
     server = _Server(_uvicorn_config(app, config), app, started)
     try:
-        await server.serve(sockets=[listener])
+        with collector_at_rest():
+            async with asyncio.TaskGroup() as tasks:
+                collecting = tasks.create_task(collect_in_silence(lambda: not engine.num_streams))
+                await server.serve(sockets=[listener])
+                collecting.cancel()
     finally:
         studio.close()
 
@@ -221,9 +220,6 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()  # what lives as long as the process is not looked at again: collections stay short
-        gc.set_threshold(*GC_THRESHOLDS)
         self._on_started(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,0 +1,51 @@
+"""When a web process looks for garbage: while nobody speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator
+
+CHECK_EVERY_S = 2.0
+
+ENOUGH = 10_000
+"""So many containers more than after the last look, or it is not worth another."""
+
+OVERDUE_S = 600.0
+"""A server that is never idle looks all the same: connections leave 6 kB each that only this finds."""
+
+
+@contextlib.contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """The automatic collector is off, and what exists by now is not looked at again.
+
+    Speech leaves nothing that refers to itself: four seconds of a hundred listeners left no such object. But the
+    collector walks through all that lives: with a thousand listeners a young collection took 20 to 80 ms, a full one
+    190 ms, every few seconds, and all of them waited.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+async def collect_in_silence(
+    is_silent: Callable[[], bool],
+    *,
+    every_s: float = CHECK_EVERY_S,
+    overdue_s: float = OVERDUE_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Look for garbage when it is silent and something has happened, or when it is overdue. Until cancelled."""
+    looked_at = clock()
+    while True:
+        await asyncio.sleep(every_s)
+        if clock() - looked_at >= overdue_s or (is_silent() and gc.get_count()[0] > ENOUGH):
+            gc.collect()
+            looked_at = clock()

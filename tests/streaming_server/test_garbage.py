@@ -1,0 +1,75 @@
+"""Garbage is looked for in silence, or when it is overdue."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from streaming_server.garbage import ENOUGH, collect_in_silence, collector_at_rest
+
+
+class Knot:
+    """Refers to itself, so that only the collector finds it."""
+
+    def __init__(self) -> None:
+        self.self = self
+
+
+@pytest.fixture(autouse=True)
+def at_rest() -> Iterator[None]:
+    with collector_at_rest():
+        yield
+
+
+@asynccontextmanager
+async def collecting(*, silent: bool, overdue_s: float = 1000.0) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(collect_in_silence(lambda: silent, every_s=0.01, overdue_s=overdue_s))
+        yield
+        task.cancel()
+
+
+def dropped_knot() -> weakref.ref[Knot]:
+    return weakref.ref(Knot())
+
+
+async def test_in_silence_garbage_is_found_once_there_is_enough() -> None:
+    knot = dropped_knot()
+    async with collecting(silent=True):
+        await asyncio.sleep(0.05)
+        assert knot() is not None
+        allocated: list[list[int]] = [[] for _ in range(ENOUGH + 1)]
+        async with asyncio.timeout(5):
+            while knot() is not None:  # noqa: ASYNC110 - nothing tells of a collection
+                await asyncio.sleep(0.01)
+        assert len(allocated) > ENOUGH
+
+
+async def test_while_somebody_speaks_it_is_left_alone() -> None:
+    knot = dropped_knot()
+    allocated: list[list[int]] = [[] for _ in range(ENOUGH + 1)]
+    async with collecting(silent=False):
+        await asyncio.sleep(0.1)
+    assert knot() is not None
+    assert len(allocated) > ENOUGH
+
+
+async def test_but_not_for_ever() -> None:
+    knot = dropped_knot()
+    async with collecting(silent=False, overdue_s=0.05), asyncio.timeout(5):
+        while knot() is not None:  # noqa: ASYNC110 - nothing tells of a collection
+            await asyncio.sleep(0.01)
+
+
+def test_the_collector_works_again_afterwards() -> None:
+    with collector_at_rest():
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    gc.disable()  # as the fixture found it
