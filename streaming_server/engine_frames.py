@@ -15,10 +15,11 @@ log = logging.getLogger(__name__)
 MAX_FRAME_BYTES = 64 << 20
 """Far above any step (112 rows of 160 ms are 1.6 MB); a longer frame means that the stream is torn."""
 
-SLOW_BYTES = 4 << 20
-"""Unread output above which the other end counts as slow: the audio of 300 patches, or two full steps."""
+SLOW_BYTES = 16 << 20
+"""Unread output above which the other end counts as slow: the audio of 1,200 patches, a fifth of a second of 1000
+listeners. Below that, waiting for it costs less than telling a thousand streams to stop and to go on."""
 
-CAUGHT_UP_BYTES = 1 << 20
+CAUGHT_UP_BYTES = 4 << 20
 
 KERNEL_BUFFER_BYTES = 1 << 20
 """What may lie in the kernel between writer and reader: 74 patches. Linux' own 208 KiB hold 14, and 1000 listeners take
