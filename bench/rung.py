@@ -27,7 +27,7 @@ SPAWN_S = 1.5
 SETTLE_S = 1.0
 """Between the last listener's arrival and the first frame that counts."""
 
-JOINS_PER_S = 150.0
+JOINS_PER_S = 100.0
 MAX_LATENESS_P99_MS = 20.0
 
 
