@@ -100,9 +100,11 @@ class Pacer:
     def _agree(self, now: float) -> None:
         heard, mirror = self._heard, self._mirror
         position = heard.position(now)
-        if heard.is_held == mirror.is_held and abs(position - mirror.position(now)) <= self._tolerance:
+        differs = abs(position - mirror.position(now)) > self._tolerance
+        is_dry = position >= heard.emitted and (differs or mirror.is_held)
+        stands = heard.is_held or is_dry
+        if stands == mirror.is_held and not differs:
             return
-        stands = heard.is_held or position >= heard.emitted
         reading = Reading(position, None if stands else now)
         mirror.follow(reading)
         self._tell(reading)

@@ -47,6 +47,10 @@ MAX_PLAYED_OUT = 64
 """Ended utterances whose listener is still followed, for those that come after them."""
 
 
+MAX_OUTBOX_BYTES = 1 << 20
+"""Sound that waits for its socket: 12 s of PCM. What a step or two of the engine adds beyond it is bounded, too."""
+
+
 class Session:
     """Everything synchronous between one endpoint and its utterances.
 
@@ -66,6 +70,8 @@ class Session:
         self._utterances: dict[str, Utterance] = {}
         self._pacers: dict[str, Pacer] = {}
         self._outbox: deque[ServerMessage] = deque()
+        self._outbox_bytes = 0  # of sound
+        self._suspended = False
         self._filled = asyncio.Event()
         self._chars = Throttle(config.chars_per_s)
         self._messages = Throttle(config.messages_per_s)
@@ -82,7 +88,9 @@ class Session:
     def take(self) -> Iterator[ServerMessage]:
         """The outbox, message by message; what is not yet taken can still be recalled."""
         while self._outbox:
-            yield self._outbox.popleft()
+            message = self._outbox.popleft()
+            self._weigh(-_sound_bytes(message))
+            yield message
         self._filled.clear()
 
     def on_sent(self, message: ServerMessage) -> None:
@@ -105,6 +113,7 @@ class Session:
         if self.closed:
             return
         self._outbox.append(message)
+        self._weigh(_sound_bytes(message))
         self._filled.set()
 
     @property
@@ -179,6 +188,8 @@ class Session:
             ) from None
         others = list(self._utterances.values()) if start.preempt else []
         self._utterances[start.utterance] = utterance
+        if self._suspended:
+            utterance.suspend(True)
         self._follow(start.utterance, utterance.pacer)
         self._metrics.utterances.inc()
         for other in others:
@@ -241,12 +252,22 @@ class Session:
             if getattr(message, "utterance", None) == utterance:
                 if isinstance(message, Audio):
                     num_samples += message.samples
+                    self._weigh(-_sound_bytes(message))
                     continue
                 if isinstance(message, Segment | Words | FormatChanged):
                     continue
             kept.append(message)
         self._outbox = kept
         return num_samples
+
+    def _weigh(self, num_bytes: int) -> None:
+        """What the socket does not take is not made: paced speech stops by its clock, background work only so."""
+        self._outbox_bytes += num_bytes
+        suspended = self._outbox_bytes > (MAX_OUTBOX_BYTES // 2 if self._suspended else MAX_OUTBOX_BYTES)
+        if suspended is not self._suspended:
+            self._suspended = suspended
+            for utterance in self._utterances.values():
+                utterance.suspend(suspended)
 
     def _over(self, utterance: Utterance) -> None:
         del self._utterances[utterance.id]
@@ -263,3 +284,9 @@ class Session:
         asked = self._config.lead_ms if hello.lead_ms is ABSENT else hello.lead_ms
         assert isinstance(asked, int)
         return max(min(asked, MAX_LEAD_MS), int(2 * self._studio.engine.info.patch_ms))
+
+
+def _sound_bytes(message: ServerMessage) -> int:
+    if not isinstance(message, Audio):
+        return 0
+    return len(message.data) if message.data is not None else sum(map(len, message.packets or ()))

@@ -157,6 +157,10 @@ class Utterance:
             self._stop_at = stop_at
             asyncio.get_running_loop().call_later(WORD_WAIT_S, lambda: self._stop(stop_at, estimated=True))
 
+    def suspend(self, suspended: bool) -> None:
+        """Whether the engine is to wait, because the socket does not take what there is."""
+        (self._stream.suspend if suspended else self._stream.resume)()
+
     def abandon(self) -> None:
         """The session is gone; nobody listens."""
         self._close()
@@ -196,15 +200,12 @@ class Utterance:
         self._runs.then(self._end_once_sent)
 
     def on_failed(self, message: str, busy: bool) -> None:
-        if busy:
-            self.fail(ErrorCode.BUSY, message, retry_after_ms=1000)
-        else:
-            self.fail(ErrorCode.ENGINE_FAILED, message)
+        self.fail(ErrorCode.BUSY if busy else ErrorCode.ENGINE_FAILED, message, retry_after_ms=1000 if busy else None)
 
     # ---- what the socket says
 
     def on_audio_sent(self) -> None:
-        """The socket has taken an audio message of this utterance; the pacer is told by the session."""
+        """The socket has taken an audio message; the pacer is told by the session."""
         self._watch.mark("first_audio_sent")
         self._num_sent += 1
         if self._all_spoken:

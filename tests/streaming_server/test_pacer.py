@@ -77,6 +77,16 @@ def test_a_socket_that_takes_nothing_stops_the_engines_clock() -> None:
     assert told.clock.position(60.1) > 2 * PATCH
 
 
+def test_a_standing_socket_is_told_once() -> None:
+    told = Told()
+    pacer = Pacer(RATE_HZ, tell=told)
+    play(pacer, told, 2, 1.0)
+    for step in range(20):
+        told.clock.emit(PATCH, 2.0 + step)
+        pacer.on_patch(PATCH, 2.0 + step)
+    assert len(told.readings) == 1
+
+
 def test_who_comes_after_starts_when_the_former_is_heard_to_its_end() -> None:
     first_told, second_told = Told(), Told(held=True)
     first = Pacer(RATE_HZ, tell=first_told)

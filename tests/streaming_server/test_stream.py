@@ -146,6 +146,21 @@ async def test_background_work_does_not_wait_for_a_listener() -> None:
         assert asyncio.get_running_loop().time() - began_at < spoken_s / 4
 
 
+async def test_background_work_waits_for_a_client_that_does_not_read() -> None:
+    """Some 100 MB of speech are asked for; what is made stays within the bounds of outbox, socket and replay."""
+    async with serving() as server, greeted(server, lead_ms=None) as wire:
+        wire.socket.transport.pause_reading()
+        await wire.send("start", utterance="u1", text=TEXT * 350, end=True, words=False)
+        await asyncio.sleep(1)
+        made = server.engine.num_patches
+        await asyncio.sleep(1)
+        assert server.engine.num_patches - made <= 8, "nothing more is made"
+        assert made * 14112 < 16 * 2**20
+        wire.socket.transport.resume_reading()
+        done = await wire.until("done")
+        assert done["reason"] == "end"
+
+
 async def test_cancel_ends_speech_at_once_and_tells_what_was_heard() -> None:
     async with serving() as server, greeted(server) as wire:
         await wire.send("start", utterance="u1", text=TEXT * 10, end=True)
