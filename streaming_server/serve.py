@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 
+SWITCH_INTERVAL_S = 0.000_05
+"""A thread that encodes gives up the interpreter for every Opus packet, and waits as long as this to have it back. With
+Python's 5 ms the p99 lateness of 250 Opus listeners was 75 to 350 ms on two cores; with this, 13 ms and less CPU.
+"""
+
 
 def serve(config: Config, argv: Sequence[str]) -> int:
     """Until SIGINT or SIGTERM; the exit status. `argv` is handed on to further web processes."""
@@ -91,6 +96,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         asyncio.Runner(loop_factory=_new_loop) as runner,
     ):
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         runner.run(main)
 
 

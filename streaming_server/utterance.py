@@ -177,12 +177,11 @@ class Utterance:
     def on_patch(self, patch: Spoke) -> None:
         pcm = patch.pcm
         num_samples = len(pcm) // 2
-        now = self._studio.clock()
         self._watch.mark("first_patch")
         self._watch.patch(self._studio.engine.row_s)
         pts = self._pts
         self._pts += num_samples
-        self.pacer.on_patch(num_samples, now)
+        self.pacer.on_patch(num_samples, self._studio.clock())
         before: list[ServerMessage] = []
         if patch.segment != self._segment:
             before.append(self._begin_segment(patch.segment, pts))
