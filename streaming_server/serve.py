@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import logging
 import os
 import signal
@@ -22,13 +21,14 @@ from models.base import ModelError, ModelInfo
 from models.registry import find_checkpoint, known_models, load_model
 
 from .app import create_app
-from .audio.encoder import supported_codecs
+from .banner import print_banner
 from .config import Config, ConfigError
 from .engine_client import EngineClient, LocalEngine, RemoteEngine
 from .engine_process import EngineProcess
 from .garbage import collect_in_silence, collector_at_rest
 from .studio import create_studio
 from .text.normalizer import Normalizer
+from .web_worker import end_with_parent, keep_worker
 
 log = logging.getLogger(__name__)
 
@@ -114,13 +114,17 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
         socket_path = Path(directory) / "engine"
         async with _engine(config, socket_path) as engine:
             _check(config, engine.info)
-            async with contextlib.AsyncExitStack() as stack:
-                for _ in range(config.workers - 1):
-                    await stack.enter_async_context(_worker_process(listener, socket_path, argv))
-                await serve_web(config, engine, listener, lambda _: _announce(config, listener, engine.info))
+            async with asyncio.TaskGroup() as tasks:
+                workers = [
+                    tasks.create_task(keep_worker(listener, socket_path, argv)) for _ in range(config.workers - 1)
+                ]
+                await serve_web(config, engine, listener, lambda _: print_banner(listener, engine.info))
+                for worker in workers:
+                    worker.cancel()
 
 
 async def _work(config: Config, listener: socket.socket, socket_path: Path) -> None:
+    await end_with_parent()
     async with asyncio.TaskGroup() as tasks:
         engine = RemoteEngine(socket_path)
         link = tasks.create_task(engine.run())
@@ -187,23 +191,6 @@ async def _engine(config: Config, socket_path: Path) -> AsyncIterator[EngineClie
         await process.stop()
 
 
-@contextlib.asynccontextmanager
-async def _worker_process(listener: socket.socket, socket_path: Path, argv: Sequence[str]) -> AsyncIterator[None]:
-    fd = listener.fileno()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "streaming_server", "serve-worker", str(fd), str(socket_path), *argv),
-        pass_fds=(fd,),
-        start_new_session=True,  # Ctrl-C is for us; we end it
-    )
-    try:
-        yield
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-
-
 class _Server(uvicorn.Server):
     """uvicorn, which tells when it serves and says goodbye to streams before it closes sockets."""
 
@@ -263,27 +250,3 @@ def _check(config: Config, info: ModelInfo) -> None:
     names = {voice.name for voice in info.voices}
     if config.voice and config.voice not in names:
         raise ConfigError(f"--voice {config.voice}: expected one of {', '.join(sorted(names)[:12])}")
-
-
-def _announce(config: Config, listener: socket.socket, info: ModelInfo) -> None:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"voxwire speaks with {info.name} at {info.sample_rate} Hz, {info.token_rate:g} tokens a second.")
-    if "opus" not in supported_codecs():
-        print("Opus is off: the system has no libopus (Debian and Ubuntu: apt install libopus0). PCM works.")
-    if config.loopback:
-        print(f"\n  http://{shown}:{port}/\n")
-    else:
-        print(f"\n  http://{socket.gethostname()}:{port}/ (listening on {shown})\n")
-    user, machine = getpass.getuser(), socket.gethostname()
-    print(
-        f"From another machine: ssh -L {port}:127.0.0.1:{port} {user}@{machine}, then http://127.0.0.1:{port}/ there."
-    )
-    sys.stdout.flush()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without an entry in passwd
-        return "USER"

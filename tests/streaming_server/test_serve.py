@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from models.tone import tone_samples
 from streaming_server.serve import listen
 from streaming_server.settings import Config
-from tests.streaming_server.serving import Wire, assert_complete, audio_of
+from tests.streaming_server.serving import Wire, assert_complete, audio_of, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +83,30 @@ def test_a_signal_ends_the_server_and_all_it_started(number: int) -> None:
         assert process.wait(20) == 0
         _, alive = psutil.wait_procs(children, timeout=10)
         assert not alive
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if "serve-worker" in child.cmdline()]
+
+
+async def test_a_killed_web_process_is_started_again() -> None:
+    with voxwire_serve("--workers", "2") as (process, port):
+        (worker,) = workers_of(process)
+        worker.kill()
+        await until(lambda: [other.pid for other in workers_of(process)] not in ([], [worker.pid]))
+        await asyncio.gather(*(hear(port, f"u{seed}", seed) for seed in range(8)))
+
+
+def test_web_processes_end_when_the_first_one_is_killed() -> None:
+    with voxwire_serve("--workers", "3") as (process, port):
+        workers = workers_of(process)
+        assert len(workers) == 2
+        process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=15)
+        assert not alive
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
 
 async def test_a_killed_engine_is_back_within_seconds_and_streams_are_told() -> None:

@@ -1,0 +1,82 @@
+"""A further web process: started, started again when it dies, and ended with whoever started it.
+
+    python -m streaming_server serve-worker FD SOCKET FLAGS...
+
+FD is the listening socket, SOCKET the engine's, FLAGS those of `serve`. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+BACKOFF_MIN_S = 0.1
+BACKOFF_MAX_S = 5.0
+SETTLED_S = 60.0
+"""A process that lived this long is started again at once; one that keeps dying, after growing pauses."""
+STOP_S = 10.0
+"""So long its listeners' goodbyes may take; then it is killed."""
+
+
+async def keep_worker(listener: socket.socket, socket_path: Path, argv: Sequence[str]) -> None:
+    """Keep one web process alive until cancelled, which ends it."""
+    backoff_s = 0.0
+    while True:
+        started_at = time.monotonic()
+        try:
+            async with _worker(listener, socket_path, argv) as process:
+                log.error("a web process ended, pid=%s exit=%s: another is started", process.pid, await process.wait())
+        except OSError as error:
+            log.error("a web process cannot be started: %s", error)
+        if time.monotonic() - started_at > SETTLED_S:
+            backoff_s = 0.0
+        await asyncio.sleep(backoff_s)
+        backoff_s = min(BACKOFF_MAX_S, max(BACKOFF_MIN_S, 2 * backoff_s))
+
+
+@contextlib.asynccontextmanager
+async def _worker(
+    listener: socket.socket, socket_path: Path, argv: Sequence[str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One process; the end of its standard input is its end, also when ours comes without a word."""
+    fd = listener.fileno()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "streaming_server", "serve-worker", str(fd), str(socket_path), *argv),
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=(fd,),
+        start_new_session=True,  # Ctrl-C is for us; we end it
+    )
+    assert process.stdin is not None
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            log.error("a web process does not end, pid=%s: it is killed", process.pid)
+            process.kill()
+            await process.wait()
+
+
+class _Parent(asyncio.Protocol):
+    """Standard input: it ends when whoever started this process wants it to, or is gone."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def end_with_parent() -> None:
+    """From now on the end of standard input is a SIGTERM to this process."""
+    await asyncio.get_running_loop().connect_read_pipe(_Parent, sys.stdin)

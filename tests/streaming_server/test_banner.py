@@ -1,0 +1,42 @@
+"""What `serve` prints: an address that a person can go to."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import pwd
+
+import pytest
+
+from models.tone import ToneModel
+from streaming_server.banner import addresses, print_banner, user_name
+from streaming_server.serve import listen
+from streaming_server.settings import Config
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1")])
+def test_a_loopback_address_is_the_only_one(host: str, shown: str) -> None:
+    with listen(Config(host=host, port=0)) as listener:
+        assert addresses(listener) == [shown]
+
+
+def test_a_wildcard_is_never_shown_as_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    with listen(Config(host="0.0.0.0", port=0, api_key="k")) as listener:
+        here, *others = addresses(listener)
+        print_banner(listener, ToneModel().info)
+        port = listener.getsockname()[1]
+    said = capsys.readouterr().out
+    assert here == "127.0.0.1"
+    assert "0.0.0.0" not in said
+    for address in (here, *others):
+        assert not ipaddress.ip_address(address).is_unspecified
+        assert f"http://{address}:{port}/" in said
+
+
+def test_a_user_without_a_name_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    nobody = next(uid for uid in range(54_321, 65_000) if uid not in taken)
+    monkeypatch.setattr(os, "getuid", lambda: nobody)
+    assert user_name() == "USER"
