@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import logging
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from .config import Config
+
+log = logging.getLogger(__name__)
 
 BEARER = "bearer "
 
@@ -18,6 +22,7 @@ class Doorkeeper:
         key = config.api_key
         self._key = key.get_secret_value().encode() if key is not None else None
         self._origins = frozenset(config.allowed_origins)
+        self._trusts_names = key is not None or not config.loopback
 
     @property
     def needs_key(self) -> bool:
@@ -36,11 +41,35 @@ class Doorkeeper:
         return self.knows(token)
 
     def allows_origin(self, headers: Mapping[str, str]) -> bool:
-        """No origin (not a browser), the server's own, or one that the configuration lists."""
+        """No origin (not a browser), the server's own, or one that the configuration lists.
+
+        On loopback without a key, being reached is all it takes to speak. There the own origin must be `localhost` or
+        an address: a page can have its own name resolve to 127.0.0.1 (DNS rebinding), and then calls it ours.
+        """
         origin = headers.get("origin")
-        if origin is None:
+        if origin is None or origin.lower() in self._origins:
             return True
-        if origin.lower() in self._origins:
+        if self._is_own(origin, headers.get("host", "")):
             return True
-        parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and bool(parts.netloc) and parts.netloc == headers.get("host", "")
+        log.warning("refused a page of %s: if it may connect, start with --allowed-origins %s", origin, origin)
+        return False
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # an address in brackets that is none
+            return False
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.netloc != host:
+            return False
+        return self._trusts_names or _names_this_machine(parts.hostname)
+
+
+def _names_this_machine(host: str) -> bool:
+    """Whether no name server has a say in where it leads."""
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

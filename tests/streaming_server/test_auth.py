@@ -59,11 +59,32 @@ async def test_our_own_page_and_a_listed_one_get_in() -> None:
                 assert (await wire.receive())["type"] == "ready"
 
 
+async def test_a_page_whose_name_was_made_to_lead_here_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        host = f"evil.example:{server.port}"
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await connect(
+                f"ws://{host}/v1/stream",
+                host="127.0.0.1",
+                port=server.port,
+                origin=websockets.Origin(f"http://{host}"),
+                proxy=None,
+            )
+        assert refused.value.response.status_code == 403
+        assert f"--allowed-origins http://{host}" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("origin", "host", "allowed"),
     [
         ("http://127.0.0.1:6006", "127.0.0.1:6006", True),
-        ("https://voice.example", "voice.example", True),
+        ("http://localhost:6006", "localhost:6006", True),
+        ("http://[::1]:6006", "[::1]:6006", True),
+        ("https://192.168.1.5", "192.168.1.5", True),
+        ("https://voice.example", "voice.example", False),
+        ("http://127.0.0.1.evil.example", "127.0.0.1.evil.example", False),
+        ("http://localhost.evil.example", "localhost.evil.example", False),
+        ("http://[::1", "[::1", False),
         ("http://voice.example.evil", "voice.example", False),
         ("http://evil-voice.example", "voice.example", False),
         ("http://voice.example@evil", "voice.example", False),
@@ -75,3 +96,15 @@ async def test_our_own_page_and_a_listed_one_get_in() -> None:
 )
 def test_an_origin_must_be_the_servers_own(origin: str, host: str, allowed: bool) -> None:
     assert Doorkeeper(Config()).allows_origin({"origin": origin, "host": host}) is allowed
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(api_key=KEY),
+        Config(host="0.0.0.0", api_key=KEY),
+        Config(allowed_origins=["https://voice.example"]),
+    ],
+)
+def test_a_name_will_do_where_a_key_is_asked_for_or_the_origin_is_listed(config: Config) -> None:
+    assert Doorkeeper(config).allows_origin({"origin": "https://voice.example", "host": "voice.example"})
