@@ -15,6 +15,7 @@ from protocol.messages import (
 )
 
 from . import __version__
+from .audio.encoder import UnsupportedFormat, open_encoder
 from .config import Config
 from .engine_client import EngineClient
 
@@ -25,6 +26,26 @@ MAX_LEAD_MS = 60_000
 def told_limits(config: Config) -> Limits:
     """`ready.limits`. A lost session is not kept yet, hence no time to resume it."""
     return Limits(**{**config.limits, "lead_ms": MAX_LEAD_MS, "resume_ms": 0})
+
+
+def served_audio(asked: AudioFormat | None, rate_hz: int) -> AudioFormat:
+    """What a session's utterances are sent as unless they say otherwise: as asked, or PCM where that is not served.
+
+    `rate_hz`: the model's.
+    """
+    full = (asked or AudioFormat()).resolved(rate_hz)
+    assert full.sample_rate is not None
+    try:
+        open_encoder(
+            full.codec,
+            sample_rate=full.sample_rate,
+            bitrate=full.bitrate,
+            frame_ms=full.frame_ms,
+            model_rate=rate_hz,
+        )
+    except UnsupportedFormat:
+        return AudioFormat()
+    return asked or AudioFormat()
 
 
 def greet(session: str, config: Config, engine: EngineClient, audio: AudioFormat, unknown: tuple[str, ...]) -> Ready:

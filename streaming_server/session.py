@@ -11,7 +11,6 @@ from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import (
     ABSENT,
     Audio,
-    AudioFormat,
     Cancel,
     ClientMessage,
     Close,
@@ -36,7 +35,7 @@ from .admission import Admission, Throttle
 from .audio.encoder import UnsupportedFormat
 from .config import Config
 from .engine_client import EngineUnavailable
-from .greeting import MAX_LEAD_MS, greet
+from .greeting import MAX_LEAD_MS, greet, served_audio
 from .metrics import Metrics
 from .order import resolve_order
 from .pacer import Pacer
@@ -65,7 +64,7 @@ class Session:
         self._studio = studio
         self._admission = admission
         self._metrics = metrics
-        self._audio = hello.audio or AudioFormat()
+        self._audio = served_audio(hello.audio, studio.engine.info.sample_rate)
         self._lead_ms: int | None = self._lead(hello)
         self._utterances: dict[str, Utterance] = {}
         self._pacers: dict[str, Pacer] = {}

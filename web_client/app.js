@@ -126,7 +126,7 @@ class App {
   }
 
   /** @param {Extract<NetToPage, {type: "link"}>} report */
-  #linkChanged({ state, reason = "" }) {
+  #linkChanged({ state, reason = "", shut = false }) {
     this.#view.link = state;
     if (state === "ready") {
       this.#cutOff = false;
@@ -134,8 +134,9 @@ class App {
     }
     if (state === "lost" || state === "refused") {
       this.#cutOff ||= this.#conversation.live.some(({ reason: why }) => why === null);
-      const key = state === "refused" ? "linkRefused" : this.#cutOff ? "linkLostSpeech" : "linkLost";
-      this.#view.showLink(`${this.#say(key)} ${reason}`);
+      const lost = shut ? "linkShut" : this.#cutOff ? "linkLostSpeech" : "linkLost";
+      const sentence = this.#say(state === "refused" ? "linkRefused" : lost, { origin: location.origin });
+      this.#view.showLink(`${sentence} ${reason}`);
       this.#composer.letGo();
     }
     if (state === "unauthorized") {

@@ -48,6 +48,8 @@ const WORDS = {
     linkLost: "The connection is lost. A new one is tried by itself.",
     linkLostSpeech: "The connection was lost, and what was not yet spoken with it. Press Speak to hear it again.",
     linkRefused: "The server refused this page.",
+    linkShut:
+      "The server answers, but no WebSocket opens. If its log says that this page is refused, start it with --allowed-origins {origin}; a proxy in between must let WebSockets through.",
     retry: "Try now",
     tokenTitle: "This server asks for a key",
     tokenLabel: "API key",
@@ -114,6 +116,8 @@ const WORDS = {
     linkLost: "连接已断开，正在自动重连。",
     linkLostSpeech: "连接已断开，尚未朗读的内容也随之丢失。点“朗读”可重新播放。",
     linkRefused: "服务器拒绝了本页的连接。",
+    linkShut:
+      "服务器有响应，但 WebSocket 无法打开。如果服务器日志显示拒绝了本页，请用 --allowed-origins {origin} 启动它；中间的代理必须放行 WebSocket。",
     retry: "立即重试",
     tokenTitle: "此服务器需要密钥",
     tokenLabel: "API 密钥",

@@ -6,12 +6,19 @@ import { decode, encode, SUBPROTOCOL, WireFault } from "./wire.js";
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").ServerMessage} ServerMessage */
 /** @typedef {import("./messages.js").LinkState} LinkState */
-/** @typedef {{state: LinkState, retryMs?: number, reason?: string}} LinkReport */
+/**
+ * @typedef {object} LinkReport
+ * @property {LinkState} state
+ * @property {number} [retryMs]
+ * @property {string} [reason]
+ * @property {boolean} [shut] the server is there, but no WebSocket opens: our origin is refused, or a proxy stands between
+ */
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 10_000;
 const PING_MS = 10_000;
 const SILENCE_MS = 25_000;
+const LOOK_MS = 2_000;
 const REPLACED = 4409;
 const NOT_SPOKEN_HERE = 4400;
 
@@ -24,6 +31,8 @@ export class Link {
   /** @type {string | undefined} */
   #token;
   #ready = false;
+  #opened = false;
+  #shut = false;
   #attempts = 0;
   #lastHeard = 0;
   /** @type {import("./messages.js").WireError | null} a fatal error, said before the close */
@@ -56,7 +65,10 @@ export class Link {
     const socket = new WebSocket(this.#url, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      this.#send({ type: "hello", version: 1, client: "voxwire web", token: this.#token });
+      this.#opened = true;
+      this.#shut = false;
+      // Opus is asked for to learn whether it is served; what an utterance is sent as, its start says.
+      this.#send({ type: "hello", version: 1, client: "voxwire web", token: this.#token, audio: { codec: "opus" } });
       this.#lastHeard = performance.now();
       this.#timer = setInterval(() => this.#keepAlive(), PING_MS);
     };
@@ -117,6 +129,7 @@ export class Link {
    */
   #lost(code, reason) {
     const fatal = this.#fatal;
+    const opened = this.#opened;
     this.#drop();
     const said = fatal?.message || reason;
     if (fatal?.code === "unauthorized") return this.#onreport({ state: "unauthorized", reason: said });
@@ -127,13 +140,27 @@ export class Link {
     const ceiling = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempts++);
     const retryMs = fatal?.retry_after_ms ?? Math.round(ceiling * (0.5 + Math.random() / 2));
     this.#timer = setTimeout(() => this.retry(), retryMs);
-    this.#onreport({ state: "lost", retryMs, reason: said });
+    this.#onreport({ state: "lost", retryMs, reason: said, shut: this.#shut });
+    if (!opened && !this.#shut) this.#lookForServer();
+  }
+
+  /** A browser does not tell why a WebSocket did not open; that plain HTTP is answered tells enough. */
+  async #lookForServer() {
+    const attempt = this.#attempts;
+    try {
+      const { ok } = await fetch(new URL("../healthz", this.#url.replace(/^ws/, "http")), { signal: AbortSignal.timeout(LOOK_MS) });
+      if (!ok || this.#opened || attempt !== this.#attempts) return;
+    } catch {
+      return;
+    }
+    this.#shut = true;
+    if (!this.#socket) this.#onreport({ state: "lost", shut: true });
   }
 
   #drop() {
     clearTimeout(this.#timer);
     clearInterval(this.#timer);
-    this.#ready = false;
+    this.#ready = this.#opened = false;
     this.#fatal = null;
     if (!this.#socket) return;
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;

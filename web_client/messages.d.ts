@@ -26,7 +26,7 @@ export interface Start {
 }
 
 export type ClientMessage =
-  | { type: "hello"; version: 1; client?: string; token?: string; lead_ms?: number | null }
+  | { type: "hello"; version: 1; client?: string; token?: string; lead_ms?: number | null; audio?: AudioFormat }
   | Start
   | { type: "text"; utterance: string; text: string }
   | { type: "flush"; utterance: string }
@@ -57,6 +57,7 @@ export interface Ready {
   session: string;
   server?: { name: string; version: string };
   model: Model;
+  audio: ResolvedFormat;
   voice: string;
   limits?: Limits;
 }
@@ -110,7 +111,7 @@ export type LinkState = "connecting" | "ready" | "lost" | "unauthorized" | "refu
 
 /** Worker to page. */
 export type NetToPage =
-  | { type: "link"; state: LinkState; retryMs?: number; reason?: string }
+  | { type: "link"; state: LinkState; retryMs?: number; reason?: string; shut?: boolean }
   | Ready
   | { type: "started"; utterance: string; started: Started }
   | { type: "run"; utterance: string; pts: number; offset: number }

@@ -28,6 +28,7 @@ export class Settings {
   #voices = [];
   #defaultVoice = "";
   #opus = false;
+  #opusServed = true; // until the server says otherwise
   #names = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
   /** @type {Record<string, string>} */
   #kept;
@@ -64,6 +65,7 @@ export class Settings {
   /** @param {Ready} ready */
   learn(ready) {
     this.#ready = ready;
+    this.#opusServed = ready.audio.codec === "opus"; // which the link asked for
     this.#defaultVoice ||= ready.voice;
   }
 
@@ -98,7 +100,7 @@ export class Settings {
     );
     const rate = ((this.#ready?.model.sample_rate ?? 44100) / 1000).toString();
     codec.replaceChildren(new Option(this.#say("codecPcm", { rate }), "pcm"));
-    if (this.#opus) {
+    if (this.#opus && this.#opusServed) {
       codec.append(...OPUS_BITRATES.map((bitrate) => new Option(this.#say("codecOpus", { rate: bitrate / 1000 }), `opus-${bitrate}`)));
     }
     choose(codec, this.#kept.codec, "pcm");

@@ -44,7 +44,7 @@ const FORMAT = { codec: "string", sample_rate: "count", pre_skip: "count", frame
 /** @type {Record<string, Record<string, Form>>} */
 const MESSAGES = {
   ready: {
-    version: "count", session: "string", voice: "string", limits: "map?",
+    version: "count", session: "string", voice: "string", limits: "map?", audio: FORMAT,
     model: { name: "string", sample_rate: "count", patch_ms: "number", rtf: "number?" },
   },
   started: { utterance: "string", seq: "count", voice: "string", language: "string", audio: FORMAT },

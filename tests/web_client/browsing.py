@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WITHOUT_LIBOPUS = """
+import ctypes.util
+ctypes.util.find_library = lambda name: None
+from streaming_server.__main__ import main
+main()
+"""
 INSECURE_HOST = "voxwire.test"
 """A name of this machine that no browser takes for a secure origin."""
 
@@ -50,9 +57,10 @@ class Server:
 
 
 @contextmanager
-def serving(*flags: str, port: int = 0) -> Iterator[Server]:
-    """The real server on a port of its own."""
-    command = [sys.executable, "-m", "streaming_server", "serve", "--port", str(port), *flags]
+def serving(*flags: str, port: int = 0, libopus: bool = True) -> Iterator[Server]:
+    """The real server on a port of its own; without `libopus`, as on a machine that lacks it."""
+    program = ["-m", "streaming_server"] if libopus else ["-c", WITHOUT_LIBOPUS]
+    command = [sys.executable, *program, "serve", "--port", str(port), *flags]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         said = []
@@ -68,6 +76,13 @@ def serving(*flags: str, port: int = 0) -> Iterator[Server]:
             process.terminate()
             process.stdout.close()
             process.wait(timeout=20)
+
+
+def free_port() -> int:
+    """For a server that has to know its own address before it starts."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
 
 
 def launched(playwright: Playwright) -> Browser:

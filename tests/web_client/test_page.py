@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.web_client.browsing import Visit, serving
+from streaming_server.audio.opus import opus_available
+from tests.web_client.browsing import INSECURE_HOST, Visit, serving
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it rests for a while in the shade of a tree."
 ALL_HEARD = "state.utterances.length && state.utterances.every((one) => one.over)"
@@ -153,6 +154,23 @@ def test_a_server_with_a_key_is_asked_for_it(browser: Browser) -> None:
         visit.paste("Hello.")
         visit.click("Speak")
         visit.until(ALL_HEARD)
+
+
+def test_a_page_of_a_strange_origin_is_told_how_it_may_connect(browser: Browser, tone_port: int) -> None:
+    url = f"http://{INSECURE_HOST}:{tone_port}/"
+    with Visit(browser, url, tolerated=("WebSocket connection to",)) as visit:
+        expect(visit.page.locator("#link-text")).to_contain_text(f"--allowed-origins {url.rstrip('/')};")
+        visit.until("state.link === 'lost'")
+
+
+def test_opus_is_offered_where_the_server_has_it(browser: Browser) -> None:
+    with serving("--model", "tone", libopus=False) as server, Visit(browser, local(server.port)) as visit:
+        visit.ready()
+        assert visit.page.locator("#codec option").all_inner_texts() == ["PCM, exact (44.1 kHz)"]
+    if opus_available():
+        with serving("--model", "tone") as server, Visit(browser, local(server.port)) as visit:
+            visit.ready()
+            expect(visit.page.locator("#codec option")).to_have_count(4)
 
 
 def test_a_lost_connection_is_told_and_replaced(browser: Browser) -> None:

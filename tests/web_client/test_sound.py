@@ -15,7 +15,7 @@ from models.tone import locate_tone, tone_samples
 from streaming_server.audio.encoder import open_encoder
 from streaming_server.audio.opus import opus_available
 from tests.streaming_server.audio.listening import decode, snr_db
-from tests.web_client.browsing import INSECURE_HOST, Visit
+from tests.web_client.browsing import INSECURE_HOST, Visit, free_port, serving
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it rests. "
 """64 code points: 4.48 s of tone."""
@@ -162,8 +162,11 @@ def test_pausing_and_going_on_loses_nothing(browser: Browser, tone_port: int) ->
         assert sum(run["length"] for run in tape.runs) == visit.state()["utterances"][0]["ticks"]
 
 
-def test_an_insecure_origin_plays_pcm_and_says_how_to_get_the_rest(browser: Browser, tone_port: int) -> None:
-    with Visit(browser, recording(tone_port, INSECURE_HOST), tolerated=("ScriptProcessorNode is deprecated",)) as visit:
+def test_an_insecure_origin_plays_pcm_and_says_how_to_get_the_rest(browser: Browser) -> None:
+    port = free_port()
+    flags = ("--model", "tone", "--lead-ms", "600", "--allowed-origins", f"http://{INSECURE_HOST}:{port}")
+    tolerated = ("ScriptProcessorNode is deprecated",)
+    with serving(*flags, port=port), Visit(browser, recording(port, INSECURE_HOST), tolerated=tolerated) as visit:
         visit.ready()
         assert visit.page.evaluate("isSecureContext") is False
         visit.paste(TEXT[:30])
@@ -174,7 +177,7 @@ def test_an_insecure_origin_plays_pcm_and_says_how_to_get_the_rest(browser: Brow
         tape.assert_tone(seed_of(tape.played()))
         notice = visit.page.locator("#insecure-notice")
         assert notice.is_visible()
-        assert f"ssh -L {tone_port}:127.0.0.1:{tone_port}" in notice.inner_text()
+        assert f"ssh -L {port}:127.0.0.1:{port}" in notice.inner_text()
         assert visit.page.locator("#codec option").all_inner_texts() == ["PCM, exact (44.1 kHz)"]
 
 
