@@ -5,7 +5,8 @@ It is to the client what the ledger is to the server (PROTOCOL.md, "Order and se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
@@ -36,8 +37,9 @@ from .state import OutputState
 class JournalPage(Page):
     """What the client keeps of an utterance."""
 
-    num_beside: int = 0  # messages got with `next_seq` that were not audio
-    num_repeated: int = 0  # how many of them a resume will bring again
+    beside: Counter[type] = field(default_factory=Counter)  # messages got with `next_seq` that were not audio
+    repeated: Counter[type] = field(default_factory=Counter)  # those of them that a resume may bring again
+    stopped: bool = False  # a resume has left out sound that will not be played
     resumed: bool = False
     was_refused: bool = False  # and then started again under the same id
     expects_old_refusal: bool = False  # which a resume will bring again
@@ -109,11 +111,12 @@ class Journal(Register[JournalPage]):
             case Audio():
                 page.pts += message.samples
                 page.next_seq += 1
-                page.num_beside = page.num_repeated = 0
+                page.beside.clear()
+                page.repeated.clear()
             case Done():
                 self._finish(page)
             case _:
-                page.num_beside += 1
+                page.beside[type(message)] += 1
                 if isinstance(message, Started) and page.preempt:
                     self.cancel_all(before=page.name)
         return True
@@ -129,7 +132,7 @@ class Journal(Register[JournalPage]):
         not_taken = {message.utterance for message in again if isinstance(message, Start)}
         for page in self._live.values():
             page.resumed = True
-            page.num_repeated = page.num_beside
+            page.repeated = page.beside.copy()
             page.expects_old_refusal = page.was_refused and page.name in not_taken
         return tuple(again)
 
@@ -166,14 +169,18 @@ class Journal(Register[JournalPage]):
         seq = message.seq or 0
         if page.resumed and seq < page.next_seq:
             return False
-        if page.num_repeated and seq == page.next_seq and not isinstance(message, Audio | Done):
-            page.num_repeated -= 1
+        if seq == page.next_seq and page.repeated[type(message)] > 0:
+            page.repeated[type(message)] -= 1
             return False
+        if page.resumed and seq > page.next_seq and _may_skip_sound(message):
+            page.next_seq, page.stopped = seq, True
+            page.beside.clear()
+            page.repeated.clear()
         if seq != page.next_seq:
             self._broken(page, f"expected seq {page.next_seq}, got {seq}")
         if isinstance(message, Audio) and message.pts != page.pts:
             self._broken(page, f"expected pts {page.pts}, the sum of the samples before, got {message.pts}")
-        if isinstance(message, Done) and message.samples != page.pts:
+        if isinstance(message, Done) and message.samples != page.pts and not page.stopped:
             self._broken(page, f"expected samples {page.pts}, the sum of the audio, got {message.samples}")
         return True
 
@@ -191,3 +198,8 @@ class Journal(Register[JournalPage]):
             for number, message in self._sent
             if message.utterance in self._live or (message.utterance == "*" and self._live)
         ]
+
+
+def _may_skip_sound(message: UtteranceMessage) -> bool:
+    """What may come of an utterance that was stopped while the client was away, without the sound before it."""
+    return isinstance(message, Error) or (isinstance(message, Done) and message.reason != "end")

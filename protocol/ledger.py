@@ -6,13 +6,11 @@ writes into it while there is one; the session goes on writing through `give` wh
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from .held import Held, HeldLog, LedgerPage
 from .messages import (
     AboutUtterance,
     Audio,
@@ -26,36 +24,13 @@ from .messages import (
     Format,
     Limits,
     Playhead,
-    Segment,
     Start,
     Started,
     Text,
     UtteranceMessage,
-    Words,
 )
-from .register import Page, Register
-from .state import OutputState, UtteranceState
-
-OVERHEAD_BYTES: Final = 256
-"""What a held message weighs beside its sound and text: itself, its strings, its place in the log."""
-
-
-class Held(NamedTuple):
-    """A message in the log. `serial` orders the whole session's; `end` is the tick after it, for audio."""
-
-    serial: int
-    seq: int
-    end: int | None
-    num_bytes: int
-    message: UtteranceMessage
-
-
-@dataclass(slots=True, kw_only=True)
-class LedgerPage(Page):
-    """What the server keeps of an utterance."""
-
-    held: deque[Held] = field(default_factory=deque)
-    gone: int = -1  # the last seq that is no longer held
+from .register import Register
+from .state import InputState, OutputState, UtteranceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +48,7 @@ class Ledger(Register[LedgerPage]):
     def __init__(self, limits: Limits | None = None) -> None:
         super().__init__(LedgerPage, limits)
         self.num_ignored = 0  # client messages that came too late to mean anything
-        self.held_bytes = 0
-        self._serial = 0
+        self._log = HeldLog()
         self._client_messages = 0
         self._proven = True  # the client has shown that the last `ready` reached it
         self._saw_playhead = False
@@ -85,9 +59,15 @@ class Ledger(Register[LedgerPage]):
         return self._client_messages
 
     @property
+    def held_bytes(self) -> int:
+        """What is held for a resume, all utterances."""
+        return self._log.num_bytes
+
+    @property
     def full(self) -> bool:
-        """Whether generation is to pause: the log is at its bound, and the client will pass some of it in time."""
-        return self._saw_playhead and self.held_bytes >= self.limits.replay_bytes
+        """Whether generation is to pause: what is being listened to is at the bound, and will be passed in time."""
+        most = self.limits.replay_bytes
+        return self._saw_playhead and self.held_bytes >= most and self._listened_bytes() >= most
 
     def resumed(self) -> None:
         """A `ready` with `resumed` was sent: counting starts anew once the client proves that it arrived."""
@@ -125,6 +105,10 @@ class Ledger(Register[LedgerPage]):
                 pass
         return True
 
+    def untake(self, text: Text) -> None:
+        """The text that was taken last is refused after all, and does not count; as a message it does."""
+        self._live[text.utterance].text_chars -= len(text.text)
+
     def refuse_start(self, error: RemoteProtocolError) -> None:
         """A `start` was refused where it was read. One that repeats a known id refuses nothing."""
         name = error.utterance
@@ -158,11 +142,15 @@ class Ledger(Register[LedgerPage]):
         if end is not None:
             page.pts = end
             page.next_seq += 1
-        self._hold(page, numbered, end)
+        if self.limits.resume_ms > 0:
+            self._log.hold(page, numbered, end)
+        else:
+            page.gone = numbered.seq or 0  # nobody will ask for it
         if isinstance(message, Started) and page.preempt:
             self.cancel_all(before=page.name)
         elif isinstance(message, Done):
             self._finish(page)
+        self._log.shrink(self.limits.replay_bytes, spare_live=self._saw_playhead)
         return numbered
 
     def replay(self, received: Mapping[str, int]) -> Replay:
@@ -173,7 +161,7 @@ class Ledger(Register[LedgerPage]):
         abandoned = tuple(name for name in self._live if name not in received)
         for page in [*self._live.values(), *self._finished.values()]:
             if page.name not in received:
-                self._let_go(page, page.next_seq)
+                self._log.let_go(page, page.next_seq)
             elif received[page.name] <= page.gone:
                 gaps.append(page.name)
                 told += self._gap(page)
@@ -217,31 +205,24 @@ class Ledger(Register[LedgerPage]):
                 if held.end > (playhead.played or 0):
                     break
                 passed = max(passed, held.seq)
-        self._let_go(page, passed)
+        self._log.let_go(page, passed)
 
-    def _hold(self, page: LedgerPage, message: UtteranceMessage, end: int | None) -> None:
-        self._serial += 1
-        page.held.append(Held(self._serial, message.seq or 0, end, _num_bytes(message), message))
-        self.held_bytes += page.held[-1].num_bytes
-        while self.held_bytes > self.limits.replay_bytes and not self._saw_playhead:
-            oldest = min(self._holding(), key=lambda holder: holder.held[0].serial)
-            self._let_go(oldest, oldest.held[0].seq)
-
-    def _holding(self) -> Iterator[LedgerPage]:
-        return (page for page in chain(self._live.values(), self._finished.values()) if page.held)
-
-    def _let_go(self, page: LedgerPage, last_seq: int) -> None:
-        while page.held and page.held[0].seq <= last_seq:
-            held = page.held.popleft()
-            page.gone = held.seq
-            self.held_bytes -= held.num_bytes
+    def _listened_bytes(self) -> int:
+        """What the utterances hold that are under way: neither cancelled nor about to be, by one that preempts."""
+        num_bytes = 0
+        for page in reversed(self._live.values()):
+            if page.state.input is not InputState.CANCELLED:
+                num_bytes += page.held_bytes
+            if page.preempt:
+                break
+        return num_bytes
 
     def _gap(self, page: LedgerPage) -> tuple[UtteranceMessage, UtteranceMessage]:
         """The end of an utterance that cannot be replayed."""
         name, seq = page.name, page.next_seq
         sentence = f"expected to replay {name}, but what was asked for is no longer held"
         last = page.held[-1].message if page.held else None
-        self._let_go(page, seq)
+        self._log.let_go(page, seq)
         page.gone = seq
         error = Error(code=ErrorCode.REPLAY_GAP, message=sentence, utterance=name, seq=seq)
         if isinstance(last, Done):
@@ -249,28 +230,13 @@ class Ledger(Register[LedgerPage]):
         return error, Done(utterance=name, seq=seq, reason="error", samples=page.pts, text_chars=page.text_chars)
 
     def _finish(self, page: LedgerPage) -> None:
+        self._log.finish(page)
         forgotten = self.finish(page)
         if forgotten is not None:
-            self._let_go(forgotten, forgotten.next_seq)
+            self._log.let_go(forgotten, forgotten.next_seq)
 
 
 def _expect_ticks(page: LedgerPage, what: str, got: int) -> None:
     if got != page.pts:
         sentence = f"expected {what} {page.pts}, the sum of the samples before, got {got}"
         raise LocalProtocolError(ErrorCode.BAD_VALUE, sentence, utterance=page.name)
-
-
-def _num_bytes(message: UtteranceMessage) -> int:
-    match message:
-        case Audio(data=bytes() as data):
-            return OVERHEAD_BYTES + len(data)
-        case Audio():
-            return OVERHEAD_BYTES + sum(map(len, message.packets or ()))
-        case Segment():
-            return OVERHEAD_BYTES + 4 * len(message.spoken)
-        case Words():
-            return OVERHEAD_BYTES * (1 + len(message.words))
-        case Done(spoken=spoken) if spoken is not None:
-            return OVERHEAD_BYTES + 4 * (len(spoken.text) + len(spoken.remaining))
-        case _:
-            return OVERHEAD_BYTES

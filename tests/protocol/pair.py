@@ -23,6 +23,7 @@ from protocol.messages import (
     Resume,
     Segment,
     ServerInfo,
+    Spoken,
     Start,
     Started,
 )
@@ -56,8 +57,8 @@ def make_audio(utterance: str = "u", pts: int = 0, samples: int = 4) -> Audio:
     return Audio(utterance=utterance, pts=pts, samples=samples, data=bytes(2 * samples))
 
 
-def make_done(utterance: str = "u", samples: int = 0, reason: Any = "end") -> Done:
-    return Done(utterance=utterance, reason=reason, samples=samples, text_chars=2)
+def make_done(utterance: str = "u", samples: int = 0, reason: Any = "end", spoken: Spoken | None = None) -> Done:
+    return Done(utterance=utterance, reason=reason, samples=samples, text_chars=2, spoken=spoken)
 
 
 class Pair:

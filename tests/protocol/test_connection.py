@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -15,6 +16,7 @@ from protocol.messages import (
     Audio,
     Cancel,
     Close,
+    Done,
     Drain,
     End,
     Error,
@@ -24,6 +26,7 @@ from protocol.messages import (
     Playhead,
     Pong,
     Resume,
+    Spoken,
     Start,
     Text,
 )
@@ -339,6 +342,82 @@ def test_what_a_resume_repeats_is_not_told_twice() -> None:
     again.server_sends(make_ready(resumed=True))
     repeated = [*again.server.resend(again.server.ledger.replay({"u": 0}).messages)]
     assert [again.client.receive(data) for data in repeated] == [None, None]
+
+
+FAILURE = Error(code=ErrorCode.ENGINE_FAILED, message="", utterance="u")
+
+
+def resumed(pair: Pair, wanted: int) -> list[bytes | str]:
+    """The connection is lost; what the server sends to `pair.client`, the new one, from its `ready` on."""
+    again = pair.cut()
+    pair.client = again.client
+    replay = pair.server.ledger.replay({"u": wanted})
+    return [again.server.send(make_ready(resumed=True)), *again.server.resend(replay.messages)]
+
+
+def stopped(samples: int) -> Done:
+    nothing = Spoken(text_end=0, pts=0, mid_word=False, estimated=True, text="", remaining="")
+    return make_done(samples=samples, reason="error", spoken=nothing)
+
+
+def test_who_was_away_while_an_utterance_was_stopped_gets_its_end_without_its_sound() -> None:
+    pair = Pair().open().start().speak(patches=1)
+    pair.server.send(make_segment(index=1, pts=4))
+    for message in (make_audio(pts=4), FAILURE, make_audio(pts=8), stopped(12)):
+        pair.server.send(message)
+    _, *heard = [pair.client.receive(data) for data in resumed(pair, 1)]
+    assert [(type(received.message), received.message.seq) for received in heard if received] == [(Error, 2), (Done, 3)]
+    assert pair.client.journal.live == ()
+
+
+def test_what_a_stopped_utterance_no_longer_brings_is_not_taken_for_repeated() -> None:
+    pair = Pair().open().start().speak(patches=1)
+    pair.server_sends(make_segment(index=1, pts=4))
+    pair.server.send(FAILURE)
+    pair.server.send(stopped(4))
+    _, *heard = [pair.client.receive(data) for data in resumed(pair, 1)]
+    assert [type(received.message) for received in heard if received] == [Error, Done]
+
+
+def test_an_error_of_a_stopped_utterance_is_told_once() -> None:
+    pair = Pair().open().start().speak(patches=1)
+    for message in (make_audio(pts=4), FAILURE, stopped(8)):
+        pair.server.send(message)
+    ready, error, _ = resumed(pair, 1)
+    for data in (ready, error):
+        pair.client.receive(data)
+    assert pair.client.journal.received == {"u": 2}
+    _, again, done = [pair.client.receive(data) for data in resumed(pair, 2)]
+    assert again is None
+    assert done
+    assert done.message.samples == 8
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        (make_done(samples=8), "expected seq 1, got 2"),
+        (make_audio(pts=4), "expected seq 1, got 2"),
+        (make_segment(), "expected seq 1, got 2"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_after_a_resume_nothing_else_may_leave_sound_out(message: Any, sentence: str) -> None:
+    pair = Pair().open().start().speak(patches=1)
+    ready, *_ = resumed(pair, 1)
+    pair.client.receive(ready)
+    (data,) = pair.server.resend([replace(message, seq=2)])
+    assert refuses_to_take(pair.client.receive, data, ErrorCode.BAD_STATE).message == sentence
+
+
+def test_no_sound_follows_where_sound_was_left_out() -> None:
+    pair = Pair().open().start().speak(patches=1)
+    ready, *_ = resumed(pair, 1)
+    audio = replace(make_audio(pts=8), seq=2)
+    for data in (ready, *pair.server.resend([replace(FAILURE, seq=2)])):
+        pair.client.receive(data)
+    (data,) = pair.server.resend([audio])
+    assert "expected pts 4" in refuses_to_take(pair.client.receive, data, ErrorCode.BAD_STATE).message
 
 
 def test_a_message_that_comes_while_the_session_is_sought_counts_for_nothing() -> None:

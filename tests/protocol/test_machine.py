@@ -31,13 +31,15 @@ from protocol.messages import (
     Ready,
     Resume,
     Segment,
+    Spoken,
     Start,
     Text,
     Words,
 )
 from protocol.state import SessionState
-from tests.protocol.pair import PCM, make_audio, make_ready, make_started
+from tests.protocol.pair import PCM, make_audio, make_done, make_ready, make_started
 
+NOTHING_HEARD = Spoken(text_end=0, pts=0, mid_word=False, estimated=True, text="", remaining="")
 names = st.sampled_from(["a", "b", "c"])
 
 
@@ -53,6 +55,8 @@ class ClientView:
     audio: list[int] = field(default_factory=list)
     segments: list[int] = field(default_factory=list)
     gap: bool = False
+    stopped: bool = False
+    codes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -67,6 +71,7 @@ class ServerView:
     text: str = ""
     num_audio: int = 0
     num_segments: int = 0
+    codes: list[str] = field(default_factory=list)
 
 
 class TwoMachines(RuleBasedStateMachine):
@@ -142,7 +147,7 @@ class TwoMachines(RuleBasedStateMachine):
 
     # The server.
 
-    @rule(name=names, kind=st.sampled_from(["started", Segment, Words, Audio, FormatChanged, Done, Error]))
+    @rule(name=names, kind=st.sampled_from(["started", Segment, Words, Audio, FormatChanged, Done, "stopped", Error]))
     def server_says(self, name: str, kind: Any) -> None:
         view = self.taken.get(name)
         if view is None and kind is Error:
@@ -155,6 +160,7 @@ class TwoMachines(RuleBasedStateMachine):
             Audio: live and view.speaking,
             FormatChanged: live and view.started,
             Done: live and view.started,
+            "stopped": live and view.started,
             Error: True,
         }[kind]
         view = view or ServerView()
@@ -165,7 +171,8 @@ class TwoMachines(RuleBasedStateMachine):
             Audio: make_audio(name, pts=4 * view.num_audio),
             FormatChanged: FormatChanged(utterance=name, audio=PCM),
             Done: Done(utterance=name, reason="end", samples=4 * view.num_audio, text_chars=0),
-            Error: Error(code=ErrorCode.TEXT_LIMIT, message="no", utterance=name),
+            "stopped": make_done(name, 4 * view.num_audio, "cancelled", NOTHING_HEARD),
+            Error: Error(code=ErrorCode.TEXT_LIMIT, message=f"<{len(view.codes)}>", utterance=name),
         }[kind]
         if self.server.state is not SessionState.READY:
             allowed = False
@@ -194,10 +201,14 @@ class TwoMachines(RuleBasedStateMachine):
                 view.num_segments += 1
             case _ if kind is Audio:
                 view.num_audio += 1
-            case _ if kind is Done:
+            case _ if kind in (Done, "stopped"):
                 view.live = False
             case _ if kind is Error and view.live and not view.started:
                 del self.taken[name]
+            case _ if kind is Error and view.live:
+                view.codes.append(f"<{len(view.codes)}>")
+            case _:
+                pass
 
     @precondition(lambda self: self.server.state is SessionState.READY)
     @rule(name=names, num_patches=st.integers(1, 4))
@@ -270,8 +281,11 @@ class TwoMachines(RuleBasedStateMachine):
                 self.sent[message.utterance].segments.append(message.index)
             case Audio():
                 self.sent[message.utterance].audio.append(message.seq)
+            case Error(utterance=str(name), message=code) if name in self.sent and self.sent[name].live:
+                self.sent[name].codes.append(code)
             case Done():
                 self.sent[message.utterance].live = False
+                self.sent[message.utterance].stopped = message.reason == "cancelled"
             case message if message is not None and type(message).__name__ == "Started":
                 self.client_sees_preemption(message.utterance)
             case _:
@@ -317,6 +331,8 @@ class TwoMachines(RuleBasedStateMachine):
             assert view.audio == list(range(len(view.audio)))
             assert view.segments == list(range(len(view.segments)))
             if not view.gap:
+                assert view.codes == taken.codes
+            if not view.gap and not view.stopped:
                 assert len(view.audio) == taken.num_audio
                 assert len(view.segments) == taken.num_segments
             if taken.live and not taken.cancelled:
