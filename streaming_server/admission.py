@@ -27,6 +27,11 @@ class Admission:
         self.num_sessions = 0
         self.draining = False
 
+    @property
+    def max_connections(self) -> int:
+        """Sessions, and as many that have not said hello yet."""
+        return 2 * self._max_sessions
+
     def refuse_session(self) -> Refusal | None:
         if self.draining:
             return Refusal("the server is shutting down")
@@ -34,13 +39,14 @@ class Admission:
             return Refusal(f"all {self._max_sessions} sessions of this server are in use")
         return None
 
-    def refuse_utterance(self) -> Refusal | None:
+    def refuse_utterance(self, *, num_freed: int = 0) -> Refusal | None:
+        """`num_freed`: streams that end if it is accepted."""
         if self.draining:
             return Refusal("the server is shutting down")
         if not self._engine.ready:
             return Refusal("the voice engine is being restarted")
         num_slots = max(1, self._engine.info.max_slots // self._workers)
-        if self._engine.num_streams >= num_slots:
+        if self._engine.num_streams - num_freed >= num_slots:
             return Refusal(f"all {num_slots} voices of this server are speaking")
         return None
 
@@ -48,9 +54,10 @@ class Admission:
 class Throttle:
     """A token bucket that delays instead of refusing: what a session sends too fast waits in its own socket."""
 
-    def __init__(self, rate_per_s: float, *, burst_s: float = 2.0) -> None:
+    def __init__(self, rate_per_s: float, *, burst: float = 0.0) -> None:
+        """At least two seconds' worth may come at once, or `burst`."""
         self._rate_per_s = rate_per_s
-        self._burst = rate_per_s * burst_s
+        self._burst = max(burst, 2 * rate_per_s)
         self._level = self._burst
         self._at: float | None = None
 

@@ -12,8 +12,7 @@ from starlette.datastructures import Headers
 
 from protocol.connection import Connection, Side
 from protocol.errors import CloseCode, ErrorCode, ProtocolError, RemoteProtocolError
-from protocol.ledger import Ledger
-from protocol.messages import SUBPROTOCOL, Error, Hello, Playhead, ServerMessage
+from protocol.messages import SUBPROTOCOL, Error, Hello, ServerMessage
 
 from .admission import Admission
 from .auth import Doorkeeper
@@ -57,6 +56,9 @@ class StreamEndpoint:
         if not self._doorkeeper.allows_origin(Headers(scope=scope)):
             await send({"type": "websocket.close", "code": CloseCode.POLICY})  # HTTP 403, before the upgrade
             return
+        if len(self._open) >= self._admission.max_connections:
+            await send({"type": "websocket.close", "code": CloseCode.BUSY})
+            return
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
         self._metrics.connections.inc()
@@ -90,8 +92,6 @@ class _Conversation:
         assert task is not None, "an endpoint runs in a task"
         self.task = task
         self._leaving = False
-        self._heard = asyncio.Event()
-        self._received_at = 0.0  # of the last message
 
     def leave(self) -> None:
         self._leaving = True
@@ -134,7 +134,14 @@ class _Conversation:
             raise RemoteProtocolError(
                 ErrorCode.BUSY, refusal.message, fatal=True, retry_after_ms=refusal.retry_after_ms
             )
-        session = Session(hello, endpoint._config, endpoint._studio, endpoint._admission, endpoint._metrics)
+        session = Session(
+            hello,
+            endpoint._config,
+            endpoint._studio,
+            endpoint._admission,
+            endpoint._metrics,
+            self._connection.ledger,
+        )
         self._session = session
         endpoint._admission.num_sessions += 1
         endpoint._metrics.sessions.inc()
@@ -174,66 +181,56 @@ class _Conversation:
         return event.message, event.unknown
 
     async def _read(self, session: Session) -> None:
-        """Until the session is closed. Raises ProtocolError when it ends by a fatal fault."""
+        """Until the session is closed. Raises ProtocolError when it ends by a fatal fault or by its limits."""
         clock = self._endpoint._studio.clock
         config = self._endpoint._config
-        idle_s = config.idle_ms / 1000
-        ends_at = clock() + config.session_ms / 1000
-        rings_at = clock() + idle_s
+        idle_s, life_s = config.idle_ms / 1000, config.session_ms / 1000
+        ends_at = clock() + life_s
         while not session.closed:
+            # One timer for many messages, set anew when it rings: one for each cost a tenth of a web process. Where the
+            # client is silent and only listens, it looks again after half the time.
+            rings_at = min(ends_at, max(session.active_at + idle_s, clock() + idle_s / 2))
             try:
-                # One timer for many messages, set anew when it rings: one for each cost a tenth of a web process.
                 async with asyncio.timeout(rings_at - clock()):
                     await self._take_messages(session)
             except TimeoutError:
                 now = clock()
-                is_silent = now >= self._received_at + idle_s
-                if is_silent and (session.is_idle or now >= ends_at):
-                    raise RemoteProtocolError(
-                        ErrorCode.TIMEOUT, f"expected a message within {idle_s:g} s, none came", fatal=True
-                    ) from None
-                rings_at = idle_s + (now if is_silent else self._received_at)
+                if now >= ends_at:
+                    raise _time_is_up(f"expected a session of at most {life_s:g} s, this one is over") from None
+                if session.is_idle and now >= session.active_at + idle_s:
+                    raise _time_is_up(f"expected a message within {idle_s:g} s, none came") from None
 
     async def _take_messages(self, session: Session) -> None:
         """Until the session is closed."""
         clock = self._endpoint._studio.clock
         while not session.closed:
+            message = None
             data = await self._next()
-            self._received_at = clock()
             try:
                 event = self._connection.receive(data)
-                if event is None:
-                    continue
-                if isinstance(event.message, Playhead):
-                    self._heard.set()
-                session.handle(event.message, event.unknown)
+                if event is not None:
+                    session.handle(event.message, event.unknown)
+                    message = event.message
             except ProtocolError as error:
                 if error.fatal:
                     raise
                 self._report(session, error)
-                continue
-            wait_s = session.throttle_s(event.message, clock())
+            wait_s = session.throttle_s(message, clock())
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
+            await session.outbox.room()
 
     async def _write(self, session: Session) -> None:
-        put, ledger = self._put, self._connection.ledger
-        try:
+        outbox = session.outbox
+        with contextlib.suppress(OSError):  # the socket is lost; the reader hears of it
             while True:
-                await session.filled()
-                for message in session.take():
-                    await put(message)
-                    session.on_sent(message)
-                    if ledger.full:
-                        await self._until_heard(ledger)
-        except OSError:
-            pass  # the socket is lost; the reader hears of it
+                await outbox.filled()
+                await self._empty(session)
 
-    async def _until_heard(self, ledger: Ledger) -> None:
-        """What is held for a resume has reached its bound: nothing more is sent, hence made, until some is heard."""
-        while ledger.full:
-            self._heard.clear()
-            await self._heard.wait()
+    async def _empty(self, session: Session) -> None:
+        while (message := session.outbox.take()) is not None:
+            await self._put(message)
+            session.on_sent(message)
 
     async def _next(self) -> bytes | str:
         message = await self._receive()
@@ -251,8 +248,7 @@ class _Conversation:
         """What was said before a fatal fault still goes out before it."""
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_S):
-                for message in session.take():
-                    await self._put(message)
+                await self._empty(session)
 
     def _report(self, session: Session, error: ProtocolError) -> None:
         self._endpoint._metrics.errors.labels(error.code).inc()
@@ -279,3 +275,7 @@ def _as_message(error: ProtocolError) -> Error:
         fatal=error.fatal,
         retry_after_ms=error.retry_after_ms,
     )
+
+
+def _time_is_up(sentence: str) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorCode.TIMEOUT, sentence, fatal=True)

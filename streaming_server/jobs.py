@@ -31,6 +31,8 @@ class OrderedJobs:
 
     def submit(self, job: Callable[[], Result] | None, then: Callable[[Result], None]) -> None:
         """`then` gets the job's result, or None where there is no job."""
+        if self._closed:
+            return
         self._waiting.append((job, then))
         if not self._busy:
             self._advance()
@@ -66,4 +68,4 @@ class OrderedJobs:
             then(done.result())
         finally:
             self._busy = False
-        self._advance()
+            self._advance()

@@ -16,22 +16,33 @@ which at 20 was all of the lateness that the slowest hundredth is allowed (p99 <
 
 
 class Pacer:
-    """One utterance's listener. Times are monotonic seconds, positions ticks of the model's rate."""
+    """One utterance's listener. Times are monotonic seconds, positions ticks of the model's rate.
 
-    def __init__(self, rate_hz: int, *, tell: Callable[[Reading], None], after: Pacer | None = None) -> None:
-        waits = after is not None and not after.is_over
-        self._rate_hz = rate_hz
-        self._heard = PlaybackClock(rate_hz, held=waits)
-        self._mirror = PlaybackClock(rate_hz, held=waits)
-        self._tell = tell
+    `after`: the clock does not start before that one is heard to its end.
+    """
+
+    def __init__(self, rate_hz: int, now: float, *, after: Pacer | None = None) -> None:
+        self._after = after if after is not None and not after._is_over(now) else None
+        self._waits = self._after is not None
+        self._heard = PlaybackClock(rate_hz, held=self._waits)
+        self._mirror = PlaybackClock(rate_hz, held=self._waits)
+        self._tell: Callable[[Reading], None] = _to_nobody
         self._tolerance = rate_hz * TOLERANCE_MS // 1000
         self._successors: list[Pacer] = []
-        self._waits = waits
-        self._has_ended = False
-        self.is_over: bool = False  # heard to its end, or cancelled
+        self._ended_at: float | None = None  # all was sent, or nothing more will be
+        self._was_cut = False
         self.has_playhead = False
-        if after is not None and waits:
-            after._successors.append(self)
+
+    def attach(self, tell: Callable[[Reading], None], now: float) -> None:
+        """The engine has opened the stream, held if `waits`."""
+        self._tell = tell
+        if self._after is not None:
+            self._after._successors.append(self)
+            self._start_at(self._after._ends_at(), now)
+
+    def detach(self) -> None:
+        """The engine has no use for the listener's clock any more."""
+        self._tell = _to_nobody
 
     @property
     def waits(self) -> bool:
@@ -60,6 +71,8 @@ class Pacer:
         """The listener says where it is."""
         if played is None and paused is None:
             return
+        if self._waits and not played:
+            return  # nothing of it can have been heard yet
         self.has_playhead = True
         self._waits = False
         if paused:
@@ -73,20 +86,28 @@ class Pacer:
 
     def on_end(self, now: float, *, cancelled: bool) -> None:
         """All of it is sent, or nothing more will be. Who comes after starts when it is heard."""
-        self._has_ended = True
+        self._ended_at = now
+        self._was_cut = cancelled
         if cancelled:
             self._heard.hold(now)
-        self.is_over = cancelled
         self._lead_on(now)
 
+    def _ends_at(self) -> float | None:
+        """When its listener has heard it to the end; None while that cannot be known."""
+        if self._ended_at is None or self._was_cut:
+            return self._ended_at
+        if self._heard.emitted:
+            return self._heard.dry_at()
+        return None if self._waits else self._ended_at
+
+    def _is_over(self, now: float) -> bool:
+        ends_at = self._ends_at()
+        return ends_at is not None and ends_at <= now
+
     def _lead_on(self, now: float) -> None:
-        if not self._has_ended:
-            return
-        ends_at = now if self.is_over or not self._heard.emitted else self._heard.dry_at()
-        if ends_at is not None and ends_at <= now:
-            self.is_over = True
-        for successor in self._successors:
-            successor._start_at(ends_at, now)
+        if self._ended_at is not None:
+            for successor in self._successors:
+                successor._start_at(self._ends_at(), now)
 
     def _start_at(self, starts_at: float | None, now: float) -> None:
         if self.has_playhead:
@@ -96,6 +117,7 @@ class Pacer:
         self._heard.follow(reading)
         self._mirror.follow(reading)
         self._tell(reading)
+        self._lead_on(now)
 
     def _agree(self, now: float) -> None:
         heard, mirror = self._heard, self._mirror
@@ -108,3 +130,7 @@ class Pacer:
         reading = Reading(position, None if stands else now)
         mirror.follow(reading)
         self._tell(reading)
+
+
+def _to_nobody(_: Reading) -> None:
+    pass

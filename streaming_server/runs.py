@@ -17,6 +17,11 @@ FADE_MS = 10
 """How a voice that is cut off ends."""
 
 
+def check_format(audio: AudioFormat, rate_hz: int) -> None:
+    """Raises UnsupportedFormat."""
+    _open(audio, rate_hz)
+
+
 class Runs:
     """The audio side of one utterance. Everything is emitted in the order of the calls."""
 
@@ -36,8 +41,9 @@ class Runs:
         self._emit = emit
         self._jobs = OrderedJobs(executor, on_error)
         self._audio = audio
-        self._encoder: RunEncoder | None = self._open(audio)
+        self._encoder: RunEncoder | None = _open(audio, self._rate_hz)
         self._announced = self._resolved(self._encoder)
+        self._has_audio = False
         self.num_samples = 0
         """Ticks of all audio messages emitted so far."""
         self.num_messages = 0
@@ -49,7 +55,7 @@ class Runs:
 
     def switch(self, audio: AudioFormat) -> None:
         """A new run in another format. Raises UnsupportedFormat; then nothing changes."""
-        encoder = self._open(audio)
+        encoder = _open(audio, self._rate_hz)
         if self._encoder is not None:
             self._jobs.submit(self._encoder.finish, self._emit_tail)
         self._begin(audio, encoder)
@@ -57,9 +63,10 @@ class Runs:
     def send(self, before: Sequence[ServerMessage], pts: int, pcm: bytes, *, run_ends: bool) -> None:
         """Little-endian int16 at the model's rate, after the messages that announce it."""
         if self._encoder is None:
-            self._begin(self._audio, self._open(self._audio))
+            self._begin(self._audio, _open(self._audio, self._rate_hz))
         encoder = self._encoder
         assert encoder is not None
+        self._has_audio = True
         if run_ends:
             self._encoder = None
         if before:
@@ -75,6 +82,12 @@ class Runs:
         else:
             self._jobs.submit(encode, lambda payload: self._emit_audio(pts, num_samples, payload))
 
+    def end_run(self) -> None:
+        """Everything written so far is spoken: what the coder holds back goes out."""
+        if self._encoder is not None and self._has_audio:
+            self._jobs.submit(self._encoder.finish, self._emit_tail)
+            self._encoder = None
+
     def then(self, act: Callable[[], None]) -> None:
         """After all that was sent so far has been emitted."""
         self._jobs.submit(None, lambda _: act())
@@ -85,19 +98,9 @@ class Runs:
 
     def _begin(self, audio: AudioFormat, encoder: RunEncoder) -> None:
         self._audio, self._encoder = audio, encoder
+        self._has_audio = False
         announced = self._announced = self._resolved(encoder)
         self.then(lambda: self._emit(FormatChanged(utterance=self._utterance, audio=announced)))
-
-    def _open(self, audio: AudioFormat) -> RunEncoder:
-        full = audio.resolved(self._rate_hz)
-        assert full.sample_rate is not None
-        return open_encoder(
-            full.codec,
-            sample_rate=full.sample_rate,
-            bitrate=full.bitrate,
-            frame_ms=full.frame_ms,
-            model_rate=self._rate_hz,
-        )
 
     def _resolved(self, encoder: RunEncoder) -> AudioFormat:
         return self._audio.resolved(self._rate_hz, pre_skip=encoder.pre_skip)
@@ -140,3 +143,15 @@ def _joined(payload: Payload, tail: Payload) -> Payload:
         return payload + tail
     assert isinstance(tail, tuple)
     return payload + tail
+
+
+def _open(audio: AudioFormat, rate_hz: int) -> RunEncoder:
+    full = audio.resolved(rate_hz)
+    assert full.sample_rate is not None
+    return open_encoder(
+        full.codec,
+        sample_rate=full.sample_rate,
+        bitrate=full.bitrate,
+        frame_ms=full.frame_ms,
+        model_rate=rate_hz,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Literal, Protocol
@@ -45,12 +45,16 @@ class Script:
         normalizer: Normalizer,
         executor: Executor,
         on_cut: Callable[[], None],
+        on_caught_up: Callable[[], None],
         speak: Callable[[str], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
+        """`on_caught_up`: all text given so far has been looked at."""
         self._stream = TextStream(segmentation, language)
         self._normalizer = normalizer
         self._on_cut = on_cut
+        self._on_caught_up = on_caught_up
+        self._on_error = on_error
         self._speak = speak
         self._jobs = OrderedJobs(executor, on_error)
         self._loop = asyncio.get_running_loop()
@@ -106,8 +110,10 @@ class Script:
         self._do(lambda: self._take(self._stream.end()))
         self._do(lambda: self._jobs.submit(None, lambda _: then()))
 
-    def place(self, segment: int, words: Iterable[SpokenWord]) -> tuple[WordTiming, ...]:
+    def place(self, segment: int, words: Sequence[SpokenWord]) -> tuple[WordTiming, ...]:
         """Words of a segment's spoken text in original text. Those that one original word became are one again."""
+        if not words:
+            return ()
         cut, spoken = self.segments[segment]
         lead = len(cut.opening)
         placed: list[WordTiming] = []
@@ -141,11 +147,18 @@ class Script:
     def _step(self) -> None:
         if not self._steps:
             return  # closed meanwhile
-        self._steps[0]()
+        try:
+            self._steps[0]()
+        except Exception as error:  # the net of an utterance's own work: the session and its neighbours go on
+            self.close()
+            self._on_error(error)
+            return
         if self._steps:
             self._steps.popleft()
         if self._steps:
             self._loop.call_soon(self._step)
+        else:
+            self._on_caught_up()
 
     def _take(self, segments: list[Segment]) -> None:
         self._num_cut += len(segments)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.ledger import Ledger
 from protocol.messages import (
     ABSENT,
     Audio,
@@ -18,17 +18,14 @@ from protocol.messages import (
     End,
     Flush,
     Format,
-    FormatChanged,
     Hello,
     Ping,
     Playhead,
     Pong,
     Ready,
-    Segment,
     ServerMessage,
     Start,
     Text,
-    Words,
 )
 
 from .admission import Admission, Throttle
@@ -38,7 +35,9 @@ from .engine_client import EngineUnavailable
 from .greeting import MAX_LEAD_MS, greet, served_audio
 from .metrics import Metrics
 from .order import resolve_order
+from .outbox import Outbox
 from .pacer import Pacer
+from .runs import check_format
 from .studio import Studio
 from .utterance import Utterance
 
@@ -57,7 +56,15 @@ class Session:
     is to be sent; the endpoint takes from it and reports with `on_sent`.
     """
 
-    def __init__(self, hello: Hello, config: Config, studio: Studio, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        hello: Hello,
+        config: Config,
+        studio: Studio,
+        admission: Admission,
+        metrics: Metrics,
+        ledger: Ledger,
+    ) -> None:
         self.id = secrets.token_hex(8)
         self.closed = False
         self._config = config
@@ -68,11 +75,12 @@ class Session:
         self._lead_ms: int | None = self._lead(hello)
         self._utterances: dict[str, Utterance] = {}
         self._pacers: dict[str, Pacer] = {}
-        self._outbox: deque[ServerMessage] = deque()
-        self._outbox_bytes = 0  # of sound
+        self._ledger = ledger
         self._suspended = False
-        self._filled = asyncio.Event()
-        self._chars = Throttle(config.chars_per_s)
+        self.outbox = Outbox()
+        self.active_at = studio.clock()
+        """When it last took or gave something."""
+        self._chars = Throttle(config.chars_per_s, burst=config.message_bytes)
         self._messages = Throttle(config.messages_per_s)
 
     # ---- the endpoint's side
@@ -80,20 +88,8 @@ class Session:
     def ready(self, unknown: tuple[str, ...]) -> Ready:
         return greet(self.id, self._config, self._studio.engine, self._audio, unknown)
 
-    async def filled(self) -> None:
-        """Wait until the outbox holds something."""
-        await self._filled.wait()
-
-    def take(self) -> Iterator[ServerMessage]:
-        """The outbox, message by message; what is not yet taken can still be recalled."""
-        while self._outbox:
-            message = self._outbox.popleft()
-            self._weigh(-_sound_bytes(message))
-            yield message
-        self._filled.clear()
-
     def on_sent(self, message: ServerMessage) -> None:
-        now = self._studio.clock()
+        now = self.active_at = self._studio.clock()
         match message:
             case Audio():
                 self._metrics.audio_messages.inc()
@@ -102,6 +98,7 @@ class Session:
                     self._pacers[message.utterance].on_sent(message.samples, now)
                 if message.utterance in self._utterances:
                     self._utterances[message.utterance].on_audio_sent()
+                self._heed_bounds()
             case Done():
                 if message.trace.first_audio_sent is not None:
                     self._metrics.first_audio.observe(message.trace.first_audio_sent / 1000)
@@ -111,16 +108,15 @@ class Session:
     def emit(self, message: ServerMessage) -> None:
         if self.closed:
             return
-        self._outbox.append(message)
-        self._weigh(_sound_bytes(message))
-        self._filled.set()
+        self.outbox.put(message)
+        self._heed_bounds()
 
     @property
     def is_idle(self) -> bool:
-        return not self._utterances and not self._outbox
+        return not self._utterances and not len(self.outbox)
 
-    def throttle_s(self, message: ClientMessage, now: float) -> float:
-        """How long to leave the socket unread after this message."""
+    def throttle_s(self, message: ClientMessage | None, now: float) -> float:
+        """How long to leave the socket unread after this message; None: one that was refused or came too late."""
         wait_s = self._messages.take(1, now)
         if isinstance(message, Text | Start):
             wait_s = max(wait_s, self._chars.take(len(message.text or ""), now))
@@ -133,12 +129,13 @@ class Session:
             utterance.abandon()
         self._metrics.utterances_abandoned.inc(len(self._utterances))
         self._utterances.clear()
-        self._outbox.clear()
+        self.outbox.clear()
 
     # ---- the client's side
 
     def handle(self, message: ClientMessage, unknown: tuple[str, ...] = ()) -> None:
         """Raises RemoteProtocolError; then nothing has changed."""
+        self.active_at = self._studio.clock()
         match message:
             case Start():
                 self._start(message, unknown)
@@ -158,7 +155,8 @@ class Session:
                 raise AssertionError("the connection refuses a second hello")
 
     def _start(self, start: Start, unknown: tuple[str, ...]) -> None:
-        refusal = self._admission.refuse_utterance()
+        others = list(self._utterances.values()) if start.preempt else []
+        refusal = self._admission.refuse_utterance(num_freed=len(others))
         if refusal is not None:
             raise RemoteProtocolError(
                 ErrorCode.BUSY, refusal.message, utterance=start.utterance, retry_after_ms=refusal.retry_after_ms
@@ -173,26 +171,20 @@ class Session:
             unknown=unknown,
         )
         text = start.text or ""
-        self._count_text(start.utterance, text)
+        self._count_text(start.utterance, text, without=others)
         after = None if start.after is None else self._pacers.get(start.after)  # gone or refused: nobody to wait for
-        try:
+        with _told_of(start.utterance):
+            check_format(order.audio, self._studio.engine.info.sample_rate)
+            for other in others:  # nothing can refuse it any more, and their voices may be the last ones
+                other.cancel()
             utterance = Utterance(
-                order, self._studio, emit=self.emit, recall=self._recall, over=self._over, after=after
+                order, self._studio, emit=self.emit, recall=self.outbox.recall, over=self._over, after=after
             )
-        except UnsupportedFormat as error:
-            raise RemoteProtocolError(ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=start.utterance) from None
-        except EngineUnavailable as error:
-            raise RemoteProtocolError(
-                ErrorCode.BUSY, str(error), utterance=start.utterance, retry_after_ms=1000
-            ) from None
-        others = list(self._utterances.values()) if start.preempt else []
         self._utterances[start.utterance] = utterance
         if self._suspended:
             utterance.suspend(True)
         self._follow(start.utterance, utterance.pacer)
         self._metrics.utterances.inc()
-        for other in others:
-            other.cancel()
         if text:
             utterance.text(text)
         if start.end:
@@ -208,12 +200,8 @@ class Session:
             case End():
                 utterance.end()
             case Format():
-                try:
+                with _told_of(utterance.id):
                     utterance.set_format(message.audio)
-                except UnsupportedFormat as error:
-                    raise RemoteProtocolError(
-                        ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=utterance.id
-                    ) from None
 
     def _cancel(self, cancel: Cancel) -> None:
         at = cancel.at or "now"
@@ -229,10 +217,11 @@ class Session:
         pacer = self._pacers.get(playhead.utterance)
         if pacer is not None:
             pacer.on_playhead(playhead.played, playhead.paused, self._studio.clock())
+        self._heed_bounds()
 
-    def _count_text(self, utterance: str, text: str) -> None:
+    def _count_text(self, utterance: str, text: str, without: Sequence[Utterance] = ()) -> None:
         """A session's unspoken text is bounded; what is over the bound is refused, not cut."""
-        pending = sum(one.num_pending_chars for one in self._utterances.values())
+        pending = sum(one.num_pending_chars for one in self._utterances.values() if one not in without)
         if pending + len(text) > self._config.pending_chars:
             raise RemoteProtocolError(
                 ErrorCode.TEXT_LIMIT,
@@ -243,26 +232,10 @@ class Session:
             )
         self._metrics.text_chars.inc(len(text))
 
-    def _recall(self, utterance: str) -> int:
-        """Withdraw what the socket has not taken of a cancelled utterance; its samples."""
-        kept: deque[ServerMessage] = deque()
-        num_samples = 0
-        for message in self._outbox:
-            if getattr(message, "utterance", None) == utterance:
-                if isinstance(message, Audio):
-                    num_samples += message.samples
-                    self._weigh(-_sound_bytes(message))
-                    continue
-                if isinstance(message, Segment | Words | FormatChanged):
-                    continue
-            kept.append(message)
-        self._outbox = kept
-        return num_samples
-
-    def _weigh(self, num_bytes: int) -> None:
-        """What the socket does not take is not made: paced speech stops by its clock, background work only so."""
-        self._outbox_bytes += num_bytes
-        suspended = self._outbox_bytes > (MAX_OUTBOX_BYTES // 2 if self._suspended else MAX_OUTBOX_BYTES)
+    def _heed_bounds(self) -> None:
+        """What the socket does not take, or the listener never hears, is not made: the engine waits for it."""
+        most = MAX_OUTBOX_BYTES // 2 if self._suspended else MAX_OUTBOX_BYTES
+        suspended = self.outbox.sound_bytes > most or self._ledger.full
         if suspended is not self._suspended:
             self._suspended = suspended
             for utterance in self._utterances.values():
@@ -270,6 +243,7 @@ class Session:
 
     def _over(self, utterance: Utterance) -> None:
         del self._utterances[utterance.id]
+        self._heed_bounds()
 
     def _follow(self, utterance: str, pacer: Pacer) -> None:
         self._pacers[utterance] = pacer
@@ -285,7 +259,12 @@ class Session:
         return max(min(asked, MAX_LEAD_MS), int(2 * self._studio.engine.info.patch_ms))
 
 
-def _sound_bytes(message: ServerMessage) -> int:
-    if not isinstance(message, Audio):
-        return 0
-    return len(message.data) if message.data is not None else sum(map(len, message.packets or ()))
+@contextmanager
+def _told_of(utterance: str) -> Iterator[None]:
+    """What cannot be served becomes the utterance's error."""
+    try:
+        yield
+    except UnsupportedFormat as error:
+        raise RemoteProtocolError(ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=utterance) from None
+    except EngineUnavailable as error:
+        raise RemoteProtocolError(ErrorCode.BUSY, str(error), utterance=utterance, retry_after_ms=1000) from None

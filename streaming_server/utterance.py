@@ -14,18 +14,16 @@ from protocol.messages import (
     AudioFormat,
     Done,
     Error,
-    Segment,
     ServerMessage,
     Started,
-    Words,
 )
 
+from .captions import Captions
 from .order import Order
 from .pacer import Pacer
 from .patience import Patience
 from .runs import Runs, faded
 from .script import Script
-from .spoken import SpokenText
 from .stopwatch import Stopwatch
 from .studio import Studio
 
@@ -68,7 +66,7 @@ class Utterance:
             emit=emit,
             on_error=self._on_job_failed,
         )
-        self.pacer = Pacer(self._rate_hz, tell=lambda reading: self._stream.pace(reading), after=after)
+        self.pacer = Pacer(self._rate_hz, studio.clock(), after=after)
         self._stream = studio.engine.open(
             self,
             session=order.session,
@@ -79,22 +77,24 @@ class Utterance:
             lead_samples=None if order.lead_ms is None else order.lead_ms * self._rate_hz // 1000,
             held=self.pacer.waits,
         )
+        self.pacer.attach(self._stream.pace, studio.clock())
         self._script = Script(
             order.segmentation,
             order.language,
             normalizer=studio.normalizer,
             executor=studio.executor,
             on_cut=lambda: self._watch.mark("segment_cut"),
+            on_caught_up=self._end_run_if_all_spoken,
             speak=self._to_engine,
             on_error=self._on_job_failed,
         )
-        self._spoken = SpokenText()
-        self._segment = -1  # the one that the engine is speaking
+        self._captions = Captions(self.id, self._script, with_words=order.words)
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
         self._num_sent = 0  # audio messages
         self._all_spoken = False
         self._stop_at: int | None = None
+        self._word_timer: asyncio.TimerHandle | None = None
         self._done = False
         self._watch = Stopwatch(studio.clock)
         emit(
@@ -122,8 +122,7 @@ class Utterance:
     @property
     def num_pending_chars(self) -> int:
         """Original characters taken and not yet spoken."""
-        spoken_to = self._script.segments[self._segment][0].text_end if self._segment >= 0 else 0
-        return self._script.num_chars - spoken_to
+        return self._script.num_chars - self._captions.text_end
 
     def text(self, delta: str) -> None:
         self._patience.touch()
@@ -150,12 +149,13 @@ class Utterance:
         if played is not None:
             self.pacer.on_playhead(played, None, now)
         position = self.pacer.position(now)
-        stop_at = self._spoken.word_end_after(position) if at == "word" and position else position
+        stop_at = self._captions.spoken.word_end_after(position) if at == "word" and position else position
         if stop_at <= self.pacer.sent:
             self._stop(stop_at, estimated=played is None)
         else:
             self._stop_at = stop_at
-            asyncio.get_running_loop().call_later(WORD_WAIT_S, lambda: self._stop(stop_at, estimated=True))
+            wait = asyncio.get_running_loop().call_later
+            self._word_timer = wait(WORD_WAIT_S, lambda: self._stop(stop_at, estimated=True))
 
     def suspend(self, suspended: bool) -> None:
         """Whether the engine is to wait, because the socket does not take what there is."""
@@ -182,11 +182,7 @@ class Utterance:
         pts = self._pts
         self._pts += num_samples
         self.pacer.on_patch(num_samples, self._studio.clock())
-        before: list[ServerMessage] = []
-        if patch.segment != self._segment:
-            before.append(self._begin_segment(patch.segment, pts))
-        if patch.words:
-            before.extend(self._place_words(patch))
+        before = self._captions.before(patch.segment, patch.words, pts, estimated=patch.estimated)
         self._num_spoken += patch.last
         if self._stop_at is not None and self._pts >= self._stop_at:
             stop_at, estimated = self._stop_at, not self.pacer.has_playhead
@@ -196,6 +192,7 @@ class Utterance:
         self._runs.send(before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
 
     def on_closed(self) -> None:
+        self._runs.end_run()
         self._runs.then(self._end_once_sent)
 
     def on_failed(self, message: str, busy: bool) -> None:
@@ -212,6 +209,10 @@ class Utterance:
 
     # ---- text to engine
 
+    def _end_run_if_all_spoken(self) -> None:
+        if self._is_all_spoken():
+            self._runs.end_run()
+
     def _is_all_spoken(self) -> bool:
         return self._num_spoken == self._script.num_cut and not self._script.is_cutting
 
@@ -223,29 +224,6 @@ class Utterance:
     def _finish_stream(self) -> None:
         if not self._done:
             self._stream.finish()
-
-    # ---- patches to messages
-
-    def _begin_segment(self, index: int, pts: int) -> Segment:
-        self._segment = index
-        segment, spoken = self._script.segments[index]
-        self._spoken.add_segment(segment.text_start, segment.text_end, pts)
-        return Segment(
-            utterance=self.id,
-            index=index,
-            text_start=segment.text_start,
-            text_end=segment.text_end,
-            spoken=spoken.text,
-            pts=pts,
-        )
-
-    def _place_words(self, patch: Spoke) -> list[ServerMessage]:
-        placed = self._script.place(patch.segment, patch.words)
-        for word in placed:
-            self._spoken.add_word(*word, estimated=patch.estimated)
-        if not self._order.words or not placed:
-            return []
-        return [Words(utterance=self.id, words=placed, estimated=patch.estimated)]
 
     # ---- the end
 
@@ -270,7 +248,7 @@ class Utterance:
         self._watch.mark("done")
         spoken = None
         if reason != "end":
-            spoken = self._spoken.cut(self._script.original, stopped_at, self._pts, estimated=estimated)
+            spoken = self._captions.spoken.cut(self._script.original, stopped_at, self._pts, estimated=estimated)
         self._close()
         self._emit(
             Done(
@@ -290,6 +268,9 @@ class Utterance:
         self._runs.close()
         self._script.close()
         self._patience.close()
+        self.pacer.detach()
+        if self._word_timer is not None:
+            self._word_timer.cancel()
 
     def _on_job_failed(self, error: BaseException) -> None:
         log.error("utterance job failed", exc_info=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from typing import Any
 
@@ -179,6 +180,35 @@ async def test_an_idle_session_closes_4408() -> None:
     async with serving(idle_ms=1000) as server, greeted(server) as wire:
         assert await wire.close_code() == 4408
         assert wire.received[-1]["code"] == "timeout"
+
+
+async def test_a_session_ends_with_its_time_however_busy() -> None:
+    async with serving(session_ms=1000) as server, greeted(server) as wire:
+
+        async def chatter() -> None:
+            while True:
+                await wire.send("ping", nonce=1)
+                await asyncio.sleep(0.05)
+
+        chatting = asyncio.create_task(chatter())
+        assert await wire.close_code() == 4408
+        chatting.cancel()
+        assert "session" in wire.received[-1]["message"]
+
+
+async def test_refused_messages_that_are_not_read_do_not_pile_up() -> None:
+    async with serving() as server, greeted(server) as neighbour, greeted(server) as wire:
+        wire.socket.transport.pause_reading()
+        flood = msgpack.packb({"type": "text", "utterance": "nobody", "text": "x"})
+        num_sent = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                while num_sent < 200_000:
+                    await wire.send_raw(flood)
+                    num_sent += 1
+        assert num_sent < 100_000, "the server reads no faster than it may"
+        await assert_goes_on(neighbour, "u1")
+        wire.socket.transport.abort()
 
 
 async def test_an_utterance_nobody_writes_to_times_out() -> None:

@@ -26,6 +26,7 @@ def script(executor: ThreadPoolExecutor, spoken: list[str]) -> Script:
         normalizer=Normalizer(),
         executor=executor,
         on_cut=lambda: None,
+        on_caught_up=lambda: None,
         speak=spoken.append,
         on_error=pytest.fail,
     )
@@ -76,6 +77,28 @@ async def test_a_long_text_takes_turns_with_everything_else(executor: ThreadPool
     watching.cancel()
     assert text.num_chars == len(text.original) == 1600 * 39
     assert longest_ms < took_ms / 5, "one slice at a time"
+
+
+async def test_a_fault_ends_the_script_and_is_told_once(executor: ThreadPoolExecutor) -> None:
+    faults: list[BaseException] = []
+
+    def refuse(_: str) -> None:
+        raise ZeroDivisionError
+
+    text = Script(
+        "auto",
+        "en",
+        normalizer=Normalizer(),
+        executor=executor,
+        on_cut=lambda: None,
+        on_caught_up=lambda: None,
+        speak=refuse,
+        on_error=faults.append,
+    )
+    text.add("Hello there, my friend. " * 500)
+    await asyncio.sleep(0.05)
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
+    assert not text.is_cutting
 
 
 async def test_what_is_closed_cuts_no_further(executor: ThreadPoolExecutor) -> None:

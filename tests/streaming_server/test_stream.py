@@ -8,8 +8,18 @@ import httpx
 import numpy as np
 import pytest
 
+from models.base import SpeechParams
 from models.tone import tone_samples
 from tests.streaming_server.serving import assert_complete, audio_of, connected, greeted, serving, until
+
+
+class Deaf:
+    """A listener that keeps a voice and hears nothing."""
+
+    def on_patch(self, patch: object) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_failed(self, message: str, busy: bool) -> None: ...
+
 
 TEXT = "Hello there, this is a test. And a second sentence."
 
@@ -221,6 +231,53 @@ async def test_who_comes_after_waits_for_the_former_ones_listener() -> None:
         assert ahead <= 44100 * 0.32 + 7056
         await wire.until("done", "b")
     assert first["samples"] > 44100
+
+
+async def test_a_chain_of_utterances_needs_no_playheads() -> None:
+    async with serving() as server, greeted(server, lead_ms=320) as wire:
+        await wire.speak("a", "One two three.")
+        await asyncio.sleep(1.2)
+        await wire.send("start", utterance="b", text="One.", end=True, after="a")
+        await wire.send("start", utterance="c", text=TEXT, end=True, after="b")
+        assert (await wire.until("done", "c"))["reason"] == "end"
+
+
+async def test_a_coders_tail_comes_also_behind_text_that_says_nothing() -> None:
+    audio = {"codec": "pcm_s16le", "sample_rate": 48000}
+    async with serving() as server, greeted(server) as wire:
+        messages = await wire.speak("u1", "Hello there." + " " * 39_000, audio=audio)
+    assert len(audio_of(messages)) // 2 == -(-messages[-1]["samples"] * 48000 // 44100)
+
+
+async def test_a_cancel_behind_a_long_paste_is_heard_at_once() -> None:
+    async with serving() as server, greeted(server) as wire:
+        await wire.send("start", utterance="u1", text=TEXT)
+        await wire.until("audio")
+        await wire.send("text", utterance="u1", text=TEXT * 1000)
+        began_at = asyncio.get_running_loop().time()
+        await wire.send("cancel", utterance="u1")
+        assert (await wire.until("done"))["reason"] == "cancelled"
+        assert asyncio.get_running_loop().time() - began_at < 0.5
+
+
+async def test_preempt_takes_the_last_voice() -> None:
+    async with serving() as server, greeted(server) as wire:
+        slots = server.engine.info.max_slots
+        others = [
+            server.engine.open(Deaf(), session=0, voice="tone", params=SpeechParams(), lead_samples=0)
+            for _ in range(slots - 1)
+        ]
+        await wire.send("start", utterance="a", text=TEXT * 9)
+        await wire.until("audio")
+        await wire.send("start", utterance="b", text="Short.", end=True)
+        assert (await wire.until("error"))["code"] == "busy"
+        await wire.send("start", utterance="c", text="Short.", end=True, preempt=True, audio={"codec": "mp3"})
+        assert (await wire.until("error"))["code"] == "unsupported_format", "a refused start cancels nobody"
+        await wire.send("start", utterance="d", text="Short.", end=True, preempt=True)
+        assert (await wire.until("done"))["utterance"] == "a"
+        assert (await wire.until("done", "d"))["reason"] == "end"
+        for other in others:
+            other.cancel()
 
 
 async def test_playheads_hold_speech_back_while_paused() -> None:

@@ -1,0 +1,74 @@
+"""What a session has said and its socket has not taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from protocol.messages import Audio, FormatChanged, Segment, ServerMessage, Words
+
+MAX_MESSAGES = 1024
+"""More than these, and the client is not read until some have left: its messages are what makes most of them."""
+
+
+class Outbox:
+    """In order. A message gets its seq when it is taken; until then a cancel may recall it."""
+
+    def __init__(self) -> None:
+        self._messages: deque[ServerMessage] = deque()
+        self._filled = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self.sound_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    async def filled(self) -> None:
+        """Wait until there is something to take."""
+        await self._filled.wait()
+
+    async def room(self) -> None:
+        """Wait until there are few enough messages for more to be asked for."""
+        await self._has_room.wait()
+
+    def put(self, message: ServerMessage) -> None:
+        self._messages.append(message)
+        self.sound_bytes += _sound_bytes(message)
+        self._filled.set()
+        if len(self._messages) > MAX_MESSAGES:
+            self._has_room.clear()
+
+    def take(self) -> ServerMessage | None:
+        """The next message; None when there is none."""
+        if not self._messages:
+            self._filled.clear()
+            return None
+        message = self._messages.popleft()
+        self.sound_bytes -= _sound_bytes(message)
+        if len(self._messages) <= MAX_MESSAGES // 2:
+            self._has_room.set()
+        return message
+
+    def recall(self, utterance: str) -> int:
+        """Withdraw the speech of a cancelled utterance; its samples."""
+        messages, self._messages = self._messages, deque()
+        num_samples = 0
+        for message in messages:
+            if isinstance(message, Audio | Segment | Words | FormatChanged) and message.utterance == utterance:
+                self.sound_bytes -= _sound_bytes(message)
+                num_samples += message.samples if isinstance(message, Audio) else 0
+            else:
+                self._messages.append(message)
+        return num_samples
+
+    def clear(self) -> None:
+        self._messages.clear()
+        self.sound_bytes = 0
+        self._has_room.set()
+
+
+def _sound_bytes(message: ServerMessage) -> int:
+    if not isinstance(message, Audio):
+        return 0
+    return len(message.data) if message.data is not None else sum(map(len, message.packets or ()))
