@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone; end without noise
         return 1
+    except KeyboardInterrupt:
+        return 130  # as shells have it: 128 and the number of SIGINT
 
 
 def _serve(argv: list[str]) -> int:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import codecs
+import contextlib
 import json
 import os
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from protocol.errors import RemoteProtocolError
 from protocol.messages import Start
+from protocol.wire import read_client
 
 from .audio.containers import format_of, open_writer
 from .audio.encoder import UnsupportedFormat
 from .engine_client import EngineUnavailable, LocalEngine
+from .narration import NarrationFailed, embedded_narration, http_url, remote_narration
 from .runs import as_samples
 from .serve import default_model
-from .speech import SpeechFailed, embedded_speech, remote_speech
 from .voices import describe
 
 READ_BYTES = 65_536
@@ -47,7 +52,7 @@ def say(options: argparse.Namespace) -> int:
     try:
         form = "wav" if options.output == "-" else format_of(options.output)
         asyncio.run(_say(options, form))
-    except (EngineUnavailable, UnsupportedFormat, SpeechFailed) as error:
+    except (EngineUnavailable, UnsupportedFormat, NarrationFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -59,27 +64,32 @@ def say(options: argparse.Namespace) -> int:
 
 
 async def _say(options: argparse.Namespace, form: str) -> None:
+    start = asked(options)
     text = read_stdin() if options.text == "-" else _once(options.text)
-    start = Start(
-        utterance="say",
-        voice=options.voice,
-        language=options.language,
-        speed=options.speed,
-        volume=options.volume,
-        seed=options.seed,
-    )
     if options.url:
-        opened = remote_speech(options.url, options.api_key, start, text)
+        opened = remote_narration(options.url, options.api_key, start, text)
     else:
-        opened = embedded_speech(options.model or default_model(), start, text)
+        opened = embedded_narration(options.model or default_model(), start, text)
     target: Path | BinaryIO = sys.stdout.buffer if options.output == "-" else Path(options.output)
-    async with opened as speech:
-        with open_writer(target, form, speech.sample_rate) as writer:
-            progress = Progress(speech.sample_rate)
-            async for pcm in speech.pcm:
+    async with opened as narration:
+        with open_writer(target, form, narration.sample_rate) as writer:
+            progress = Progress(narration.sample_rate)
+            async for pcm in narration.pcm:
                 writer.write(as_samples(pcm))
                 progress.show(len(pcm) // 2)
     progress.end("standard output" if options.output == "-" else options.output)
+
+
+def asked(options: argparse.Namespace) -> Start:
+    """The flags within the bounds that the wire has. Raises NarrationFailed."""
+    flags = ("voice", "language", "speed", "volume", "seed")
+    given = {name: value for name in flags if (value := getattr(options, name)) is not None}
+    try:
+        start, _ = read_client({"type": "start", "utterance": "say", **given})
+    except RemoteProtocolError as error:
+        raise NarrationFailed(f"--{error.message}") from None
+    assert isinstance(start, Start)
+    return start
 
 
 class Progress:
@@ -108,18 +118,43 @@ class Progress:
 
 
 async def _once(text: str) -> AsyncIterator[str]:
-    yield text
+    yield text.encode(errors="surrogateescape").decode(errors="replace")  # a shell gives any bytes
 
 
 async def read_stdin() -> AsyncIterator[str]:
     """Standard input as it comes, cut anywhere but inside a character; bad bytes become U+FFFD."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    loop = asyncio.get_running_loop()
-    while data := await loop.run_in_executor(None, os.read, sys.stdin.fileno(), READ_BYTES):
+    while data := await _read(sys.stdin.fileno()):
         if text := decoder.decode(data):
             yield text
     if text := decoder.decode(b"", final=True):
         yield text
+
+
+async def _read(fd: int) -> bytes:
+    """What there is, once there is any. In a thread that nobody waits for at the end, as an executor's are."""
+    loop = asyncio.get_running_loop()
+    read: asyncio.Future[bytes] = loop.create_future()
+
+    def settle(data: bytes, error: OSError | None) -> None:
+        if read.done():
+            return
+        if error is not None:
+            read.set_exception(error)
+        else:
+            read.set_result(data)
+
+    def wait() -> None:
+        data, failure = b"", None
+        try:
+            data = os.read(fd, READ_BYTES)
+        except OSError as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+            loop.call_soon_threadsafe(settle, data, failure)
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()
+    return await read
 
 
 def list_voices(options: argparse.Namespace) -> int:
@@ -129,7 +164,7 @@ def list_voices(options: argparse.Namespace) -> int:
             listing = _fetch_voices(options.url, options.api_key)
         else:
             listing = asyncio.run(_embedded_voices(options.model or default_model()))
-    except (EngineUnavailable, SpeechFailed) as error:
+    except (EngineUnavailable, NarrationFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1
     voices = cast("list[dict[str, str]]", listing["voices"])
@@ -150,11 +185,15 @@ async def _embedded_voices(model_name: str) -> dict[str, object]:
 
 
 def _fetch_voices(url: str, api_key: str | None) -> dict[str, object]:
-    request = urllib.request.Request(f"{url.rstrip('/')}/v1/voices")
+    request = urllib.request.Request(f"{http_url(url)}/v1/voices")
     if api_key:
         request.add_header("Authorization", f"Bearer {api_key}")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return cast("dict[str, object]", json.load(answer))
+    except urllib.error.HTTPError as error:
+        said = "it wants its API key: --api-key" if error.code == 401 else f"it answered {error.code} {error.reason}"
+        raise NarrationFailed(f"expected the voices of a voxwire server at {url}, but {said}") from None
     except (OSError, ValueError) as error:
-        raise SpeechFailed(f"expected a voxwire server at {url}, got: {error}") from None
+        reason = getattr(error, "reason", error)
+        raise NarrationFailed(f"expected a voxwire server at {url}, got: {reason}") from None

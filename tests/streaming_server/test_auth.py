@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 import websockets
+from pydantic import SecretStr
 from websockets.asyncio.client import connect
 
 from streaming_server.auth import Doorkeeper
@@ -101,9 +102,9 @@ def test_an_origin_must_be_the_servers_own(origin: str, host: str, allowed: bool
 @pytest.mark.parametrize(
     "config",
     [
-        Config(api_key=KEY),
-        Config(host="0.0.0.0", api_key=KEY),
-        Config(allowed_origins=["https://voice.example"]),
+        Config(api_key=SecretStr(KEY)),
+        Config(host="0.0.0.0", api_key=SecretStr(KEY)),
+        Config(allowed_origins=("https://voice.example",)),
     ],
 )
 def test_a_name_will_do_where_a_key_is_asked_for_or_the_origin_is_listed(config: Config) -> None:

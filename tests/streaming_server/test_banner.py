@@ -7,6 +7,7 @@ import os
 import pwd
 
 import pytest
+from pydantic import SecretStr
 
 from models.tone import ToneModel
 from streaming_server.banner import addresses, print_banner, user_name
@@ -21,7 +22,7 @@ def test_a_loopback_address_is_the_only_one(host: str, shown: str) -> None:
 
 
 def test_a_wildcard_is_never_shown_as_an_address(capsys: pytest.CaptureFixture[str]) -> None:
-    with listen(Config(host="0.0.0.0", port=0, api_key="k")) as listener:
+    with listen(Config(host="0.0.0.0", port=0, api_key=SecretStr("k"))) as listener:
         here, *others = addresses(listener)
         print_banner(listener, ToneModel().info)
         port = listener.getsockname()[1]

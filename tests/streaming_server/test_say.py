@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ import soundfile
 
 from models.tone import locate_tone, tone_samples
 from streaming_server.audio.opus import opus_available
-from tests.streaming_server.serving import serving
+from tests.streaming_server.serving import serving, until
 
 ROOT = Path(__file__).parents[2]
 TEXT = "Hello there, this is a test."
@@ -23,6 +25,12 @@ TEXT = "Hello there, this is a test."
 def voxwire(*args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "streaming_server", *args]
     return subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def listening(*args: str) -> subprocess.Popen[bytes]:
+    """A command that reads what the test writes, in a process group of its own."""
+    command = [sys.executable, "-m", "streaming_server", *args]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
 @pytest.mark.parametrize("extension", ["wav", "flac"])
@@ -86,9 +94,41 @@ async def test_say_speaks_through_a_running_server(tmp_path: Path) -> None:
     assert listing.stdout.startswith(b"* tone")
 
 
+async def test_an_address_needs_no_scheme(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    async with serving() as server:
+        address = server.http_url.removeprefix("http://")
+        ended = await asyncio.to_thread(voxwire, "say", TEXT, "--url", address, "-o", str(path))
+        listing = await asyncio.to_thread(voxwire, "voices", "--url", address)
+    assert ended.returncode == 0, ended.stderr
+    assert soundfile.info(path).frames > 44100
+    assert listing.stdout.startswith(b"* tone")
+
+
+@pytest.mark.parametrize("model", ["tone", "espeak"])
+async def test_ctrl_c_ends_it_at_once_and_without_noise(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    with listening("say", "-", "--model", model, "-o", str(path)) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"The first sentence is here. And")
+        process.stdin.flush()
+        await until(lambda: path.exists() and path.stat().st_size > 44)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.wait(10) == 130
+        assert process.stderr.read() == b""
+    assert soundfile.info(path).frames > 0, "what was spoken is kept"
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
+        (("say", "x", "--speed", "9"), b"--speed: expected a number from 0.5 to 2, got 9"),
+        (("say", "x", "--volume", "nan"), b"--volume: expected a number from 0 to 2"),
+        (("say", "x", "--seed", "-4"), b"--seed: expected an integer from 0 to 4294967295, got -4"),
+        (("say", "x", "--url", "127.0.0.1:1"), b"voxwire: expected a server at ws://127.0.0.1:1/v1/stream, got: "),
+        (("say", "x", "--url", "ftp://127.0.0.1"), b"expected a server's address such as http://127.0.0.1:6006"),
+        (("voices", "--url", "http://[::1"), b"expected a server's address such as http://127.0.0.1:6006"),
         (("say", "x", "-o", "x.mp3"), b"must end in"),
         (("say", "x", "--model", "nothing-like-it"), b"nothing-like-it"),
         (("say", "x", "--model", "tone", "--voice", "bob"), b"was expected (tone), but 'bob' came"),

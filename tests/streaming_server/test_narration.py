@@ -1,0 +1,84 @@
+"""One utterance as a stream of PCM, embedded and through a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import pytest
+
+from protocol.messages import Start
+from streaming_server import narration
+from streaming_server.config import Config
+from streaming_server.engine_client import EngineClient
+from streaming_server.narration import Narration, NarrationFailed, embedded_narration, http_url, remote_narration
+from streaming_server.studio import Studio, create_studio
+from streaming_server.text.normalizer import Normalizer
+from tests.streaming_server.serving import WAIT_S, serving
+
+START = Start(utterance="say", seed=5)
+CLOCK_FACTOR = 1000
+
+
+class PenBroke(Exception):
+    """What only this text's source raises."""
+
+
+async def broken_text() -> AsyncIterator[str]:
+    yield "The first sentence is here. And"
+    raise PenBroke
+
+
+async def text_with_a_pause() -> AsyncIterator[str]:
+    yield "The first sentence is here. "
+    await asyncio.sleep(1.5)
+    yield "The second one comes after a while."
+
+
+async def heard(opened: AbstractAsyncContextManager[Narration]) -> bytes:
+    async with asyncio.timeout(WAIT_S), opened as one:
+        return b"".join([pcm async for pcm in one.pcm])
+
+
+async def test_what_the_text_raises_comes_out_of_an_embedded_narration() -> None:
+    with pytest.raises(PenBroke):
+        await heard(embedded_narration("tone", START, broken_text()))
+
+
+async def test_what_the_text_raises_comes_out_of_a_remote_narration() -> None:
+    async with serving() as server:
+        with pytest.raises(PenBroke):
+            await heard(remote_narration(server.http_url, None, START, broken_text()))
+
+
+async def test_an_embedded_narration_waits_for_its_text_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_a_hurry(config: Config, engine: EngineClient, normalizer: Normalizer) -> Studio:
+        return replace(create_studio(config, engine, normalizer), clock=lambda: CLOCK_FACTOR * time.monotonic())
+
+    monkeypatch.setattr(narration, "create_studio", in_a_hurry)
+    pcm = await heard(embedded_narration("tone", START, text_with_a_pause()))
+    assert len(pcm) > 2 * 44100 * 3, "1500 s of silence by its clock, and the second sentence all the same"
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("127.0.0.1:6006", "http://127.0.0.1:6006"),
+        ("voice.example", "http://voice.example"),
+        ("http://127.0.0.1:6006/", "http://127.0.0.1:6006"),
+        ("ws://[::1]:6006", "http://[::1]:6006"),
+        ("wss://ws.example/speech", "https://ws.example/speech"),
+        ("https://http.example", "https://http.example"),
+    ],
+)
+def test_a_servers_address_may_be_given_in_several_ways(given: str, url: str) -> None:
+    assert http_url(given) == url
+
+
+@pytest.mark.parametrize("given", ["", "ftp://x", "http://", "http://127.0.0.1:99999", "http://[::1", "127.0.0.1:port"])
+def test_what_is_no_servers_address_is_refused(given: str) -> None:
+    with pytest.raises(NarrationFailed, match=r"such as http://127\.0\.0\.1:6006, got"):
+        http_url(given)
