@@ -47,14 +47,16 @@ class Config(BaseModel):
 
     host: str = setting("127.0.0.1", "address", "HOST", "address to listen on; other than loopback wants an API key")
     port: int = setting(6006, "address", "PORT", "TCP port to listen on; 0 takes a free one", ge=0, le=65535)
-    workers: int = setting(1, "address", "N", "web processes that share the port", ge=1, le=64)
+    workers: int = setting(
+        1, "address", "N", "web processes that share the port; /metrics tells of the one that answers", ge=1, le=64
+    )
 
     api_key: SecretStr | None = setting(
         None, "access", "KEY", "key that clients must present; VOXWIRE_API_KEY keeps it off the process list"
     )
     api_key_file: Path | None = setting(None, "access", "FILE", "file whose first line is the API key")
     allowed_origins: tuple[str, ...] = setting(
-        (), "access", "ORIGIN", "other origins whose pages may connect, comma-separated; the server's own always may"
+        (), "access", "ORIGIN", "other origins whose pages may connect, comma-separated; without a key a proxy's too"
     )
 
     model: str = setting(
@@ -83,7 +85,7 @@ class Config(BaseModel):
     messages_per_s: int = setting(1_000, "limits", "N/S", "messages a session may send, averaged", ge=1)
     errors: int = setting(16, "limits", "N", "undecodable messages a session is forgiven", ge=0)
     lead_ms: int = setting(4_000, "limits", "MS", "how far ahead of the listener speech is made", ge=0, le=60_000)
-    replay_bytes: int = setting(16 * 2**20, "limits", "BYTES", "sent messages a session holds for resume", ge=0)
+    replay_bytes: int = setting(16 * 2**20, "limits", "BYTES", "sent messages a session holds for resume", ge=65_536)
     resume_ms: int = setting(30_000, "limits", "MS", "time a lost connection may take to come back", ge=0)
     idle_ms: int = setting(300_000, "limits", "MS", "silence after which a session is closed", ge=1_000)
     utterance_idle_ms: int = setting(120_000, "limits", "MS", "wait for text of an open utterance", ge=100)

@@ -39,6 +39,7 @@ OTHER_VALUES = {
     "speed": "1.5",
     "volume": "1.5",
     "engine": "inprocess",
+    "replay_bytes": "170000",
     "log_level": "debug",
     "log_format": "json",
 }
@@ -93,6 +94,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known(
         ([], {"VOXWIRE_PORT": "70000"}, "VOXWIRE_PORT should be less than or equal to 65535, got '70000'."),
         (["--engine", "gpu"], {}, "--engine should be 'process' or 'inprocess', got 'gpu'."),
         (["--speed", "nan"], {}, "--speed should be less than or equal to 2, got 'nan'."),
+        (["--replay-bytes", "0"], {}, "--replay-bytes should be greater than or equal to 65536, got '0'."),
         (["--host", " "], {}, "--host should be a host name or an IP address, got ' '."),
         (["--port"], {}, "Argument --port: expected one argument; `voxwire serve --help` explains every flag."),
     ],
