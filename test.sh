@@ -25,7 +25,12 @@ stage() {
 left_out() { summary+=("$(printf '%5s    %-14s left out: %s' - "$1" "$2")"); }
 
 install_python_packages dev
-install_libopus || left_out libopus "it is missing and could not be installed (sudo apt install libopus0); Opus tests skip"
+covered=(protocol) # packages of which their own tests reach every line and branch
+if install_libopus; then
+  covered+=(streaming_server/audio)
+else
+  left_out libopus "it is missing and could not be installed (sudo apt install libopus0); Opus tests skip"
+fi
 command -v chromium >/dev/null || apt_install chromium fonts-noto-cjk ||
   left_out chromium "it is missing and could not be installed (sudo apt install chromium); browser tests skip"
 command -v shellcheck >/dev/null || apt_install shellcheck ||
@@ -56,6 +61,8 @@ else
   left_out 'node --test' "Node.js 18 or later is missing and could not be installed (sudo apt install nodejs npm)"
   left_out 'tsc --checkJs' "Node.js 18 or later is missing"
 fi
+stage 'coverage run' python -m coverage run --source="$(IFS=,; echo "${covered[*]}")" -m pytest -q "${covered[@]/#/tests/}"
+stage coverage python -m coverage report --fail-under=100 --show-missing --skip-covered
 stage pytest python -m pytest "${marks[@]}" "$@"
 
 printf '\n== summary: %d s, set-up %d s before that\n' $((SECONDS - set_up)) "$set_up"

@@ -191,6 +191,8 @@ def test_every_stage_runs_though_one_fails_and_the_summary_names_it(machine: Mac
     ran = outcome.notes
     for part in ("[dev]", "ruff check .", "ruff format --check .", "node --test ", "run --silent types"):
         assert part in ran
+    both = "--source=protocol,streaming_server/audio -m pytest -q tests/protocol tests/streaming_server/audio"
+    assert f"python -m coverage run {both}\npython -m coverage report --fail-under=100 " in ran
     assert ran.splitlines()[-1] == "python -m pytest -m not full"
     summary = outcome.output.partition("== summary")[2]
     assert re.search(r"\d+ s  mypy +FAILED \(3\)", summary)
