@@ -11,6 +11,9 @@ import { replay } from "./replay.js";
 
 /** How long after the last letter an unfinished word is sent, or a correction takes effect. */
 const PAUSE_MS = 500;
+/** How often the server hears, at most, that the writer is at work on a word that is held back. */
+const STIR_MS = 200;
+const RATE = { usual: 20, min: 1, max: 500 };
 
 /**
  * @typedef {object} Hooks
@@ -31,6 +34,7 @@ export class Composer {
   /** @type {(() => void) | null} */
   #stopReplay = null;
   #pauseTimer = 0;
+  #toldAt = -Infinity;
   #replaced = false;
   #note = "";
 
@@ -55,6 +59,7 @@ export class Composer {
       event.preventDefault();
       this.speak();
     });
+    element("replay-rate", HTMLInputElement).addEventListener("change", () => this.#rate());
   }
 
   /** Says the box now: the rest of what is being typed, or else all of it in place of what still sounds. */
@@ -62,8 +67,8 @@ export class Composer {
     clearTimeout(this.#pauseTimer);
     if (!this.#hooks.ready()) return;
     if (!this.#draft.open) this.#hooks.stop();
-    this.#act(this.#draft.finish());
     this.#note = "";
+    this.#act(this.#draft.finish());
     this.#box.select();
   }
 
@@ -73,10 +78,9 @@ export class Composer {
     this.#hooks.stop();
     this.#draft.close();
     const utterance = this.#hooks.begin();
-    const rate = element("replay-rate", HTMLInputElement).valueAsNumber || 20;
     this.#stopReplay = replay({
       text: this.#box.value,
-      perSecond: Math.min(500, Math.max(1, rate)),
+      perSecond: this.#rate(),
       write: (text) => this.#conversation.write(utterance, text),
       end: () => {
         this.#stopReplay = null;
@@ -106,6 +110,16 @@ export class Composer {
     else this.letGo();
   }
 
+  /** @param {string} key of the sentence to stand below the box until the next change of it */
+  note(key) {
+    this.#note = key;
+    this.render();
+  }
+
+  focus() {
+    this.#box.focus({ preventScroll: true });
+  }
+
   /** Writes the line below the box anew. */
   render() {
     setText("note", this.#note && this.#hooks.say(this.#note));
@@ -123,10 +137,27 @@ export class Composer {
       this.#note = "";
     } else {
       this.#act(this.#draft.change(text, { pasted, composing, replaced: this.#replaced, heard: this.#reached() }));
+      this.#stir();
       if (!composing) this.#pauseTimer = setTimeout(() => this.#act(this.#draft.pause()), PAUSE_MS);
       this.#note = pasted && this.#draft.loaded ? "pasted" : "";
     }
     this.render();
+  }
+
+  /** Keeps the server from taking a long word, of which nothing is sent until it is whole, for a pause. */
+  #stir() {
+    const now = performance.now();
+    if (!this.#writing || !this.#draft.holding || now - this.#toldAt < STIR_MS) return;
+    this.#conversation.stir(this.#writing);
+    this.#toldAt = now;
+  }
+
+  /** Pieces per second, as asked for within bounds; the field shows what came of it. */
+  #rate() {
+    const field = element("replay-rate", HTMLInputElement);
+    const asked = Number.isNaN(field.valueAsNumber) ? RATE.usual : field.valueAsNumber;
+    field.valueAsNumber = Math.min(RATE.max, Math.max(RATE.min, asked));
+    return field.valueAsNumber;
   }
 
   /** How far the ear is in the text being written: the word that sounds counts as heard. */
@@ -141,7 +172,10 @@ export class Composer {
     for (const action of actions) {
       if (action.type === "start") this.#writing = this.#hooks.begin();
       if (!this.#writing) return;
-      if (action.type === "text") this.#conversation.write(this.#writing, action.text);
+      if (action.type === "text") {
+        this.#conversation.write(this.#writing, action.text);
+        this.#toldAt = performance.now();
+      }
       if (action.type === "restart") {
         this.#conversation.stopAtWord(this.#writing);
         this.#note = "correction";

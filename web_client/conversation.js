@@ -70,6 +70,11 @@ export class Conversation {
     this.#post({ type: "text", utterance: utterance.id, text: wellFormed });
   }
 
+  /** @param {Utterance} utterance its writer is at work, although nothing is to be said yet */
+  stir(utterance) {
+    this.#post({ type: "text", utterance: utterance.id, text: "" });
+  }
+
   /** @param {Utterance} utterance no more text comes */
   end(utterance) {
     utterance.ended = true;

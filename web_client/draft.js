@@ -20,6 +20,11 @@ export class Draft {
   /** The box holds a text that is said only on demand: pasted, or changed after it was said. */
   loaded = false;
 
+  /** Written but not given yet, to an utterance that may still take it. */
+  get holding() {
+    return this.open && !this.#restarting && (this.#corrected !== null || this.#given < this.#box.length);
+  }
+
   /** The box's text at the last change. */
   #box = "";
   /** How much of the box has been given to utterances. */

@@ -122,6 +122,8 @@ class Net {
   #text(utterance, text) {
     const speech = this.#speeches.get(utterance);
     if (!speech || speech.stream.over) return;
+    // An empty text tells the server that the writer has not paused; what waits here tells as much when it leaves.
+    if (!text && !speech.outbox.length && !speech.stream.cut) this.#link.send({ type: "text", utterance, text });
     speech.outbox.push(text);
     this.#pump(utterance, speech);
   }

@@ -151,3 +151,20 @@ test("an empty box says nothing", () => {
   draft.change("  ", { pasted: true });
   assert.deepEqual(draft.finish(), []);
 });
+
+test("a word that is not whole yet is held, until a pause, the end or a restart", () => {
+  const draft = new Draft();
+  assert.equal(draft.holding, false);
+  draft.change("One tw");
+  assert.equal(draft.holding, true);
+  draft.pause();
+  assert.equal(draft.holding, false);
+  draft.change("Ona tw");
+  assert.equal(draft.holding, true);
+  draft.pause();
+  assert.equal(draft.holding, false);
+  draft.change("Other", { pasted: true });
+  draft.finish();
+  draft.resume(0);
+  assert.equal(draft.holding, false);
+});
