@@ -26,6 +26,8 @@ class App {
   #ready = null;
   /** Whether the lost connection took speech with it. */
   #cutOff = false;
+  /** @type {Extract<NetToPage, {type: "link"}> | null} how the connection was lost, until there is one again */
+  #loss = null;
   #worker = new Worker(new URL("./net.js", import.meta.url), { type: "module", name: "net" });
   #player = new Player({
     options: () => ({
@@ -116,7 +118,9 @@ class App {
         if (message.code !== "unauthorized") this.#view.showError(message.message);
         break;
       case "done":
-        if (utterance) this.#composer.finished(utterance, message);
+        if (!utterance) break;
+        if (message.reason === "lost" && utterance.cutTicks === null && utterance.missing) this.#cutSpeech();
+        this.#composer.finished(utterance, message);
         break;
       case "wav":
         this.#saveWav(message.file);
@@ -126,25 +130,40 @@ class App {
   }
 
   /** @param {Extract<NetToPage, {type: "link"}>} report */
-  #linkChanged({ state, reason = "", shut = false }) {
+  #linkChanged(report) {
+    const { state } = report;
     this.#view.link = state;
     if (state === "ready") {
       this.#cutOff = false;
+      this.#loss = null;
       this.#view.showLink("");
     }
     if (state === "lost" || state === "refused") {
-      this.#cutOff ||= this.#conversation.live.some(({ reason: why }) => why === null);
-      const lost = shut ? "linkShut" : this.#cutOff ? "linkLostSpeech" : "linkLost";
-      const sentence = this.#say(state === "refused" ? "linkRefused" : lost, { origin: location.origin });
-      this.#view.showLink(`${sentence} ${reason}`);
+      this.#loss = report;
+      this.#showLoss();
       this.#composer.letGo();
     }
     if (state === "unauthorized") {
       this.#view.showLink(this.#say("tokenTitle"));
-      setText("token-error", load("session", "token") ? reason : "");
+      setText("token-error", load("session", "token") ? this.#say("tokenWrong") : "");
       keep("session", "token", null);
       if (!tokenDialog.open) tokenDialog.showModal();
     }
+  }
+
+  /** Speech that was due will not come; of a loss the Worker tells after all that has arrived is decoded. */
+  #cutSpeech() {
+    if (this.#view.link === "ready") return;
+    this.#cutOff = true;
+    this.#showLoss();
+  }
+
+  #showLoss() {
+    if (!this.#loss) return;
+    const { state, reason = "", shut } = this.#loss;
+    const lost = shut ? "linkShut" : this.#cutOff ? "linkLostSpeech" : "linkLost";
+    const sentence = this.#say(state === "refused" ? "linkRefused" : lost, { origin: location.origin });
+    this.#view.showLink(`${sentence} ${reason}`);
   }
 
   #listen() {
@@ -168,7 +187,13 @@ class App {
       },
     };
     for (const [id, act] of Object.entries(actions)) element(id, HTMLButtonElement).addEventListener("click", act);
-    element("codec", HTMLSelectElement).addEventListener("change", () => this.#stop());
+    element("codec", HTMLSelectElement).addEventListener("change", () => {
+      if (this.#conversation.live.length) this.#composer.note("codecNext");
+    });
+    element("pause", HTMLButtonElement).addEventListener("click", ({ detail }) => {
+      // A mouse goes back to writing; the keyboard stays where it is, and a finger wants no keyboard on its screen.
+      if (detail && matchMedia("(pointer: fine)").matches) this.#composer.focus();
+    });
     uiLanguage.addEventListener("change", () => {
       this.#language = preferred([uiLanguage.value]);
       keep("local", "language", this.#language);
@@ -194,10 +219,10 @@ class App {
   }
 
   #unlock() {
-    const { sampleRate } = this.#settings;
     try {
-      if (this.#player.differs(sampleRate)) this.#stop();
-      this.#player.unlock(sampleRate);
+      // A newly chosen rate needs a new context, and waits until nothing sounds in the old one.
+      if (this.#conversation.live.length && this.#player.sampleRate) this.#player.wake();
+      else this.#player.unlock(this.#settings.sampleRate);
     } catch (error) {
       this.#view.showError(this.#say("cannotPlay", { message: error instanceof Error ? error.message : String(error) }));
     }

@@ -45,6 +45,15 @@ export class Captions {
   }
 
   /**
+   * @param {number} ticks received
+   * @returns {boolean} whether the last of the text is surely within them; false where the server knows no words
+   */
+  spokenBy(ticks) {
+    const ends = this.#words.filter(([, , , ptsEnd]) => ptsEnd <= ticks).map(([, end]) => end);
+    return !/[\p{L}\p{N}]/u.test(this.text.slice(this.index(Math.max(0, ...ends))));
+  }
+
+  /**
    * @param {number} position in code points, as the server counts
    * @returns {number} in UTF-16 units
    */

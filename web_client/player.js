@@ -72,18 +72,19 @@ export class Player {
     return this.#context !== null && !this.#context.audioWorklet;
   }
 
-  /** Whether `unlock` with this rate would end what sounds. @param {number} sampleRate */
-  differs(sampleRate) {
-    return this.#context !== null && this.#wanted !== sampleRate;
-  }
-
   /**
-   * Makes or wakes the context. To be called in the handler of a click or a key, before anything asynchronous.
+   * Makes or wakes the context; one of another rate is replaced, with all that sounds.
+   * To be called in the handler of a click or a key, before anything asynchronous.
    * @param {number} sampleRate Hz wanted; what came out is `sampleRate`
    */
   unlock(sampleRate) {
-    if (this.differs(sampleRate)) this.close();
+    if (this.#context && this.#wanted !== sampleRate) this.close();
     if (!this.#context) this.#build(sampleRate);
+    this.wake();
+  }
+
+  /** Lets the context that there is sound again. In such a handler, too. */
+  wake() {
     if (this.#context && this.#context.state !== "running") this.#context.resume().catch(() => this.#onstate());
   }
 

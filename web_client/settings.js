@@ -104,7 +104,7 @@ export class Settings {
       codec.append(...OPUS_BITRATES.map((bitrate) => new Option(this.#say("codecOpus", { rate: bitrate / 1000 }), `opus-${bitrate}`)));
     }
     choose(codec, this.#kept.codec, "pcm");
-    choose(language, this.#kept.language, codes.find((code) => tag !== "en" && primary(code) === primary(tag)) ?? "auto");
+    choose(language, this.#kept.language, "auto");
     this.#renderVoices(names);
     speed.disabled = (this.#ready?.model.controls?.speed ?? "none") === "none";
     this.#showSpeed();

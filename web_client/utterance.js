@@ -80,6 +80,12 @@ export class Utterance {
     }
   }
 
+  /** Whether sound is wanting for some of its text, now that no more comes. */
+  get missing() {
+    if (this.reason === "lost") return !this.captions.spokenBy(this.ticks);
+    return this.reason === "error";
+  }
+
   /**
    * @param {number} offset samples heard
    * @returns {number} ticks heard

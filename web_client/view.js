@@ -14,6 +14,7 @@ import { Transcript } from "./transcript.js";
 const LAMPS = {
   statusConnecting: "busy", statusWaiting: "busy", statusStarting: "busy", statusPaused: "busy",
   statusLost: "bad", statusRefused: "bad", statusUnauthorized: "bad", statusLocked: "bad",
+  statusFailed: "bad",
 };
 
 export class View {
@@ -67,7 +68,9 @@ export class View {
     }
     if (this.link === "lost") return "statusLost";
     if (this.link === "connecting") return "statusConnecting";
-    return stopped ? "statusStopped" : current ? "statusFinished" : "statusReady";
+    if (stopped) return "statusStopped";
+    if (!current) return "statusReady";
+    return current.missing ? "statusFailed" : "statusFinished";
   }
 
   /** Shows how things stand, now and, while speech is under way, at each frame. */

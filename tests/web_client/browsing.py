@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -54,6 +56,13 @@ class Server:
         """Ends it at once, without a word to anyone."""
         self.process.kill()
         self.process.wait(timeout=20)
+
+    def kill_engines(self) -> None:
+        """Ends the processes that it started, and not itself."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        assert children, "expected the server to have processes of its own"
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
 
 
 @contextmanager

@@ -57,3 +57,14 @@ test("words that come before their text is known do not break the page", () => {
   captions.addWords([[5, 9, 0, 100]]);
   assert.deepEqual(captions.at(50), { start: 0, end: 0 });
 });
+
+test("the text is spoken once its last word lies within what has come, whatever stands after it", () => {
+  const captions = new Captions();
+  captions.append("One two.\u201d \n");
+  assert.equal(captions.spokenBy(1000), false);
+  captions.addWords([[0, 3, 0, 90], [4, 7, 100, 200]]);
+  assert.equal(captions.spokenBy(199), false);
+  assert.equal(captions.spokenBy(200), true);
+  captions.append("three");
+  assert.equal(captions.spokenBy(200), false);
+});

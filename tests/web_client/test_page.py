@@ -12,6 +12,15 @@ from streaming_server.audio.opus import opus_available
 from tests.web_client.browsing import INSECURE_HOST, Visit, serving
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it rests for a while in the shade of a tree."
+COUNT_SEGMENTS = """
+    window.segments = 0;
+    window.Worker = class extends Worker {
+        constructor(...options) {
+            super(...options);
+            this.addEventListener("message", ({ data }) => { window.segments += data.type === "segment"; });
+        }
+    };
+"""
 ALL_HEARD = "state.utterances.length && state.utterances.every((one) => one.over)"
 
 
@@ -33,6 +42,84 @@ def test_typed_text_is_heard_before_it_is_finished(browser: Browser, espeak_port
         assert utterance["firstAudioMs"] > 0
         assert utterance["firstSoundMs"] >= utterance["firstAudioMs"]
         assert visit.page.locator("#first-audio").inner_text().endswith(" ms")
+
+
+def test_steady_typing_is_not_chopped_into_words(browser: Browser, espeak_port: int) -> None:
+    with Visit(browser, local(espeak_port), script=COUNT_SEGMENTS) as visit:
+        visit.ready().type("Good morning everybody and welcome to our meeting today.", 90)
+        visit.page.keyboard.press("Enter")
+        visit.until(ALL_HEARD)
+        assert 1 <= visit.page.evaluate("segments") <= 2
+
+
+def test_another_codec_waits_for_the_next_utterance(browser: Browser, espeak_port: int) -> None:
+    if not opus_available():
+        pytest.skip("libopus is missing")
+    with Visit(browser, local(espeak_port)) as visit:
+        visit.ready().paste(LONG)
+        visit.click("Speak")
+        visit.until("state.heard?.ticks > 11025")
+        visit.page.locator("#codec").select_option("opus-32000")
+        expect(visit.page.locator("#note")).to_contain_text("as soon as this speech has ended")
+        visit.page.locator("#transcript").click()
+        visit.until(ALL_HEARD)
+        assert visit.state()["utterances"][0]["cutTicks"] is None
+        assert visit.state()["status"] == "statusFinished"
+        assert visit.state()["sampleRate"] == 44100
+        visit.click("Speak")
+        visit.until("state.utterances.length === 2 && state.heard?.ticks > 11025")
+        assert visit.state()["sampleRate"] == 48000
+        expect(visit.page.locator("#note")).to_be_empty()
+
+
+def test_a_dead_engine_is_no_happy_end(browser: Browser) -> None:
+    with serving("--model", "tone", "--lead-ms", "400") as server, Visit(browser, local(server.port)) as visit:
+        visit.ready().paste(LONG)
+        visit.click("Speak")
+        visit.until("state.heard?.ticks > 11025")
+        server.kill_engines()
+        visit.until(ALL_HEARD)
+        assert visit.state()["utterances"][0]["reason"] == "error"
+        expect(visit.page.get_by_role("status")).to_have_text("Failed")
+        expect(visit.page.locator("#error-notice")).to_be_visible()
+
+
+def test_a_loss_after_all_has_come_takes_no_speech(browser: Browser) -> None:
+    tolerated = ("WebSocket connection to", "ERR_CONNECTION_REFUSED")
+    with (
+        serving("--model", "espeak") as server,
+        Visit(browser, local(server.port), tolerated=tolerated) as visit,
+    ):
+        visit.ready().type("Good morning to all of you. ", 5)
+        visit.until("state.heard?.ticks > 11025")
+        server.kill()
+        visit.until("state.link !== 'ready'")
+        visit.until(ALL_HEARD)
+        assert visit.state()["utterances"][0]["reason"] == "lost"
+        expect(visit.page.locator("#link-text")).to_contain_text("The connection is lost.")
+        assert visit.page.evaluate("!document.querySelector('#link-text').textContent.includes('not yet spoken')")
+
+
+def test_the_mouse_pauses_and_the_keys_go_on_writing(browser: Browser, espeak_port: int) -> None:
+    with Visit(browser, local(espeak_port)) as visit:
+        visit.ready().paste(LONG)
+        visit.click("Speak")
+        visit.until("state.heard?.ticks > 0")
+        for name in ("Pause", "Resume"):
+            visit.click(name)
+            expect(visit.page.locator("#text")).to_be_focused()
+        visit.page.locator("#pause").focus()
+        visit.page.keyboard.press("Enter")
+        expect(visit.page.locator("#pause")).to_be_focused()
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("0", "1"), ("9999", "500"), ("", "20"), ("30", "30")])
+def test_the_replay_rate_stays_in_bounds(browser: Browser, tone_port: int, asked: str, taken: str) -> None:
+    with Visit(browser, local(tone_port)) as visit:
+        field = visit.ready().page.locator("#replay-rate")
+        field.fill(asked)
+        field.blur()
+        expect(field).to_have_value(taken)
 
 
 def test_captions_follow_the_ear(browser: Browser, espeak_port: int) -> None:
@@ -146,6 +233,7 @@ def test_a_server_with_a_key_is_asked_for_it(browser: Browser) -> None:
         field.press("Enter")
         expect(field).to_have_value("")
         expect(field).to_be_visible()
+        expect(visit.page.locator("#token-error")).to_have_text("The server does not know this key.")
         field.fill("open-sesame")
         field.press("Enter")
         visit.ready()
@@ -159,7 +247,7 @@ def test_a_server_with_a_key_is_asked_for_it(browser: Browser) -> None:
 def test_a_page_of_a_strange_origin_is_told_how_it_may_connect(browser: Browser, tone_port: int) -> None:
     url = f"http://{INSECURE_HOST}:{tone_port}/"
     with Visit(browser, url, tolerated=("WebSocket connection to",)) as visit:
-        expect(visit.page.locator("#link-text")).to_contain_text(f"--allowed-origins {url.rstrip('/')};")
+        expect(visit.page.locator("#link-text")).to_contain_text(f"--allowed-origins {url.rstrip('/')} ")
         visit.until("state.link === 'lost'")
 
 
@@ -199,6 +287,7 @@ def test_a_chinese_browser_sees_chinese(browser: Browser, espeak_port: int) -> N
     with Visit(browser, local(espeak_port), {"locale": "zh-CN"}) as visit:
         visit.ready()
         assert visit.page.locator("html").get_attribute("lang") == "zh-Hans"
+        expect(visit.page.locator("#language")).to_have_value("auto")
         expect(visit.page.get_by_role("button", name="朗读")).to_be_visible()
         visit.type("你好，世界。今天天气很好，我们出去走走。")
         visit.page.keyboard.press("Enter")
