@@ -56,7 +56,7 @@ _COUNTED = frozenset(
 # Behind these a number is a code, read digit by digit.
 _CODE = re.compile(
     r"(?:电话|手机|拨打|致电|热线|客服|验证码|号码|编号|代号|尾号|邮编|密码|代码|账号|卡号|学号"
-    r"|工号|房间|航班|车牌|微信|QQ|ID)(?:号码?)?(?:是|为|：|:)?\s?$"
+    r"|工号|房间|航班|车牌|微信|QQ|ID)(?:号码?)?(?:是|为|：|:)?\s?(?:\d{3,5}(?:、|或者?|和))*$"
 )
 _SCORE = re.compile(r"(?:比分|战绩|比例|胜|负|平)[^，。]{0,6}$")
 _MOBILE = r"1[3-9]\d(?P<gap>[- ]?)\d{4}(?P=gap)\d{4}"
@@ -87,6 +87,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("digit", rf"(?P<a>\d{{4}}){_TO}(?P<b>\d{{4}})(?=年|学年|赛季|财年)", _years),
         rule("digit", r"\d{1,2}[.·]?\d{1,2}(?=事件|地震|大地震|大促|购物节)", lambda match: digits(match[0])),
         rule("digit", r"(?:12306|12315|12333|10086|10010|95\d{3})(?![\d\w.]|[-.]\d)", _phone),
+        rule("digit", r"\d{3,4}(?=号?房间|号房|号?航班|路(?:公交|汽?车))", lambda match: digits(match[0])),
         rule("digit", r"(?P<y>\d{2})(?=后|届)", lambda match: digits(match["y"])),
         rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![A-Za-z0-9])", lambda match: version(match["v"])),
         rule("digit", r"(?P<h>\d\d?)[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d))?(?!\d)", _time),

@@ -36,6 +36,7 @@ def rules() -> list[Rule]:
         rule("digit", r"(?P<a>(?:19|20)\d\d)[-–/](?P<b>\d\d)(?![\d\w-])", _years_or_month),
         rule("digit", r"(?P<m>\d{1,2})/(?P<d>\d{1,2})(?![\d/\w])", _month_slash_day),
         rule("digit", rf"(?P<y>[12]\d{{3}})(?![\d\w]|[.,:/-]\d|\s?[x×%]|[\s-]?{UNIT})", _lone_year),
+        rule("sign", r"[-–—~]\s?(?=\d\d?(?::\d\d|\s?[AaPp]\.?[Mm]\b))", _until),
         rule("word", rf"(?P<m>{MONTH})\s{_DAY}(?:(?P<comma>,?)\s(?P<y>\d{{4}}))?(?![\d:\w])", _month_day),
         rule("word", rf"(?P<m>{MONTH})\s(?P<y>[12]\d{{3}})(?![\d\w])", _month_year),
     ]
@@ -84,6 +85,11 @@ def _time(match: re.Match[str]) -> str | None:
         words += f" and {cardinal(int(second))} second{'s' * (second != '01')}"
     stops = match[0].endswith(".") and (ends_text(match) or capital_after(match))
     return f"{words}{half}{'.' if stops else ''}"
+
+
+def _until(match: re.Match[str]) -> str | None:
+    """Between two times of the day."""
+    return " to " if re.search(r"(?:\d:\d\d|\d\s?[AaPp]\.?[Mm]\.?)\s?$", match.string[: match.start()]) else None
 
 
 def _decade(match: re.Match[str]) -> str:

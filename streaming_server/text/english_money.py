@@ -19,6 +19,7 @@ _CURRENCIES = {
     "₩": ("won", ""),
     "₽": ("ruble", "kopeck"),
 }
+_YEN_SIGNS = ("¥", "￥")
 _UNCOUNTED = frozenset(("yen", "won"))
 
 
@@ -47,12 +48,18 @@ def _price(match: re.Match[str]) -> str:
         return " ".join(f"{first} to {number(groups['b'])} {scale2} {names}".split())
     if scale:
         return f"{number(groups['a'])} {scale} {names}"
-    return _coins(groups["a"], groups["sign"], name, names)
+    attributive = re.search(r"\b[Aa]n?\s$", match.string[: match.start()]) and re.match(
+        r"\s[a-z]", match.string[match.end() :]
+    )
+    return _coins(groups["a"], groups["sign"], name, name if attributive else names)
 
 
 def _coins(amount: str, sign: str, name: str, names: str) -> str:
     whole, _, fraction = amount.replace(",", "").partition(".")
     coin = _CURRENCIES[sign][1]
+    if fraction and sign in _YEN_SIGNS:  # no sum of yen has a fraction, so it is the other money of that sign
+        amount = f"{whole}.{fraction}".rstrip("0").rstrip(".")
+        return f"{number(amount)} yuan"
     if not fraction or not coin or len(fraction) > 2:
         return f"{number(amount)} {name if amount == '1' else names}"
     cents = int(fraction.ljust(2, "0"))

@@ -17,6 +17,23 @@ _DENOMINATORS = {2: "half", 4: "quarter"}
 _FIXED = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "20/20": "twenty twenty"}
 
 
+# Behind these a number is a name, said in pairs as far as it goes: room four oh four, flight twelve thirty four.
+_NAMED = re.compile(
+    r"\b(?:rooms?|flights?|bus(?:es)?|routes?|gates?|channels?|highways?|interstate|freeway|suite|apartment|apt\.|unit"
+    r"|exit|platform|train|boeing|airbus|https?|errors?(?:\scode)?|status(?:\scode)?|area|studio)"
+    r"\s(?:number\s(?:is\s)?|no\.\s|#|(?-i:[A-Z]{2})\s)?$",
+    re.IGNORECASE,
+)
+# Behind these it is a code.
+_CODE = re.compile(
+    r"(?<!error )(?<!status )(?:\bcode|\bPIN|\bpassword|\bzip|\bextension|\bext\.)(?:\sis|:)?\s$", re.IGNORECASE
+)
+_CALLED = re.compile(
+    r"\b(?:call|calling|called|dial|dialing|dialling|dialed|ring|text|texting|phone)\s$", re.IGNORECASE
+)
+_CALLED_NUMBERS = frozenset(("911", "988", "999", "112", "000", "111", "311", "411", "211", "811", "101"))
+
+
 def rules(verbalizer: Verbalizer) -> list[Rule]:
     """In the order in which they are tried."""
 
@@ -25,6 +42,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         return verbalizer.say(match[0], "en")
 
     return [
+        rule("digit", rf"(?P<n>\d{{3,6}})(?![\w%]|[.,:/-]\d|[\s-]?{UNIT})", _numbered),
         rule("digit", r"(?:1[-. ])?\d{3}([-. ])\d{3}\1\d{4}(?![\d\w])", _phone),
         rule("digit", r"(?P<v>\d+(?:\.\d+){2,})(?![\d\w])", lambda match: version(match["v"])),
         rule("sign", r"\+\d{1,3}(?:[-. ]?\(?\d{1,4}\)?){2,5}(?!\d)", _phone),
@@ -34,7 +52,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("digit", rf"(?P<a>{NUM}){TO}(?P<b>{NUM})\s?%", lambda match: f"{_to(match)} percent"),
         rule("digit", rf"(?P<a>{NUM})\s?%", lambda match: f"{number(match['a'])} percent"),
         rule("digit", r"(?P<feet>\d{1,2})['’′](?P<inches>\d{1,2})(?:[\"”″]|''|(?!\d))", _height),
-        rule("digit", rf"(?:(?P<a>{NUM}){TO})?(?P<b>{NUM})(?P<gap>[\s-]?){UNIT}", _measure),
+        rule("digit", rf"(?:(?P<a>{NUM}){TO})?(?P<b>{NUM})(?P<gap>[\s-]?){UNIT}(?P<stop>\.(?=\s[a-z]))?", _measure),
         rule("digit", rf"(?P<a>\d{{1,3}})[\"”″](?=\s(?:{_SIDES})\b)", _inches),
         rule("digit", rf"(?P<a>{NUM})\s?[-−–]\s?(?P<b>{NUM})(?=\s?=)", lambda match: _between(match, "minus")),
         rule("digit", r"0[xX](?P<digits>[0-9A-Fa-f]+)\b", lambda match: f"hex {_name(match, 'digits')}"),
@@ -44,7 +62,7 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("sign", rf"(?P<vulgar>[{''.join(_VULGAR)}])", _fraction),
         rule("digit", r"(?P<n>\d[\d,]*)(?:st|nd|rd|th)\b", _ordinal),
         rule("digit", rf"(?P<a>{NUM})\s?[x×]\s?(?P<b>{NUM})", lambda match: _between(match, "by")),
-        rule("digit", rf"(?P<a>{NUM})x\b", lambda match: f"{number(match['a'])} times"),
+        rule("digit", rf"(?P<a>{NUM})x\b(?!\s?[-+=^*)²³])", _times),
         rule("digit", r"(?P<a>\d+(?:\.\d+)?)[eE](?P<minus>-)?\+?(?P<b>\d{1,3})\b", _scientific),
         rule("digit", r"(?P<a>\d+):(?P<b>\d+)(?!\w)", _to),
         rule("digit", rf"(?P<a>{NUM})(?P<scale>[kKM]|bn|B(?=\s[a-z]))\b", _scaled),
@@ -54,6 +72,16 @@ def rules(verbalizer: Verbalizer) -> list[Rule]:
         rule("sign", r"(?P<n>\.\d+)", lambda match: None if touches(match) else number(match["n"])),
         rule("sign", r"[-−–](?=[.$€£¥₹]?\d)", _minus),
     ]
+
+
+def _numbered(match: re.Match[str]) -> str | None:
+    """The number of a room, a flight or a code, which counts nothing."""
+    written, before = match["n"], match.string[: match.start()][-40:]
+    if _NAMED.search(before):
+        return group_in_name(written)
+    ordered = before.endswith("#") and len(written) >= 5
+    called = written in _CALLED_NUMBERS and _CALLED.search(before)
+    return digits(written) if ordered or called or _CODE.search(before) else None
 
 
 def _between(match: re.Match[str], word: str) -> str:
@@ -91,7 +119,9 @@ _LONE_WORDS = frozenset(("in", "us", "bar"))
 
 def _measure(match: re.Match[str]) -> str | None:
     gap, symbol = match["gap"], match["unit"]
-    if symbol in _LONE_WORDS and gap and match.string[match.end() : match.end() + 1] != ".":  # "5 in every 10"
+    if (
+        symbol in _LONE_WORDS and gap and not match["stop"] and match.string[match.end() :][:1] != "."
+    ):  # "5 in every 10"
         return None
     before = match.string[: match.start()].lower()
     attributive = gap == "-" or before.endswith((" a ", " an ")) or before in ("a ", "an ")
@@ -144,6 +174,11 @@ def _inches(match: re.Match[str]) -> str:
 def _name(match: re.Match[str], group: str = "name") -> str:
     parts = re.findall(r"\d+|[A-Za-z]+", match[group])
     return " ".join(group_in_name(part) if part.isdigit() else part for part in parts)
+
+
+def _times(match: re.Match[str]) -> str | None:
+    """Behind a sign of arithmetic 2x is a term."""
+    return None if re.search(r"[-+=(]\s?$", match.string[: match.start()]) else f"{number(match['a'])} times"
 
 
 def _minus(match: re.Match[str]) -> str | None:

@@ -29,6 +29,11 @@ _SHORT |= {
 _SHORT |= {"max": "maximum", "govt": "government", "hrs": "hours", "mins": "minutes", "ft": "fort", "mt": "mount"}
 _NUMBERED = {"no": "number", "nos": "numbers", "fig": "figure", "figs": "figures", "vol": "volume", "ch": "chapter"}
 _NUMBERED |= {"sec": "section", "eq": "equation", "pp": "pages", "p": "page", "pt": "part", "art": "article"}
+_NUMBERED |= {"apt": "apartment", "ext": "extension"}
+_DAYS = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday"}
+_DAYS |= {"Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday"}
+_LONE_UNITS = {"tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "lbs": "pounds", "oz": "ounce", "hr": "hour"}
+_LONE_UNITS |= {"yr": "year", "yrs": "years"}
 _ROMAN_NOUNS = "War|Chapter|Part|Volume|Book|Act|Scene|Phase|Section|Type|Class|Level|Tier|Stage|Appendix|Article"
 _ROMAN_NAMES = "Henry|Louis|Charles|George|Edward|James|William|Richard|Elizabeth|Pius|Benedict|Francis|Napoleon|Philip"
 _ROMAN_NAMES += "|John Paul|Catherine|Frederick|Alexander|Ivan|Peter|Nicholas"
@@ -56,6 +61,14 @@ _SIGNS = {
     "%": " percent ",
     "°": " degrees ",
 }
+_STREET_NAME = re.compile(r"\b(?P<name>[A-Z][A-Za-z'’-]+|\d+(?:st|nd|rd|th))\s$")
+_NO_STREETS_WORDS = """
+A About After Also And Another Any As Ask At Aunt Because Before But By Call Can Contact Dear Did Do Does Each Every
+Find For From Good Great Had Has Have Hello Her Hey Hi His How I If In Is It Like Maybe Meet My New No Now Of Oh Okay On
+One Or Our Perhaps Please Right See Should So Thank Thanks That The Their Then There This To Try Uncle Until Was Well
+What When Where While Who Why With Would Yes Your
+"""
+_NO_STREETS = frozenset(_NO_STREETS_WORDS.split())
 _TERM_BEFORE = re.compile(r"[\w)\]²³]\s?$")
 _TERM_AFTER = re.compile(r"\s?[-+(]?[\w.(]")
 
@@ -68,8 +81,8 @@ def rules() -> list[Rule]:
         rule("word", r"\w*[A-Za-z0-9]_+\w+", lambda match: underscored(match[0])),
         rule("word", r"[vV]\.?\s?(?P<v>\d+(?:\.\d+)+)(?![\w])", _version),
         rule("word", r"St\.", _saint_or_street),
-        rule("word", r"Dr\.", lambda match: "Doctor" if capital_after(match) else f"Drive{_last_stop(match)}"),
-        rule("word", rf"(?P<title>{'|'.join(_TITLES)})\.(?=\s[A-Z])", lambda match: _TITLES[match["title"]]),
+        rule("word", r"Dr\.", _doctor_or_drive),
+        rule("word", rf"(?P<title>{'|'.join(_TITLES)})\.(?=\s[A-Z]|\s*$)", lambda match: _TITLES[match["title"]]),
         rule("word", r"e\.g\.", lambda match: "for example"),
         rule("word", r"i\.e\.", lambda match: "that is"),
         rule("word", r"w/o\b", lambda match: "without"),
@@ -77,7 +90,9 @@ def rules() -> list[Rule]:
         rule("word", r"(?P<ap>[AaPp])\.[Mm]\.", lambda match: f"{match['ap'].upper()}M{_last_stop(match)}"),
         rule("word", r"Ph\.D\.", lambda match: f"PhD{_last_stop(match)}"),
         rule("word", r"(?:[A-Z]\.){2,}", lambda match: f"{' '.join(match[0].split('.')).strip()}{_last_stop(match)}"),
+        rule("word", rf"(?P<day>{'|'.join(_DAYS)})\.", lambda match: f"{_DAYS[match['day']]}{_last_stop(match)}"),
         rule("word", r"(?P<word>[A-Za-z]+)\.", _shortened),
+        rule("word", rf"(?P<unit>{'|'.join(_LONE_UNITS)})\b", lambda match: _LONE_UNITS[match["unit"]]),
         rule("word", r"vs\b", lambda match: "versus"),
         rule("word", rf"(?P<noun>{_ROMAN_NOUNS})\s(?P<n>[IVX]+)\b", _chapter),
         rule("word", rf"(?P<noun>{_ROMAN_NAMES})\s(?P<n>[IVX]{{2,}}|[VX])\b", _monarch),
@@ -141,10 +156,20 @@ def _version(match: re.Match[str]) -> str:
     return f"{'' if named else 'version '}{version(match['v'])}"
 
 
+def _after_street_name(match: re.Match[str]) -> bool:
+    """Behind "Main", "Martin Luther King" or "5th"; not behind "Hello," or "Dear"."""
+    name = _STREET_NAME.search(match.string[: match.start()])
+    return name is not None and name["name"] not in _NO_STREETS
+
+
 def _saint_or_street(match: re.Match[str]) -> str:
-    before = match.string[: match.start()].split()
-    after_name = bool(before) and before[-1][0].isupper() and len(before) > 1
-    return "Saint" if capital_after(match) and not after_name else f"Street{_last_stop(match)}"
+    """A title that ends the text goes on in the next one: it loses its stop."""
+    return f"Street{_last_stop(match)}" if _after_street_name(match) else "Saint"
+
+
+def _doctor_or_drive(match: re.Match[str]) -> str:
+    street = _after_street_name(match) and not capital_after(match)
+    return f"Drive{_last_stop(match)}" if street else "Doctor"
 
 
 def _shortened(match: re.Match[str]) -> str | None:
@@ -218,7 +243,8 @@ def _sum(match: re.Match[str]) -> str | None:
 
 NEEDED = re.compile(
     rf"[0-9０-９{re.escape(''.join(_SIGNS))}$€£¥￥₹₩₽¢#@~<>*^_|\\`{{}}\[\]™®©•½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞−]|\w\.\w|/\w+/|w/"
-    rf"|\b(?:St|Dr|vs|{'|'.join((*_TITLES, *_SHORT))})\b|\b[VIX]{{2,}}\b|\b(?:{_ROMAN_NOUNS}|{_ROMAN_NAMES})\s[IVX]+\b",
+    rf"|\b(?:St|Dr|vs|tb?sp|{'|'.join((*_TITLES, *_SHORT, *_DAYS))})\b|\b[VIX]{{2,}}\b"
+    rf"|\b(?:{_ROMAN_NOUNS}|{_ROMAN_NAMES})\s[IVX]+\b",
     re.IGNORECASE,
 )
 """Text in which this is not found is spoken as it is written."""

@@ -24,8 +24,8 @@ class Sizes:
 
 _NEVER = MAX_WEIGHT + 1
 _AUTO = (
-    # The first segment ends with the first clause of two or three words; without any punctuation, after ten words.
-    Sizes(paragraph=2, sentence=4, clause=9, limit=60),
+    # The first segment is whatever is complete first: "Hi." "Well," "嗯。" "你好，"; without punctuation, ten words.
+    Sizes(paragraph=2, sentence=2, clause=4, limit=60),
     Sizes(paragraph=9, sentence=12, clause=30, limit=100),
     Sizes(paragraph=12, sentence=24, clause=60, limit=160),
     Sizes(paragraph=18, sentence=45, clause=110, limit=MAX_WEIGHT),

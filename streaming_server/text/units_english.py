@@ -19,7 +19,7 @@ W watt|kW kilowatt|MW megawatt|GW gigawatt|kWh kilowatt hour|V volt|kV kilovolt|
 mAh milliamp hour|J joule|kJ kilojoule|cal calorie|kcal kilocalorie|N newton|Pa pascal|hPa hectopascal|kPa kilopascal
 MPa megapascal|bar bar|psi P S I|dB decibel|rpm R P M|fps frame per second|px pixel|dpi D P I|ppm part per million
 m² square meter|m2 square meter|km² square kilometer|km2 square kilometer|cm² square centimeter|ft² square foot
-m³ cubic meter|m3 cubic meter|cm³ cubic centimeter|sqft square foot|ha hectare
+tbsp tablespoon|tsp teaspoon|m³ cubic meter|m3 cubic meter|cm³ cubic centimeter|sqft square foot|ha hectare
 °C degree Celsius|℃ degree Celsius|°F degree Fahrenheit|℉ degree Fahrenheit|° degree
 """
 _NAMES = dict(row.split(" ", 1) for line in _TABLE.strip().splitlines() for row in line.split("|"))

@@ -157,9 +157,13 @@ SEGMENTS: list[tuple[str, str, list[str]]] = [
     # the first segment is short, later ones grow
     ("auto", "Hello there, how are you doing today?", ["Hello there,", "how are you doing today?"]),
     ("auto", "Sure! I can help you with that.", ["Sure!", "I can help you with that."]),
-    ("auto", "No. I do not think so.", ["No. I do not think so."]),
-    ("auto", "Well, yes, it is true, I suppose.", ["Well, yes, it is true,", "I suppose."]),
-    ("auto", "你好，我是小明。很高兴认识你。", ["你好，我是小明。", "很高兴认识你。"]),
+    ("auto", "No. I do not think so.", ["No.", "I do not think so."]),
+    ("auto", "No. 5 is alive, I think.", ["No. 5 is alive,", "I think."]),
+    ("auto", "Yes. It is so. Hi. It is.", ["Yes.", "It is so. Hi. It is."]),
+    ("auto", "Oh, well, that is it.", ["Oh, well,", "that is it."]),
+    ("auto", "嗯，是的，没错。", ["嗯，是的，", "没错。"]),
+    ("auto", "Well, yes, it is true, I suppose.", ["Well,", "yes, it is true, I suppose."]),
+    ("auto", "你好，我是小明。很高兴认识你。", ["你好，", "我是小明。", "很高兴认识你。"]),
     ("auto", "当然可以，没问题。", ["当然可以，", "没问题。"]),
     ("auto", "好的。我来帮你看一下。", ["好的。", "我来帮你看一下。"]),
     (
@@ -263,7 +267,7 @@ SEGMENTS: list[tuple[str, str, list[str]]] = [
     ("clause", "共3，000元，时间3：30，好的吧", ["共3，000元，", "时间3：30，", "好的吧"]),
     ("clause", "He said, “Come here,” and left.", ["He said,", "“Come here,”", "and left."]),
     ("auto", "Hello 世界，这是一个测试。", ["Hello 世界，", "这是一个测试。"]),
-    ("auto", "嗯。好。行，那就这样吧。", ["嗯。好。", "行，那就这样吧。"]),
+    ("auto", "嗯。好。行，那就这样吧。", ["嗯。", "好。行，那就这样吧。"]),
     (
         "auto",
         "This goes on and on without any kind of stop, because",
@@ -455,6 +459,32 @@ SPOKEN_ENGLISH: list[tuple[str, str]] = [
     ("{}", "{}"),
     ("EOL 2027-10, the 2010-11 season", "EOL October twenty twenty seven, the twenty ten to eleven season"),
     ("def f() -> T", "def f() to T"),
+    # a title where the text stops, and a street
+    ("Dr.", "Doctor"),
+    ("St.", "Saint"),
+    ("I met Dr.", "I met Doctor"),
+    ("Dear Dr.", "Dear Doctor"),
+    ("Mr.", "Mister"),
+    ("Main St.", "Main Street."),
+    ("It is on Sunset Dr.", "It is on Sunset Drive."),
+    ("on 5th St. now", "on fifth Street now"),
+    # names that are numbers
+    ("room 404, Flight UA 123", "room four oh four, Flight UA one twenty three"),
+    ("Route 200 or bus 007", "Route two hundred or bus zero zero seven"),
+    ("Error 404: 404 rooms", "Error four oh four: four hundred and four rooms"),
+    ("call 911, call 250 people", "call nine one one, call two hundred and fifty people"),
+    ("ZIP code 94103", "ZIP code nine four one zero three"),
+    ("order #12345, #404", "order number one two three four five, number four hundred and four"),
+    # what chatbots write
+    ("¥35.50 or ¥35.00", "thirty five point five yuan or thirty five yuan"),
+    ("a $50 gift, $50 gifts", "a fifty dollar gift, fifty dollars gifts"),
+    ("9:00am-5:30pm, 9 a.m. - 5 p.m.", "nine AM to five thirty PM, nine AM to five PM."),
+    ("2x faster, y = 2x + 1", "two times faster, y equals two x plus one"),
+    ("3 + 2x", "three plus two x"),
+    ("3 tbsp, 1/2 tsp, $2/lb", "three tablespoons, one half teaspoon, two dollars per pound"),
+    ("20 mins. to cook", "twenty minutes to cook"),
+    ("on Mon., Apt. 305", "on Monday, Apartment three oh five"),
+    ("on Fri.", "on Friday."),
 ]
 
 SPOKEN_CHINESE: list[tuple[str, str]] = [
@@ -564,4 +594,6 @@ SPOKEN_CHINESE: list[tuple[str, str]] = [
     ("<好> |", "好"),
     ("甲 - 乙", "甲 - 乙"),
     ("f() -> T", "f()到T"),
+    ("拨打120或者110", "拨打幺二零或者幺幺零"),
+    ("404房间，120路公交，100间房", "四零四房间，一二零路公交，一百间房"),
 ]

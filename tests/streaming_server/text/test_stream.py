@@ -317,6 +317,12 @@ def test_manual_with_flushes_at_the_ends_gives_the_same_segments(text: str) -> N
 @pytest.mark.parametrize(
     ("deltas", "cut"),
     [
+        (["Yes", ".", " "], ["Yes."]),
+        (["OK", "!", " "], ["OK!"]),
+        (["No", ".", " ", "I"], ["No."]),
+        (["Well", ",", " "], ["Well,"]),
+        (["你好", "，"], ["你好，"]),
+        (["嗯", "。"], ["嗯。"]),
         (["Hello there", ",", " "], ["Hello there,"]),
         (["I am here", ".", " "], ["I am here."]),
         (["你好世界", "，"], ["你好世界，"]),
