@@ -193,7 +193,11 @@ class Session:
     def _continue(self, utterance: Utterance, message: Text | Flush | End | Format) -> None:
         match message:
             case Text():
-                self._count_text(utterance.id, message.text)
+                try:
+                    self._count_text(utterance.id, message.text)
+                except RemoteProtocolError:
+                    self._ledger.untake(message)
+                    raise
                 utterance.text(message.text)
             case Flush():
                 utterance.flush()

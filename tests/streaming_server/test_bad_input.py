@@ -146,6 +146,21 @@ async def test_text_waiting_to_be_spoken_is_bounded() -> None:
         assert error["retry_after_ms"] > 0
 
 
+async def test_text_that_was_refused_may_come_again() -> None:
+    """However often it was: what was not taken does not count as the utterance's text."""
+    async with serving(text_chars=100, pending_chars=60) as server, greeted(server) as wire:
+        await wire.send("start", utterance="a", segmentation="manual", text="x" * 50)
+        for _ in range(3):
+            await wire.send("text", utterance="a", text="y" * 50)
+            assert "waiting to be spoken" in (await wire.until("error"))["message"]
+        await wire.send("flush", utterance="a")
+        await wire.until("segment")
+        await wire.send("text", utterance="a", text="y" * 50)
+        await wire.send("end", utterance="a")
+        assert (await wire.until("done"))["text_chars"] == 100
+        assert [message["type"] for message in wire.received].count("error") == 3
+
+
 @pytest.mark.parametrize(
     "opening",
     [

@@ -156,6 +156,18 @@ async def test_background_work_does_not_wait_for_a_listener() -> None:
         assert asyncio.get_running_loop().time() - began_at < spoken_s / 4
 
 
+async def test_nothing_is_held_back_for_a_resume_that_there_is_not() -> None:
+    """A megabyte of speech for a listener whose position never comes; it would be twenty times what may be held."""
+    async with serving(replay_bytes=65_536) as server, greeted(server, lead_ms=None) as wire:
+        await wire.send("start", utterance="u1")
+        await wire.send("playhead", utterance="u1", received=0)
+        await wire.send("text", utterance="u1", text=TEXT * 20)
+        await wire.send("end", utterance="u1")
+        done = await wire.until("done")
+        assert done["reason"] == "end"
+        assert 2 * done["samples"] > 2**20
+
+
 async def test_background_work_waits_for_a_client_that_does_not_read() -> None:
     """Some 100 MB of speech are asked for; what is made stays within the bounds of outbox, socket and replay."""
     async with serving() as server, greeted(server, lead_ms=None) as wire:
