@@ -1,4 +1,4 @@
-"""All figures that the project quotes, one after the other: `python -m bench.headline`. A quarter of an hour; be alone."""
+"""All figures that the project quotes, one after the other: `python -m bench.headline`. A quarter of an hour, alone."""
 
 from __future__ import annotations
 
