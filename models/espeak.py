@@ -5,49 +5,26 @@ long the segment. espeak itself decides where a clause ends, so a text sounds th
 segments at clause ends. The pause that a clause asks for is held back until the next one starts: an utterance ends
 with its last sound, and no step waits for text to know a pause.
 
-espeak runs in a process for each voice in use (`models.espeak_worker`); the model is called by one thread, like all.
+espeak runs in a process for each voice in use (`models.espeak_worker`). There are two lanes of these, so that a step makes
+two clauses at once; the model is called by one thread, like all.
 """
 
 from __future__ import annotations
 
-import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-import soxr
-
-from models.base import Failure, ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
-from models.espeak_library import SAMPLE_RATE as ESPEAK_RATE
-from models.espeak_library import Clause
-from models.espeak_process import EspeakEnded, EspeakFiles, EspeakProcess, installed_files, list_languages
+from models.base import ModelError, ModelInfo, SpeechParams
+from models.espeak_lane import SAMPLE_RATE, EspeakLane
+from models.espeak_process import EspeakFiles, installed_files, list_languages
 from models.espeak_slot import PATCH_SAMPLES, EspeakSlot
-from models.espeak_voices import EspeakVoice, name_voices, reader
-from models.espeak_words import is_speakable, place_words
+from models.espeak_voices import EspeakVoice, name_voices
 from models.slots import Done, SlotTable
 from models.voices import unknown_voice
 
-SAMPLE_RATE = 44_100  # Hz
-_UPSAMPLING = SAMPLE_RATE // ESPEAK_RATE
-
-_NORMAL_RATE = 175  # words a minute; measured: duration is inverse to it within 4 % from 80 to 400
-_NORMAL_VOLUME = 100  # percent
 _MIN_SPEED, _MAX_SPEED, _MAX_VOLUME = 0.5, 2.0, 2.0
-
-_WINDOW = 2_000
-"""Code points that espeak is shown at a time: it ends a clause after 800 bytes at the latest."""
-
-_NO_END = " " * 760
-"""Spaces until espeak's clause buffer is full: it then ends the clause with no pause and an open intonation."""
-
-_EDGE_SAMPLES = 64
-"""Silence that is resampled with a clause, before it and behind it, for the filter to ring in."""
-
-_MAX_CARRIED = 8  # code points
-_MAX_PROCESSES = 8
 _DEFAULT_VOICE = "en-US-male"
-
-_PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
+_NUM_LANES = 2
 
 
 class EspeakModel:
@@ -69,7 +46,8 @@ class EspeakModel:
         """
         self._files = files or installed_files()
         self._voices = name_voices(list_languages(self._files))
-        self._processes: OrderedDict[str, EspeakProcess] = OrderedDict()  # the latest used last
+        self._lanes = [EspeakLane(self._files, self._voices) for _ in range(_NUM_LANES)]
+        self._second = ThreadPoolExecutor(_NUM_LANES - 1, thread_name_prefix="espeak")
         self._info = _info(self._voices)
         self._slots: SlotTable[EspeakSlot] = SlotTable(self._info)
 
@@ -85,8 +63,9 @@ class EspeakModel:
                 f"A speed from {_MIN_SPEED} to {_MAX_SPEED} and a volume from 0 to {_MAX_VOLUME} were expected, "
                 f"but {params.speed} and {params.volume} came."
             )
+        for lane in self._lanes[: len(self._slots) + 1]:  # who is alone needs one
+            lane.prepare(voice)
         self._slots.open(EspeakSlot(slot, generation, voice, params))
-        self._process(self._voices[voice].espeak_name)  # it loads while the text is being written
 
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)
@@ -95,96 +74,21 @@ class EspeakModel:
         self._slots[slot].seal()
 
     def submit(self, slots: Sequence[int]) -> Done:
-        return Done([self._step(slot) for slot in self._slots.batch(slots)])
+        rows = self._slots.batch(slots)
+        beside = [row for row in rows if row.needs_speech][1::2]
+        first, second = self._lanes
+        others = [self._second.submit(second.step, row) for row in beside]
+        results = [first.step(row) for row in rows if row not in beside]
+        return Done([*results, *(other.result() for other in others)])
 
     def close(self, slot: int) -> None:
         self._slots.close(slot)
 
     def shutdown(self) -> None:
         self._slots.clear()
-        while self._processes:
-            self._processes.popitem()[1].close()
-
-    def _step(self, slot: EspeakSlot) -> Patch | Failure:
-        text = slot.text()
-        if text is not None:
-            slot.begin(text)
-            slot.reader = reader(self._voices[slot.voice].voice, text)
-        try:
-            while slot.num_ready < PATCH_SAMPLES and not slot.is_finished:
-                self._make_speech(slot)
-        except ModelError as error:
-            return Failure(slot=slot.number, generation=slot.generation, message=str(error))
-        return slot.take()
-
-    def _make_speech(self, slot: EspeakSlot) -> None:
-        """Speak the next clause of the slot's segment, or pass over what cannot be spoken. Raises ModelError."""
-        window = slot.spoken[slot.offset : slot.offset + _WINDOW]
-        if not is_speakable(window):
-            slot.offset += len(window)
-            slot.carried = window[-_MAX_CARRIED:]
-            return
-        text = window.lstrip()
-        margin = window[: len(window) - len(text)]
-        slot.is_paragraph |= _PARAGRAPH.search(margin) is not None
-        slot.offset += len(margin)
-        is_open = slot.offset + len(text) == len(slot.spoken) and text[-1].isspace()
-        clause = self._speak(slot, text + _NO_END if is_open else text)
-        start, slot.offset = slot.offset, slot.offset + (min(clause.num_chars, len(text)) or len(text))
-        pcm = np.frombuffer(clause.pcm, np.int16)
-        sounding = np.flatnonzero(pcm)
-        if not len(sounding):
-            slot.pause = max(slot.pause, len(pcm) * _UPSAMPLING)
-            return
-        if slot.is_paragraph:
-            slot.pause = max(slot.pause, self._paragraph_pause(slot))
-            slot.is_paragraph = False
-        num_sounding = min(int(sounding[-1]) + 1 + _EDGE_SAMPLES, len(pcm))
-        pause = slot.pause if slot.position + slot.num_ready else 0  # an utterance does not begin with one
-        slot.pause = (len(pcm) - num_sounding) * _UPSAMPLING
-        origin = slot.position + slot.num_ready + pause
-        for word in place_words(slot.spoken, start, slot.offset, clause.words, pcm):
-            text_start, text_end = max(0, word.text_start - slot.shift), word.text_end - slot.shift
-            if text_end > 0:
-                times = origin + word.start * _UPSAMPLING, origin + word.end * _UPSAMPLING
-                slot.new_words.append(Word(text_start, text_end, *times))
-        num_lead = min(_EDGE_SAMPLES, pause // _UPSAMPLING)
-        slot.add(np.zeros(pause - num_lead * _UPSAMPLING, np.int16))
-        lead = np.zeros(num_lead, np.int16)
-        slot.add(_upsample(np.concatenate((lead, pcm[:num_sounding])), min(slot.params.volume, 1.0)))
-
-    def _paragraph_pause(self, slot: EspeakSlot) -> int:
-        """The samples of silence that a blank line asks for at the slot's speed. Raises ModelError."""
-        pcm = np.frombuffer(self._speak(slot, "a.\n\n").pcm, np.int16)
-        return (len(pcm) - int(np.flatnonzero(pcm)[-1]) - 1) * _UPSAMPLING
-
-    def _speak(self, slot: EspeakSlot, text: str) -> Clause:
-        """The text's first clause, by the slot's parameters. Raises ModelError."""
-        espeak_name = self._voices[slot.reader].espeak_name
-        rate = round(_NORMAL_RATE * slot.params.speed)
-        volume = max(_NORMAL_VOLUME, round(_NORMAL_VOLUME * slot.params.volume))
-        try:
-            return self._process(espeak_name).speak(text, rate, volume)
-        except EspeakEnded:  # killed from outside: text that crashes espeak ends a fork, not the process
-            self._processes.pop(espeak_name).close()
-            return self._process(espeak_name).speak(text, rate, volume)
-
-    def _process(self, espeak_name: str) -> EspeakProcess:
-        """The voice's process, started if need be; the one that was used least lately makes room."""
-        process = self._processes.get(espeak_name)
-        if process is None:
-            if len(self._processes) == _MAX_PROCESSES:
-                self._processes.popitem(last=False)[1].close()
-            process = self._processes[espeak_name] = EspeakProcess(self._files, espeak_name)
-        self._processes.move_to_end(espeak_name)
-        return process
-
-
-def _upsample(pcm: Pcm, gain: float) -> Pcm:
-    """22050 to 44100 Hz, twice the samples exactly."""
-    wide = soxr.resample(pcm.astype(np.float32) * np.float32(gain), ESPEAK_RATE, SAMPLE_RATE)
-    upsampled: Pcm = np.clip(np.rint(wide), -32_768, 32_767).astype(np.int16)
-    return upsampled
+        self._second.shutdown()
+        for lane in self._lanes:
+            lane.close()
 
 
 def _info(voices: Mapping[str, EspeakVoice]) -> ModelInfo:

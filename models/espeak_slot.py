@@ -65,6 +65,11 @@ class EspeakSlot(Slot):
         """Whether all of the segment's text became speech."""
         return self.offset >= len(self.spoken)
 
+    @property
+    def needs_speech(self) -> bool:
+        """Whether the next patch has yet to be made."""
+        return self.num_ready < PATCH_SAMPLES
+
     def add(self, pcm: Pcm) -> None:
         self._ready.append(pcm)
         self.num_ready += len(pcm)

@@ -88,6 +88,9 @@ class SlotTable(Generic[S]):
         self._info = info
         self._slots: dict[int, S] = {}
 
+    def __len__(self) -> int:
+        return len(self._slots)
+
     def open(self, slot: S) -> None:
         """Raises ModelError when the number is out of range or still held."""
         if not 0 <= slot.number < self._info.max_slots:

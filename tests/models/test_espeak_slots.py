@@ -66,7 +66,7 @@ def test_reopened_slot_starts_anew_under_its_generation(espeak: EspeakModel) -> 
 
 def test_voice_whose_process_was_killed_is_started_again(espeak: EspeakModel) -> None:
     expected = speak(espeak, ["Hello again."])
-    for process in espeak._processes.values():
+    for process in (process for lane in espeak._lanes for process in lane.processes.values()):
         os.kill(process.pid, signal.SIGKILL)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     for _ in range(3):
@@ -92,4 +92,21 @@ def test_failing_slot_leaves_its_neighbour_alone(espeak: EspeakModel, monkeypatc
 def test_more_voices_than_processes_are_served(espeak: EspeakModel) -> None:
     for voice in ("de", "fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "en-US"):
         assert speak(espeak, ["Radio 7."], voice=f"{voice}-male").words
-    assert len(espeak._processes) == 8
+    assert len(espeak._lanes[0].processes) == 8
+
+
+def test_slots_made_side_by_side_sound_as_alone(espeak: EspeakModel) -> None:
+    texts = ["The first clause.", "Another one, and more.", "A third.", "你好，世界。"]
+    alone = [speak(espeak, [text]).pcm for text in texts]
+    for slot, text in enumerate(texts):
+        espeak.open(slot, 1, espeak.info.default_voice, SpeechParams())
+        espeak.extend(slot, text)
+        espeak.seal(slot)
+    heard: dict[int, list[Patch]] = {slot: [] for slot in range(len(texts))}
+    while open_slots := [slot for slot, patches in heard.items() if not patches or not patches[-1].last]:
+        for patch in espeak.submit(open_slots).patches():
+            assert isinstance(patch, Patch)
+            heard[patch.slot].append(patch)
+    for slot, expected in enumerate(alone):
+        espeak.close(slot)
+        np.testing.assert_array_equal(Spoken(patches=tuple(heard[slot])).pcm, expected)
