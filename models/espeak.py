@@ -5,8 +5,8 @@ long the segment. espeak itself decides where a clause ends, so a text sounds th
 segments at clause ends. The pause that a clause asks for is held back until the next one starts: an utterance ends
 with its last sound, and no step waits for text to know a pause.
 
-espeak runs in a process for each voice in use (`models.espeak_worker`). There are two lanes of these, so that a step makes
-two clauses at once; the model is called by one thread, like all.
+espeak runs in a process for each voice in use (`models.espeak_worker`). There are two lanes of these, so that a step
+makes two clauses at once; the model is called by one thread, like all.
 """
 
 from __future__ import annotations
