@@ -15,6 +15,8 @@ export class Tape {
 
   #samples;
   #length = 0;
+  /** Samples by which the tape is ahead of the frame count: a busy browser may render two quanta under one number. */
+  #ahead = 0;
 
   /** @param {number} sampleRate Hz */
   constructor(sampleRate) {
@@ -22,7 +24,7 @@ export class Tape {
   }
 
   /**
-   * Keeps what was put out at `frame`, which never falls; silence before the first sound is left out, and what no
+   * Keeps what was put out at `frame`; nothing is written over. Silence before the first sound is left out, and what no
    * longer fits.
    * @param {Float32Array} out
    * @param {number} frame
@@ -33,14 +35,15 @@ export class Tape {
       if (!runs.length) return;
       this.frame = frame;
     }
-    const at = frame - this.frame;
+    this.#ahead = Math.max(this.#ahead, this.#length - (frame - this.frame));
+    const at = frame - this.frame + this.#ahead;
     if (at + out.length > this.#samples.length) return;
     this.#samples.set(out, at);
     this.#length = at + out.length;
     for (const run of runs.slice(-4)) {
-      const known = this.runs.findLast((candidate) => candidate.frame === run.frame);
+      const known = this.runs.findLast(({ track, offset }) => track === run.track && offset === run.offset);
       if (known) known.length = run.length;
-      else this.runs.push({ ...run });
+      else this.runs.push({ ...run, frame: run.frame + this.#ahead });
     }
   }
 
