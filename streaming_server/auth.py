@@ -24,10 +24,6 @@ class Doorkeeper:
         self._origins = frozenset(config.allowed_origins)
         self._trusts_names = key is not None or not config.loopback
 
-    @property
-    def needs_key(self) -> bool:
-        return self._key is not None
-
     def knows(self, token: str | None) -> bool:
         """Whether this token opens the door; any does where no key is set."""
         if self._key is None:

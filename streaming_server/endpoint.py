@@ -98,7 +98,7 @@ class _Conversation:
         self.task.cancel()
 
     async def run(self) -> None:
-        """The session's edge: the second of the two broad nets (the other is the engine's step)."""
+        """The session's edge: the outermost of the broad nets (ARCHITECTURE.md, decision 13)."""
         try:
             await self._converse()
         except _Gone:

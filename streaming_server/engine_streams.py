@@ -86,8 +86,6 @@ class EngineClient:
         self.num_patches = 0
         self.num_errors = 0  # what the model should not have done, as the present engine counts
         self.busy_s = 0.0
-        self.row_s = 0.0
-        """Engine seconds that the present patch cost; valid while its listener is called."""
 
     @property
     def info(self) -> ModelInfo:
@@ -150,7 +148,6 @@ class EngineClient:
                 self.num_patches += 1
                 self._work_s += event.seconds
                 self._speech_s += len(event.pcm) / (2 * self.info.sample_rate)
-                self.row_s = event.seconds
                 listener = self._listeners.get(key)
                 if listener is None:
                     return  # cancelled

@@ -15,9 +15,10 @@ from protocol.messages import (
 )
 
 from . import __version__
-from .audio.encoder import UnsupportedFormat, open_encoder
+from .audio.encoder import UnsupportedFormat
 from .config import Config
 from .engine_client import EngineClient
+from .runs import check_format
 
 MAX_LEAD_MS = 60_000
 """The largest `hello.lead_ms` (PROTOCOL.md, Pacing)."""
@@ -33,19 +34,12 @@ def served_audio(asked: AudioFormat | None, rate_hz: int) -> AudioFormat:
 
     `rate_hz`: the model's.
     """
-    full = (asked or AudioFormat()).resolved(rate_hz)
-    assert full.sample_rate is not None
+    audio = asked or AudioFormat()
     try:
-        open_encoder(
-            full.codec,
-            sample_rate=full.sample_rate,
-            bitrate=full.bitrate,
-            frame_ms=full.frame_ms,
-            model_rate=rate_hz,
-        )
+        check_format(audio, rate_hz)
     except UnsupportedFormat:
         return AudioFormat()
-    return asked or AudioFormat()
+    return audio
 
 
 def greet(session: str, config: Config, engine: EngineClient, audio: AudioFormat, unknown: tuple[str, ...]) -> Ready:

@@ -178,7 +178,7 @@ class Utterance:
         pcm = patch.pcm
         num_samples = len(pcm) // 2
         self._watch.mark("first_patch")
-        self._watch.patch(self._studio.engine.row_s)
+        self._watch.patch(patch.seconds)
         pts = self._pts
         self._pts += num_samples
         self.pacer.on_patch(num_samples, self._studio.clock())

@@ -230,7 +230,7 @@ class Engine:
 
     @contextmanager
     def _net(self, streams: Iterable[StreamKey]) -> Iterator[None]:
-        """One of the two broad nets of the house: what the model throws ends these streams, never the engine.
+        """One of the broad nets of the house: what the model throws ends these streams, never the engine.
 
         `streams` is looked at when it has thrown: those that had their patch before may have been taken out.
         """
