@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -27,6 +28,21 @@ class ModelError(Exception):
 
 class UnknownVoice(ModelError):
     """The voice does not exist; the message lists those that do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """How a model is loaded. A model without weights of its own looks at none of it."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:1
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the checkpoint's own
+    quantize: Literal["none", "int8"] = "none"
+    num_threads: int = 0  # of the device's host; 0: as many as it has cores
+    num_slots: int = 0  # utterances at once; 0: what the device holds
+    voices: Path | None = None  # folder of NAME/voice.toml and NAME/prompt.wav
+    cache: Path | None = None  # folder for what is made once per checkpoint; None: nothing is kept
+    adapters: tuple[Path, ...] = ()  # LoRA folders, at most 4; an adapter's name is its folder's
+    merge_adapter: Path | None = None  # one LoRA that every voice speaks with, folded into the weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +101,22 @@ class SpeechParams:
     volume: float = 1.0
     seed: int = 0
     knobs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What was heard of an utterance that is opened again. The text of `segment` and those after it comes anew.
+
+    `latents` and `before` are `Patch.latents` as they came, in order; empty for a model that has none.
+    """
+
+    segment: int = 0  # the one under way; those before it are over
+    index: int = 0  # patches since the first opening
+    segment_start: int = 0  # samples before this segment
+    position: int = 0  # samples in all
+    text: str = ""  # of the segment before
+    before: tuple[bytes, ...] = ()  # the patches of the segment before
+    latents: tuple[bytes, ...] = ()  # the patches heard of the segment under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +184,9 @@ class SpeechModel(Protocol):
 
     def close(self, slot: int) -> None:
         """Forget the slot; what is pending for it is dropped. Legal at any time after open."""
+
+    def reload_voices(self) -> None:
+        """Look at the voice folder again: `info` then tells the voices there are. Open slots keep theirs."""
 
     def shutdown(self) -> None:
         """Release the device. No call follows."""

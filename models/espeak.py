@@ -84,6 +84,9 @@ class EspeakModel:
     def close(self, slot: int) -> None:
         self._slots.close(slot)
 
+    def reload_voices(self) -> None:
+        """Its voices are part of it: there are no others to find."""
+
     def shutdown(self) -> None:
         self._slots.clear()
         self._second.shutdown()

@@ -93,6 +93,9 @@ class ScriptedModel:
         if broken:
             raise RuntimeError("the slot does not close")
 
+    def reload_voices(self) -> None:
+        pass
+
     def shutdown(self) -> None:
         self._slots.clear()
         self.is_shut_down = True
