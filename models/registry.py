@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.base import ModelError, SpeechModel
+from models.base import ModelError, ModelOptions, SpeechModel
 
 SERVED_ARCHITECTURES: frozenset[str] = frozenset()
 """`architecture` in a checkpoint's config.json, of those that can be loaded."""
@@ -22,8 +22,8 @@ def find_checkpoint(directory: Path) -> Path | None:
     return next((path for path in checkpoints if _architecture(path) in SERVED_ARCHITECTURES), None)
 
 
-def load_model(name_or_dir: str) -> SpeechModel:
-    """The model of that name, or the one whose checkpoint lies in that directory.
+def load_model(name_or_dir: str, options: ModelOptions | None = None) -> SpeechModel:
+    """The model of that name, or the one whose checkpoint lies in that directory, loaded with `options`.
 
     Raises ModelError for an unknown name, a directory without `config.json`, an architecture that is not served, and
     a model whose library is missing.

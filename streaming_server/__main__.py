@@ -19,13 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_serve_arguments(commands.add_parser("serve", help="serve the page and the stream", allow_abbrev=False))
     say_parser = commands.add_parser("say", help="speak a text into a file")
-    from .say import add_say_arguments, list_voices, say
+    from .say import add_say_arguments, add_voices_arguments, list_voices, say
 
     add_say_arguments(say_parser)
-    voices_parser = commands.add_parser("voices", help="list the voices")
-    voices_parser.add_argument("--model", default="", help="espeak, tone or a checkpoint directory")
-    voices_parser.add_argument("--url", help="ask a running server, as http://127.0.0.1:6006")
-    voices_parser.add_argument("--api-key", default=os.environ.get("VOXWIRE_API_KEY"), help="that server's key")
+    add_voices_arguments(commands.add_parser("voices", help="list the voices"))
     try:
         match args[:1]:
             case ["serve"] if not {"-h", "--help"} & set(args):

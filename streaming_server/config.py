@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from streaming_server.settings import Config, ConfigError
+from streaming_server.settings import MODEL_NAMES, Config, ConfigError
 
-__all__ = ["Config", "ConfigError", "add_serve_arguments", "load_config"]
+__all__ = ["Config", "ConfigError", "add_model_arguments", "add_serve_arguments", "embedded_config", "load_config"]
 
 ENV_PREFIX = "VOXWIRE_"
 DEFAULT_FILE = "voxwire.toml"
@@ -39,10 +39,19 @@ def load_config(argv: Sequence[str], env: Mapping[str, str], *, directory: Path 
         if "api_key" in values:
             raise ConfigError(f"Give either {given['api_key'][0]} or {given['api_key_file'][0]}, not both.")
         values["api_key"] = _first_line(directory / str(values["api_key_file"]), given["api_key_file"][0])
+    return _validated(values, {name: origin for name, (origin, _) in given.items()})
+
+
+def embedded_config(options: argparse.Namespace) -> Config:
+    """The defaults, and what was said of the model among the flags of `add_model_arguments`. Raises ConfigError."""
+    values = {name: value for name, value in vars(options).items() if name in MODEL_NAMES}
+    return _validated(values, {name: _flag(name) for name in values})
+
+
+def _validated(values: Mapping[str, object], origins: Mapping[str, str]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        origins = {name: origin for name, (origin, _) in given.items()}
         raise ConfigError(_sentence(error.errors(include_url=False)[0], origins)) from None
 
 
@@ -50,19 +59,35 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` one flag for each setting, and `--config`. What is not given stays out of the namespace."""
     groups = {"address": parser.add_argument_group("address")}
     _add_flag(groups["address"], "config", metavar="FILE", help=f"settings in TOML (default: {DEFAULT_FILE} if there)")
-    for name, field in Config.model_fields.items():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict), "fields of Config are made with setting()"
-        group, unit = str(extra["group"]), str(extra["unit"])
-        if group not in groups:
-            groups[group] = parser.add_argument_group(group)
-        action = "append" if isinstance(field.default, tuple) else "store"
-        default = "none" if field.default in (None, (), "") else field.default
-        _add_flag(groups[group], name, metavar=unit, action=action, help=f"{field.description} (default: {default})")
+    for name in Config.model_fields:
+        _add_setting(parser, groups, name)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the flags that say which model speaks, and how it is loaded."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for name in MODEL_NAMES:
+        _add_setting(parser, groups, name)
+
+
+def _add_setting(parser: argparse.ArgumentParser, groups: dict[str, argparse._ArgumentGroup], name: str) -> None:
+    field = Config.model_fields[name]
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict), "fields of Config are made with setting()"
+    group, unit = str(extra["group"]), str(extra["unit"])
+    if group not in groups:
+        groups[group] = parser.add_argument_group(group)
+    action = "append" if isinstance(field.default, tuple) else "store"
+    default = "none" if field.default in (None, (), "") else field.default
+    _add_flag(groups[group], name, metavar=unit, action=action, help=f"{field.description} (default: {default})")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _add_flag(group: argparse._ArgumentGroup, name: str, *, help: str, **options: Any) -> None:
-    group.add_argument(f"--{name.replace('_', '-')}", dest=name, default=argparse.SUPPRESS, help=help, **options)
+    group.add_argument(_flag(name), dest=name, default=argparse.SUPPRESS, help=help, **options)
     if "_" in name:
         group.add_argument(f"--{name}", dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **options)
 
@@ -81,10 +106,10 @@ def _from_flags(argv: Sequence[str]) -> tuple[_Given, str]:
     namespace, unknown = parser.parse_known_args(argv)
     if unknown:
         name = unknown[0].partition("=")[0]
-        raise ConfigError(_unknown(f"flag {name}", name.lstrip("-"), lambda known: f"--{known.replace('_', '-')}"))
+        raise ConfigError(_unknown(f"flag {name}", name.lstrip("-"), _flag))
     values = vars(namespace)
     asked_file = values.pop("config", "")
-    return {name: (f"--{name.replace('_', '-')}", value) for name, value in values.items()}, asked_file
+    return {name: (_flag(name), value) for name, value in values.items()}, asked_file
 
 
 def _from_environment(env: Mapping[str, str]) -> _Given:

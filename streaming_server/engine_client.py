@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from models.base import ModelError, SpeechModel
+from models.base import ModelError, ModelOptions, SpeechModel
 from models.engine import Command, Engine, Step
 from models.registry import load_model
 
@@ -40,10 +40,10 @@ class LocalEngine(EngineClient):
         self._thread.start()
 
     @classmethod
-    async def load(cls, model_name: str) -> LocalEngine:
+    async def load(cls, model_name: str, options: ModelOptions | None = None) -> LocalEngine:
         """Raises EngineUnavailable with the model's sentence."""
         try:
-            return cls(await asyncio.to_thread(load_model, model_name))
+            return cls(await asyncio.to_thread(load_model, model_name, options or ModelOptions()))
         except ModelError as error:
             raise EngineUnavailable(str(error)) from None
 

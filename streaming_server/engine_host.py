@@ -1,6 +1,6 @@
 """The engine's own process: one thread steps, the main thread serves web processes over a Unix socket.
 
-    python -m streaming_server.engine_host MODEL SOCKET LOG_LEVEL LOG_FORMAT
+    python -m streaming_server.engine_host MODEL OPTIONS SOCKET LOG_LEVEL LOG_FORMAT
 
 It prints one JSON line on standard output, {"ready": true} or {"error": sentence}, and ends when its standard input
 does: whoever started it is then gone.
@@ -19,11 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
 
-from models.base import ModelError, SpeechModel
+from models.base import ModelError, ModelOptions, SpeechModel
 from models.engine import Engine, Event, Step
 from models.registry import load_model
 
 from . import logs
+from .engine_link import unpack_options
 from .engine_port import EnginePort
 from .engine_thread import EngineThread
 
@@ -105,9 +106,9 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
         os._exit(1)  # it hangs, or the device is lost: nothing waits for it or touches it again
 
 
-def main(load: Callable[[str], SpeechModel] = load_model) -> None:
-    """`load` makes the model of that name. Exits with 1 when there is none, or when it breaks."""
-    model_name, socket_path, log_level, log_format = sys.argv[1:5]
+def main(load: Callable[[str, ModelOptions], SpeechModel] = load_model) -> None:
+    """`load` makes the model of that name with these options. Exits with 1 when there is none, or when it breaks."""
+    model_name, options, socket_path, log_level, log_format = sys.argv[1:6]
     logs.configure(log_level, "json" if log_format == "json" else "text")
     # It ends with its parent, which may have speech to finish when a terminal or a supervisor signals them all.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,7 +117,7 @@ def main(load: Callable[[str], SpeechModel] = load_model) -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as report:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
-            asyncio.run(_serve(load(model_name), Path(socket_path), report))
+            asyncio.run(_serve(load(model_name, unpack_options(options)), Path(socket_path), report))
         except ModelError as error:
             print(json.dumps({"error": str(error)}), file=report, flush=True)
             sys.exit(1)

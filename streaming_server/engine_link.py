@@ -1,4 +1,4 @@
-"""Commands and events as msgpack values.
+"""Commands and events as msgpack values; the model's options as an argument of the engine's process.
 
 Web process to engine: `{"commands": [...]}` or `{"ping": nonce}`. Engine to web process: first `{"info": ...}`, then a
 message for each step, or `{"pong": nonce, "step_age_s": ...}`. Both ends are of one build, so the form is private and
@@ -7,10 +7,12 @@ unversioned.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from models.base import ModelInfo, ParamRange, SpeechParams, Voice, Word
+from models.base import ModelInfo, ModelOptions, ParamRange, SpeechParams, Voice, Word
 from models.engine import (
     Cancel,
     Closed,
@@ -36,6 +38,18 @@ def unpack_info(data: dict[str, Any]) -> ModelInfo:
     voices = tuple(Voice(**voice) for voice in data["voices"])
     params = {name: ParamRange(**value) for name, value in data["params"].items()}
     return ModelInfo(**{**data, "languages": tuple(data["languages"]), "voices": voices, "params": params})
+
+
+def pack_options(options: ModelOptions) -> str:
+    """One line of JSON, paths absolute."""
+    return json.dumps(asdict(options), default=lambda path: str(path.absolute()))
+
+
+def unpack_options(text: str) -> ModelOptions:
+    data = json.loads(text)
+    for name in ("voices", "cache", "merge_adapter"):
+        data[name] = None if data[name] is None else Path(data[name])
+    return ModelOptions(**{**data, "adapters": tuple(map(Path, data["adapters"]))})
 
 
 def pack_command(command: Command) -> list[Any]:

@@ -10,9 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from models.base import ModelError
+from models.base import ModelError, ModelOptions
 
 from .engine_client import EngineUnavailable, RemoteEngine
+from .engine_link import pack_options
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class EngineProcess:
         *,
         start_timeout_s: float,
         step_timeout_s: float,
+        options: ModelOptions | None = None,
         log_level: str = "info",
         log_format: str = "text",
         host: str = "streaming_server.engine_host",
@@ -47,6 +49,7 @@ class EngineProcess:
             "-m",
             host,
             model_name,
+            pack_options(options or ModelOptions()),
             str(socket_path),
             log_level,
             log_format,

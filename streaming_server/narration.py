@@ -34,18 +34,18 @@ class Narration:
 
 
 @asynccontextmanager
-async def embedded_narration(model_name: str, start: Start, text: AsyncIterator[str]) -> AsyncIterator[Narration]:
-    """Speak `text` as it comes, as fast as the voice can, and wait for it as long as it takes.
+async def embedded_narration(config: Config, start: Start, text: AsyncIterator[str]) -> AsyncIterator[Narration]:
+    """Speak `text` as it comes with `config.model`, as fast as it can, and wait for the text as long as it takes.
 
     Raises EngineUnavailable, NarrationFailed; `pcm` raises NarrationFailed, or what `text` raised.
     """
-    engine = await LocalEngine.load(model_name)
-    studio = replace(create_studio(Config(), engine, Normalizer()), utterance_idle_s=math.inf)
+    engine = await LocalEngine.load(config.model, config.model_options)
+    studio = replace(create_studio(config, engine, Normalizer()), utterance_idle_s=math.inf)
     # Bounded by the text: nothing else makes speech.
     messages: asyncio.Queue[ServerMessage | Exception] = asyncio.Queue()
     try:
         order = resolve_order(
-            start, engine=engine, config=Config(), session="say", audio=AudioFormat(), lead_ms=None, unknown=()
+            start, engine=engine, config=config, session="say", audio=AudioFormat(), lead_ms=None, unknown=()
         )
     except RemoteProtocolError as error:
         await engine.close()

@@ -23,6 +23,7 @@ from protocol.wire import read_client
 
 from .audio.containers import format_of, open_writer
 from .audio.encoder import UnsupportedFormat
+from .config import Config, add_model_arguments, embedded_config
 from .engine_client import EngineUnavailable, LocalEngine
 from .narration import NarrationFailed, embedded_narration, http_url, remote_narration
 from .runs import as_samples
@@ -39,12 +40,18 @@ def add_say_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", help="speak through a running server, as http://127.0.0.1:6006; else embedded")
     parser.add_argument("--api-key", default=os.environ.get("VOXWIRE_API_KEY"), help="that server's key")
-    parser.add_argument("--model", default="", help="embedded: espeak, tone or a checkpoint directory")
     parser.add_argument("--voice", help="a name that `voxwire voices` lists")
     parser.add_argument("--language", help="auto, en, zh, ...")
     parser.add_argument("--speed", type=float, help="0.5 to 2.0")
     parser.add_argument("--volume", type=float, help="0 to 2")
     parser.add_argument("--seed", type=int, help="0 to 4294967295; the same seed, the same speech")
+    add_model_arguments(parser)
+
+
+def add_voices_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="ask a running server, as http://127.0.0.1:6006; else embedded")
+    parser.add_argument("--api-key", default=os.environ.get("VOXWIRE_API_KEY"), help="that server's key")
+    add_model_arguments(parser)
 
 
 def say(options: argparse.Namespace) -> int:
@@ -69,7 +76,7 @@ async def _say(options: argparse.Namespace, form: str) -> None:
     if options.url:
         opened = remote_narration(options.url, options.api_key, start, text)
     else:
-        opened = embedded_narration(options.model or default_model(), start, text)
+        opened = embedded_narration(_embedded(options), start, text)
     target: Path | BinaryIO = sys.stdout.buffer if options.output == "-" else Path(options.output)
     async with opened as narration:
         with open_writer(target, form, narration.sample_rate) as writer:
@@ -78,6 +85,12 @@ async def _say(options: argparse.Namespace, form: str) -> None:
                 writer.write(as_samples(pcm))
                 progress.show(len(pcm) // 2)
     progress.end("standard output" if options.output == "-" else options.output)
+
+
+def _embedded(options: argparse.Namespace) -> Config:
+    """With the model that is asked for, or the default one. Raises ConfigError."""
+    config = embedded_config(options)
+    return config if config.model else config.model_copy(update={"model": default_model()})
 
 
 def asked(options: argparse.Namespace) -> Start:
@@ -163,7 +176,7 @@ def list_voices(options: argparse.Namespace) -> int:
         if options.url:
             listing = _fetch_voices(options.url, options.api_key)
         else:
-            listing = asyncio.run(_embedded_voices(options.model or default_model()))
+            listing = asyncio.run(_embedded_voices(_embedded(options)))
     except (EngineUnavailable, NarrationFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1
@@ -176,8 +189,8 @@ def list_voices(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _embedded_voices(model_name: str) -> dict[str, object]:
-    engine = await LocalEngine.load(model_name)
+async def _embedded_voices(config: Config) -> dict[str, object]:
+    engine = await LocalEngine.load(config.model, config.model_options)
     try:
         return describe(engine.info, "")
     finally:

@@ -161,7 +161,7 @@ async def _engine(config: Config, socket_path: Path) -> AsyncIterator[EngineClie
     if config.engine == "inprocess":
         if config.workers > 1:
             raise ConfigError("several web processes share one engine process: --engine inprocess wants --workers 1")
-        local = LocalEngine(await asyncio.to_thread(load_model, name))
+        local = LocalEngine(await asyncio.to_thread(load_model, name, config.model_options))
         try:
             yield local
         finally:
@@ -172,6 +172,7 @@ async def _engine(config: Config, socket_path: Path) -> AsyncIterator[EngineClie
         socket_path,
         start_timeout_s=config.engine_start_timeout_ms / 1000,
         step_timeout_s=config.engine_step_timeout_ms / 1000,
+        options=config.model_options,
         log_level=config.log_level,
         log_format=config.log_format,
     )

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.types import JsonValue
 
+from models.base import ModelOptions
+
 LIMIT_NAMES = (
     "message_bytes",
     "utterances",
@@ -28,6 +30,12 @@ LIMIT_NAMES = (
     "session_ms",
 )
 """What `ready.limits` tells (PROTOCOL.md, Server to client); each is a field of Config."""
+
+MODEL_NAMES = ("model", "device", "dtype", "quantize", "threads", "slots", "adapters", "merge_adapter")
+"""Which model, and how it is loaded: what `voxwire say` and `voxwire voices` take, too."""
+
+MAX_ADAPTERS = 4
+"""LoRAs that are held unmerged, each for the voices that name it."""
 
 
 class ConfigError(Exception):
@@ -69,6 +77,22 @@ class Config(BaseModel):
     speed: float = setting(1.0, "speech", "FACTOR", "default speed", ge=0.5, le=2.0)
     volume: float = setting(1.0, "speech", "FACTOR", "default volume", ge=0.0, le=2.0)
 
+    device: str = setting("auto", "engine", "NAME", "auto, cpu, cuda or cuda:N; espeak and tone look at none of these")
+    dtype: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "engine", "TYPE", "auto (the checkpoint's own), float32 or bfloat16"
+    )
+    quantize: Literal["none", "int8"] = setting("none", "engine", "TYPE", "none, or int8 for faster steps on a CPU")
+    threads: int = setting(0, "engine", "N", "of the CPU that the model may use; 0 takes all cores", ge=0, le=1_024)
+    slots: int = setting(0, "engine", "N", "utterances at once; 0 takes what the device holds", ge=0, le=4_096)
+    adapters: tuple[Path, ...] = setting(
+        (),
+        "engine",
+        "DIR",
+        "LoRA folders that a voice may name, comma-separated or one by one, at most 4",
+    )
+    merge_adapter: Path | None = setting(
+        None, "engine", "DIR", "LoRA folder that every voice speaks with, folded into the weights"
+    )
     engine: Literal["process", "inprocess"] = setting(
         "process", "engine", "WHERE", "process: beside the web processes, restarted when it dies; inprocess: a thread"
     )
@@ -117,11 +141,25 @@ class Config(BaseModel):
             raise ValueError("should be printable ASCII without spaces, and not empty")
         return key
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("device")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _known_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device):
+            raise ValueError("should be auto, cpu, cuda or cuda:N")
+        return device
+
+    @field_validator("allowed_origins", "adapters", mode="before")
+    @classmethod
+    def _split_lists(cls, value: object) -> object:
         parts = value if isinstance(value, list | tuple) else [value]
-        return [origin.strip() for part in parts for origin in str(part).split(",") if origin.strip()]
+        return [each.strip() for part in parts for each in str(part).split(",") if each.strip()]
+
+    @field_validator("adapters")
+    @classmethod
+    def _few_adapters(cls, adapters: tuple[Path, ...]) -> tuple[Path, ...]:
+        if len(adapters) > MAX_ADAPTERS:
+            raise ValueError(f"should be at most {MAX_ADAPTERS} folders")
+        return adapters
 
     @field_validator("allowed_origins")
     @classmethod
@@ -154,6 +192,19 @@ class Config(BaseModel):
     def limits(self) -> dict[str, int]:
         """`ready.limits`."""
         return {name: getattr(self, name) for name in LIMIT_NAMES}
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """How the model is loaded."""
+        return ModelOptions(
+            device=self.device,
+            dtype=self.dtype,
+            quantize=self.quantize,
+            num_threads=self.threads,
+            num_slots=self.slots,
+            adapters=self.adapters,
+            merge_adapter=self.merge_adapter,
+        )
 
     def require_rates(self, model: str, sample_rate: int, token_rate: float) -> None:
         """Hold the asked rates against the loaded model's (both in Hz). Raises ConfigError when one differs."""

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from models.base import ModelError, SpeechModel
+from models.base import ModelError, ModelOptions, SpeechModel
 from streaming_server import engine_host
 from tests.models.engine.scripted import ScriptedModel
 
@@ -14,7 +14,7 @@ KILLS = "K"
 HANGS = "H"
 
 
-def load(name: str) -> SpeechModel:
+def load(name: str, options: ModelOptions) -> SpeechModel:
     match name:
         case "refuses":
             raise ModelError("A directory with weights was expected, but it is empty.")

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 import streaming_server
-from streaming_server.config import Config, ConfigError, add_serve_arguments, load_config
+from models.base import ModelOptions
+from streaming_server.config import (
+    Config,
+    ConfigError,
+    add_model_arguments,
+    add_serve_arguments,
+    embedded_config,
+    load_config,
+)
 from streaming_server.settings import LIMIT_NAMES
 
 
@@ -38,6 +46,11 @@ OTHER_VALUES = {
     "api_key_file": "key",
     "speed": "1.5",
     "volume": "1.5",
+    "device": "cuda:1",
+    "dtype": "bfloat16",
+    "quantize": "int8",
+    "threads": "3",
+    "slots": "5",
     "engine": "inprocess",
     "replay_bytes": "170000",
     "log_level": "debug",
@@ -92,6 +105,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_known(
     [
         (["--port", "x"], {}, "--port should be a valid integer, got 'x'."),
         ([], {"VOXWIRE_PORT": "70000"}, "VOXWIRE_PORT should be less than or equal to 65535, got '70000'."),
+        (["--device", "gpu"], {}, "--device should be auto, cpu, cuda or cuda:N, got 'gpu'."),
+        (["--adapters", "a,b,c,d,e"], {}, "--adapters should be at most 4 folders, got \"['a', 'b', 'c', 'd', 'e']\"."),
         (["--engine", "gpu"], {}, "--engine should be 'process' or 'inprocess', got 'gpu'."),
         (["--speed", "nan"], {}, "--speed should be less than or equal to 2, got 'nan'."),
         (["--replay-bytes", "0"], {}, "--replay-bytes should be greater than or equal to 65536, got '0'."),
@@ -194,3 +209,25 @@ def test_every_setting_is_read_by_something() -> None:
     read = {node.attr for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
     at_load = {"api_key_file"}  # becomes api_key
     assert set(Config.model_fields) - read - set(LIMIT_NAMES) - at_load == set()
+
+
+def test_adapters_come_comma_separated_or_one_by_one_and_reach_the_model(tmp_path: Path) -> None:
+    config = load_config(["--adapters", "a, b", "--adapters", "c", "--merge-adapter", "m"], {}, directory=tmp_path)
+    assert config.model_options == ModelOptions(adapters=(Path("a"), Path("b"), Path("c")), merge_adapter=Path("m"))
+
+
+def test_every_model_setting_reaches_the_model() -> None:
+    config = Config(device="cuda:1", dtype="bfloat16", quantize="int8", threads=3, slots=5)
+    assert config.model_options == ModelOptions(
+        device="cuda:1", dtype="bfloat16", quantize="int8", num_threads=3, num_slots=5
+    )
+
+
+def test_a_command_without_a_server_takes_the_model_flags_alone() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--voice")
+    add_model_arguments(parser)
+    given = parser.parse_args(["--voice", "x", "--model", "tone", "--threads", "2"])
+    assert embedded_config(given) == Config(model="tone", threads=2)
+    with pytest.raises(ConfigError, match=r"^--threads should be a valid integer, got 'many'\.$"):
+        embedded_config(parser.parse_args(["--threads", "many"]))

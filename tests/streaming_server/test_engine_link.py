@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.base import ModelInfo, ParamRange, SpeechParams, Voice, Word
+from models.base import ModelInfo, ModelOptions, ParamRange, SpeechParams, Voice, Word
 from models.engine import (
     Cancel,
     Closed,
@@ -28,9 +29,11 @@ from streaming_server.engine_link import (
     pack_command,
     pack_event,
     pack_info,
+    pack_options,
     unpack_command,
     unpack_event,
     unpack_info,
+    unpack_options,
 )
 
 NAMES = st.integers(1, 2**40)
@@ -107,6 +110,31 @@ def test_model_info_arrives_as_it_was_sent() -> None:
         params={"cfg_value": ParamRange(min=1.0, max=4.0, default=2.0)},
     )
     assert unpack_info(msgpack.unpackb(msgpack.packb(pack_info(info)), use_list=False)) == info
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ModelOptions(),
+        ModelOptions(
+            device="cuda:1",
+            dtype="bfloat16",
+            quantize="int8",
+            num_threads=3,
+            num_slots=5,
+            voices=Path("/v"),
+            cache=Path("/c"),
+            adapters=(Path("/a"), Path("/b c")),
+            merge_adapter=Path("/m"),
+        ),
+    ],
+)
+def test_model_options_arrive_as_they_were_sent(options: ModelOptions) -> None:
+    assert unpack_options(pack_options(options)) == options
+
+
+def test_a_relative_folder_arrives_absolute() -> None:
+    assert unpack_options(pack_options(ModelOptions(voices=Path("v")))).voices == Path.cwd() / "v"
 
 
 class _End(FrameLink):

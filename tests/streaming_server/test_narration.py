@@ -45,7 +45,7 @@ async def heard(opened: AbstractAsyncContextManager[Narration]) -> bytes:
 
 async def test_what_the_text_raises_comes_out_of_an_embedded_narration() -> None:
     with pytest.raises(PenBroke):
-        await heard(embedded_narration("tone", START, broken_text()))
+        await heard(embedded_narration(Config(model="tone"), START, broken_text()))
 
 
 async def test_what_the_text_raises_comes_out_of_a_remote_narration() -> None:
@@ -59,7 +59,7 @@ async def test_an_embedded_narration_waits_for_its_text_as_long_as_it_takes(monk
         return replace(create_studio(config, engine, normalizer), clock=lambda: CLOCK_FACTOR * time.monotonic())
 
     monkeypatch.setattr(narration, "create_studio", in_a_hurry)
-    pcm = await heard(embedded_narration("tone", START, text_with_a_pause()))
+    pcm = await heard(embedded_narration(Config(model="tone"), START, text_with_a_pause()))
     assert len(pcm) > 2 * 44100 * 3, "1500 s of silence by its clock, and the second sentence all the same"
 
 
