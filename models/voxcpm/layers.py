@@ -1,0 +1,124 @@
+"""What all four stacks are made of: MiniCPM-4 blocks, read from a checkpoint for one device and precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .config import Stack
+from .linear import Linear, Quantize, make_linear
+from .lora import Adapters, LowRank
+from .weights import Weights
+
+
+class Projection:
+    """A linear layer, with what the adapters add to it."""
+
+    __slots__ = ("_linear", "_low_rank")
+
+    def __init__(self, linear: Linear, low_rank: LowRank | None) -> None:
+        self._linear = linear
+        self._low_rank = low_rank
+
+    def __call__(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """[..., in] -> [..., out]. `rows`: each row's adapter number, shape x.shape[:-1]; None: none has one."""
+        y = self._linear(x)
+        if self._low_rank is not None and rows is not None:
+            y += self._low_rank.delta(x, rows)
+        return y
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loader:
+    """Makes the layers of one checkpoint, each tensor taken once."""
+
+    weights: Weights
+    device: torch.device
+    dtype: torch.dtype
+    quantize: Quantize = "none"
+    adapters: Adapters | None = None
+
+    def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        return self.weights.take(name).to(device=self.device, dtype=dtype or self.dtype)
+
+    def projection(self, *names: str, bias: bool = False, quantize: bool = True) -> Projection:
+        """One layer whose outputs are those of the named ones, one after the other."""
+        weight = torch.cat([self.weights.take(f"{name}.weight") for name in names])
+        added = torch.cat([self.weights.take(f"{name}.bias") for name in names]) if bias else None
+        linear = make_linear(
+            weight, added, device=self.device, dtype=self.dtype, quantize=self.quantize if quantize else "none"
+        )
+        return Projection(linear, self.adapters.for_linear(names) if self.adapters else None)
+
+
+class Rope:
+    """Cosines and sines of LongRoPE, float32 [positions, head_dim] each (fact: the order of operations shapes them)."""
+
+    def __init__(self, stack: Stack, num_positions: int, device: torch.device) -> None:
+        dim = stack.head_dim
+        inv_freq = 1.0 / (stack.rope_theta ** (torch.arange(0, dim, 2).float() / dim))
+        scale = 1.0 / torch.tensor(stack.rope_factors, dtype=torch.float32)
+        angles = torch.outer(torch.arange(num_positions).float(), scale) * inv_freq  # [positions, dim / 2]
+        angles = torch.cat([angles, angles], dim=-1)
+        self.cos = (angles.cos() * stack.rope_amplitude).to(device)
+        self.sin = (angles.sin() * stack.rope_amplitude).to(device)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Half-split rotation (GPT-NeoX) of [..., heads, dim] by tables [..., dim], in float32, cast back."""
+    wide = x.float()
+    first, second = wide.chunk(2, dim=-1)
+    turned = torch.cat([-second, first], dim=-1)
+    return (wide * cos.unsqueeze(-2) + turned * sin.unsqueeze(-2)).to(x.dtype)
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Mean square in float32; cast back before the weight, as the original does."""
+    wide = x.float()
+    normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+    return normed.to(x.dtype) * weight
+
+
+class Layer:
+    """A block: RMSNorm, GQA attention, RMSNorm, SwiGLU. The attention itself differs by stack and is the caller's."""
+
+    __slots__ = ("_down", "_gate_up", "_norm_in", "_norm_mlp", "_out", "_qkv", "_stack")
+
+    def __init__(self, stack: Stack, load: Loader, name: str) -> None:
+        attention, mlp = f"{name}.self_attn", f"{name}.mlp"
+        self._stack = stack
+        self._qkv = load.projection(f"{attention}.q_proj", f"{attention}.k_proj", f"{attention}.v_proj")
+        self._out = load.projection(f"{attention}.o_proj")
+        self._gate_up = load.projection(f"{mlp}.gate_proj", f"{mlp}.up_proj")
+        self._down = load.projection(f"{mlp}.down_proj")
+        self._norm_in = load.tensor(f"{name}.input_layernorm.weight")
+        self._norm_mlp = load.tensor(f"{name}.post_attention_layernorm.weight")
+
+    def qkv(self, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """x [..., hidden], tables [..., dim] -> q [..., heads, dim], k and v [..., kv_heads, dim]; q and k rotated."""
+        stack = self._stack
+        num_rotated = stack.num_heads + stack.num_kv_heads
+        mixed = self._qkv(rms_norm(x, self._norm_in, stack.rms_norm_eps), rows)
+        mixed = mixed.unflatten(-1, (num_rotated + stack.num_kv_heads, stack.head_dim))
+        rotated = rotate(mixed[..., :num_rotated, :], cos, sin)
+        return rotated[..., : stack.num_heads, :], rotated[..., stack.num_heads :, :], mixed[..., num_rotated:, :]
+
+    def close(self, x: Tensor, attended: Tensor, rows: Tensor | None) -> Tensor:
+        """x [..., hidden] and what its heads attended to, [..., heads * dim] -> the block's output [..., hidden]."""
+        x = x + self._scaled(self._out(attended, rows))
+        gate, up = self._gate_up(rms_norm(x, self._norm_mlp, self._stack.rms_norm_eps)).chunk(2, dim=-1)
+        return x + self._scaled(self._down(F.silu(gate) * up))
+
+    def _scaled(self, branch: Tensor) -> Tensor:
+        return branch if self._stack.residual_scale == 1.0 else branch * self._stack.residual_scale
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
+    """q [batch, Tq, heads, dim], k and v [batch, Tk, kv_heads, dim] -> [batch, Tq, heads * dim]; scale 1/sqrt(dim)."""
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal, enable_gqa=True
+    )
+    return out.transpose(1, 2).flatten(-2)

@@ -1,0 +1,121 @@
+"""The whole network for any set of slots: tokens in, LM states, then a patch of latents for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .backbone import Backbone, Span
+from .config import VoxCPMConfig, read_config
+from .flow import FlowSolver
+from .layers import Loader
+from .linear import Quantize
+from .local import LocalDit, LocalEncoder
+from .lora import Adapters
+from .tokenizer import Tokenizer
+from .vae import AudioVaeDecoder
+from .weights import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a patch is made from: the last token's state in both language models, each [batch, hidden]."""
+
+    lm: Tensor  # quantised after audio, as it is after text (paper: the semantic-prosodic plan)
+    residual: Tensor
+
+
+class VoxCPM:
+    """A loaded checkpoint: the four stacks, their projections, the tokenizer and the codec's decoder.
+
+    Sequences live in slots; nothing here knows of voices, segments or time. `rows` is each batch row's adapter
+    number (int64), None where no adapter is loaded.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        quantize: Quantize = "none",
+        adapters: Adapters | None = None,
+        merge: Path | None = None,
+        num_slots: int = 1,
+        num_positions: int | None = None,
+    ) -> None:
+        """`num_positions`: tokens a slot holds, the checkpoint's max_length unless given. Raises ModelError."""
+        self.checkpoint = checkpoint
+        self.config = config = read_config(checkpoint)
+        self.device, self.dtype = device, dtype
+        self.num_positions = min(num_positions or config.max_length, config.max_length)
+        self.tokenizer = Tokenizer(checkpoint, vocab_size=config.vocab_size)
+        with Weights(checkpoint, config) as weights:
+            load = Loader(weights=weights, device=device, dtype=dtype, quantize=quantize, adapters=adapters)
+            self._embedding = load.tensor("base_lm.embed_tokens.weight")
+            self._base_lm = Backbone(config.lm, load, "base_lm", num_slots=num_slots, num_positions=self.num_positions)
+            self._residual_lm = Backbone(
+                config.residual_lm, load, "residual_lm", num_slots=num_slots, num_positions=self.num_positions
+            )
+            self._encoder = LocalEncoder(config.encoder, load, patch_size=config.patch_size)
+            self._solver = FlowSolver(LocalDit(config.dit, load, patch_size=config.patch_size), device, dtype)
+            self._encoder_to_lm = load.projection("enc_to_lm_proj", bias=True, quantize=False)
+            self._lm_to_dit = load.projection("lm_to_dit_proj", bias=True, quantize=False)
+            self._residual_to_dit = load.projection("res_to_dit_proj", bias=True, quantize=False)
+            self._fsq_in = load.projection("fsq_layer.in_proj", bias=True, quantize=False)
+            self._fsq_out = load.projection("fsq_layer.out_proj", bias=True, quantize=False)
+            self._stop = load.projection("stop_proj", bias=True, quantize=False)
+            self._stop_head = load.projection("stop_head", quantize=False)
+            self.decoder = AudioVaeDecoder(config.vae, weights, device=device)
+
+    def embed_text(self, ids: Sequence[int]) -> Tensor:
+        """Token ids -> [tokens, hidden]."""
+        embedded = self._embedding[torch.tensor(ids, dtype=torch.int64, device=self.device)]
+        return embedded if self.config.embedding_scale == 1.0 else embedded * self.config.embedding_scale
+
+    def embed_patches(self, latents: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Latents float32 [patches, patch, feat] -> [patches, hidden]; does not depend on where a patch stands."""
+        return self._encoder_to_lm(self._encoder.forward(latents.to(self.dtype)), rows)
+
+    def advance(self, tokens: Tensor, is_audio: Tensor, spans: Sequence[Span], rows: Tensor | None = None) -> State:
+        """Both language models over the next tokens of some slots.
+
+        `tokens` [tokens, hidden], those of all spans in a row; `is_audio` bool [tokens]; `rows` by token. The state
+        is that of each span's last token: [len(spans), hidden].
+        """
+        hidden = self._base_lm.forward(tokens, spans, rows)
+        # Only audio positions are quantised: text keeps its state, the start token of a zero-shot utterance included.
+        hidden = torch.where(is_audio[:, None], self._quantized(hidden), hidden)
+        residual = self._residual_lm.forward(hidden + is_audio[:, None] * tokens, spans, rows)
+        ends = torch.tensor([span.num_tokens for span in spans], device=self.device).cumsum(0) - 1
+        return State(hidden[ends], residual[ends])
+
+    def stops(self, state: State) -> Tensor:
+        """bool [batch]: whether the patch made from this state is the last. Known before the patch is made."""
+        logits = self._stop_head(F.silu(self._stop(state.lm)))
+        return logits[:, 1] > logits[:, 0]
+
+    def solve(
+        self,
+        state: State,
+        before: Tensor,
+        noise: Tensor,
+        *,
+        num_steps: int,
+        cfg_value: Tensor,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """The patch after `state`: float32 [batch, patch, feat]. The arguments are FlowSolver.solve's."""
+        mu = self._lm_to_dit(state.lm, rows) + self._residual_to_dit(state.residual, rows)
+        return self._solver.solve(mu, before, noise, num_steps=num_steps, cfg_value=cfg_value, rows=rows)
+
+    def _quantized(self, hidden: Tensor) -> Tensor:
+        """Finite scalar quantisation (`fsq_layer.*`), [tokens, hidden]: 2 x 9 + 1 levels, halves rounded to even."""
+        scale = self.config.fsq_scale
+        levels = torch.round(torch.tanh(self._fsq_in(hidden).float()) * scale) / scale
+        return self._fsq_out(levels.to(hidden.dtype))
