@@ -1,0 +1,85 @@
+"""AudioVAE's decoder: latents in, samples out.
+
+A depthwise and a 1x1 convolution; then blocks of snake, transposed convolution and three residual units, each block
+half as many channels and its rate times as many rows; snake, a convolution to one channel, tanh. All of it is causal.
+Source: `audio_vae.decoder.*` of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..base import ModelError
+from .config import AudioVaeConfig
+from .vae_layers import Depthwise, Snake, TakesTensors, dense, residual_units, upsampler
+
+
+class AudioVaeDecoder:
+    """Weights of the decoder, weight norm folded. It keeps no state: memory is passed in (`pasts`)."""
+
+    def __init__(
+        self,
+        config: AudioVaeConfig,
+        weights: TakesTensors,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Raises ModelError for a configuration without depthwise convolutions, which no checkpoint has."""
+        if not config.depthwise:
+            raise ModelError("'audio_vae_config.depthwise' was expected to be true, but false came.")
+        self.config = config
+        self.device = torch.device(device)
+        name = "audio_vae.decoder.model"
+        self._first = Depthwise(weights, f"{name}.0", self.device)
+        self._widen = dense(weights, f"{name}.1", self.device)
+        self._blocks = tuple(
+            (
+                Snake(weights, f"{block}.0", self.device),
+                upsampler(weights, f"{block}.1", self.device),
+                residual_units(weights, block, 2, self.device),
+            )
+            for block in (f"{name}.{2 + i}.block" for i in range(len(config.decoder_rates)))
+        )
+        last = 2 + len(config.decoder_rates)
+        self._snake = Snake(weights, f"{name}.{last}", self.device)
+        self._last = dense(weights, f"{name}.{last + 1}", self.device)
+        self.pasts: tuple[tuple[int, int], ...] = (
+            self._first.past,
+            *(layer.past for _, up, units in self._blocks for layer in (up, *units)),
+            self._last.past,
+        )
+        """Rows and channels of each layer's memory, in the order in which `run` takes them."""
+
+    @property
+    def history_latents(self) -> int:
+        """A sample depends on its own latent and on this many before it: 21 for v1.5, 19 for v1."""
+        latents, rows_per_latent = float(self._first.past[0]), 1
+        for (_, up, units), rate in zip(self._blocks, self.config.decoder_rates, strict=True):
+            latents += up.past[0] / rows_per_latent
+            rows_per_latent *= rate
+            latents += sum(unit.past[0] for unit in units) / rows_per_latent
+        return math.ceil(latents + self._last.past[0] / rows_per_latent)
+
+    def run(self, latents: Tensor, pasts: Sequence[Tensor]) -> Tensor:
+        """Go on decoding: latents [B, T, feat] -> samples [B, T * hop].
+
+        `pasts`: for each of `self.pasts` a tensor [B, rows, channels], which holds the memory of these B streams
+        before and after.
+        """
+        past = iter(pasts)
+        x = self._widen(self._first(latents, next(past)))  # [B, T, decoder_dim]
+        for snake, up, units in self._blocks:
+            x = up(snake(x), next(past))  # [B, T * rate, C / 2]
+            for unit in units:
+                x = unit(x, next(past))
+        return self._last(self._snake(x), next(past)).squeeze(2).tanh_()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """An utterance from its start: latents [B, T, feat] -> float32 samples [B, T * hop]."""
+        latents = latents.to(self.device, torch.float32)
+        return self.run(latents, [latents.new_zeros(latents.shape[0], *shape) for shape in self.pasts])

@@ -1,0 +1,157 @@
+"""The layers of AudioVAE, causal and with explicit memory, channels last.
+
+A signal is [B, T, C]: then a 1x1 convolution is a matrix product, and so is every other dense one once its windows lie
+side by side in memory. A layer that looks back is called with `past`, the last inputs it saw [B, rows, C] (zeros at the
+start), and leaves in it the last inputs it has seen now: cut anywhere, a signal gives the same samples.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..base import ModelError
+
+
+class TakesTensors(Protocol):
+    """An open checkpoint."""
+
+    def take(self, name: str) -> Tensor: ...
+
+
+def fold_weight_norm(weights: TakesTensors, name: str) -> Tensor:
+    """A convolution's weight, float32, from `name.weight_g` and `name.weight_v`.
+
+    The norm is over all dimensions but the first, which is the input channel in a transposed convolution
+    (Salimans and Kingma 2016, arXiv 1602.07868; `torch.nn.utils.weight_norm` with dim 0).
+    """
+    gain = weights.take(f"{name}.weight_g").float()
+    direction = weights.take(f"{name}.weight_v").float()
+    norm = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
+    if not bool((norm > 0).all()):
+        raise ModelError(f"{name}.weight_v: a direction other than zero was expected in every row, but one is zero.")
+    return direction * (gain / norm)
+
+
+def windows(signal: Tensor, size: int, stride: int) -> Tensor:
+    """Every window of `size` rows, rows side by side: [B, T, C] -> [B, (T - size) // stride + 1, size * C]."""
+    if size == 1 and stride == 1:
+        return signal
+    num_rows, num_channels = signal.shape[1:]
+    shape = (signal.shape[0], (num_rows - size) // stride + 1, size * num_channels)
+    return signal.as_strided(shape, (num_rows * num_channels, stride * num_channels, 1))
+
+
+def remember(past: Tensor, x: Tensor) -> Tensor:
+    """`past` and `x` in one piece [B, rows + T, C]; `past` then holds the last of it."""
+    joined = torch.cat((past, x), 1)
+    past.copy_(joined[:, x.shape[1] :])
+    return joined
+
+
+class Snake:
+    """x + sin^2(a x) / a, one `a` for each channel (Liu et al. 2020, arXiv 2006.08195)."""
+
+    def __init__(self, weights: TakesTensors, name: str, device: torch.device) -> None:
+        alpha = weights.take(f"{name}.alpha").float().flatten().to(device)  # [C]
+        self._alpha, self._inverse = alpha, (alpha + 1e-9).reciprocal()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        sine = (x * self._alpha).sin_()
+        return torch.addcmul(x, sine.square_(), self._inverse)
+
+
+class Dense:
+    """A causal convolution as one matrix product over windows of `size` rows, `stride` apart.
+
+    `upsample` > 1: each window makes that many rows (a transposed convolution).
+    """
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, *, size: int = 1, stride: int = 1, num_past: int = 0, upsample: int = 1
+    ) -> None:
+        self._weight = weight.contiguous()  # [upsample * C_out, size * C_in]
+        self._bias = bias.repeat(upsample)
+        self._size, self._stride, self._upsample = size, stride, upsample
+        self.past = (num_past, weight.shape[1] // size)  # shape of one stream's memory
+
+    def __call__(self, x: Tensor, past: Tensor | None = None) -> Tensor:
+        if past is not None:
+            x = remember(past, x)
+        y = F.linear(windows(x, self._size, self._stride), self._weight, self._bias)
+        return y.view(y.shape[0], y.shape[1] * self._upsample, -1)
+
+
+class Depthwise:
+    """A causal convolution of each channel by itself: seven taps, `dilation` apart, as shifted multiply-adds."""
+
+    def __init__(self, weights: TakesTensors, name: str, device: torch.device, *, dilation: int = 1) -> None:
+        weight = fold_weight_norm(weights, name)  # [C, 1, k]
+        self._taps = weight[:, 0].t().contiguous().to(device)  # [k, C]
+        self._bias = weights.take(f"{name}.bias").float().to(device)
+        self._dilation = dilation
+        self.past = ((weight.shape[2] - 1) * dilation, weight.shape[0])
+
+    def __call__(self, x: Tensor, past: Tensor) -> Tensor:
+        num_rows = x.shape[1]
+        joined = remember(past, x)
+        y = torch.addcmul(self._bias, joined[:, :num_rows], self._taps[0])
+        for tap in range(1, len(self._taps)):
+            start = tap * self._dilation
+            y.addcmul_(joined[:, start : start + num_rows], self._taps[tap])
+        return y
+
+
+class ResidualUnit:
+    """x + conv1x1(snake(depthwise(snake(x))))."""
+
+    def __init__(self, weights: TakesTensors, name: str, device: torch.device, *, dilation: int) -> None:
+        self._first = Snake(weights, f"{name}.block.0", device)
+        self._depthwise = Depthwise(weights, f"{name}.block.1", device, dilation=dilation)
+        self._second = Snake(weights, f"{name}.block.2", device)
+        self._pointwise = dense(weights, f"{name}.block.3", device)
+        self.past = self._depthwise.past
+
+    def __call__(self, x: Tensor, past: Tensor) -> Tensor:
+        y = self._depthwise(self._first(x), past)
+        return self._pointwise(self._second(y)).add_(x)
+
+
+DILATIONS = (1, 3, 9)
+"""Of the three residual units of a block."""
+
+
+def residual_units(weights: TakesTensors, name: str, first: int, device: torch.device) -> tuple[ResidualUnit, ...]:
+    """The three units of a block, the first of them `name.first`."""
+    return tuple(
+        ResidualUnit(weights, f"{name}.{first + i}", device, dilation=dilation) for i, dilation in enumerate(DILATIONS)
+    )
+
+
+def dense(
+    weights: TakesTensors, name: str, device: torch.device, *, stride: int = 1, num_past: int | None = None
+) -> Dense:
+    """A convolution [C_out, C_in, k]; it looks back k - 1 rows, unless `num_past` says otherwise."""
+    weight = fold_weight_norm(weights, name)
+    size = weight.shape[2]
+    matrix = weight.transpose(1, 2).reshape(weight.shape[0], -1).to(device)  # [C_out, k * C_in]
+    bias = weights.take(f"{name}.bias").float().to(device)
+    return Dense(matrix, bias, size=size, stride=stride, num_past=size - 1 if num_past is None else num_past)
+
+
+def upsampler(weights: TakesTensors, name: str, device: torch.device) -> Dense:
+    """A transposed convolution [C_in, C_out, 2 s] of stride s whose last s samples are cut.
+
+    Row t makes rows s t to s t + s - 1 with the first half of the kernel; the second half reaches into the s after them.
+    Seen from there: a product of rows t - 1 and t, side by side, makes s rows at once, and nothing is left to add.
+    """
+    weight = fold_weight_norm(weights, name)
+    num_in, num_out, size = weight.shape
+    stride = size // 2
+    halves = weight.view(num_in, num_out, 2, stride).flip(2)  # row t - 1 takes the second half
+    matrix = halves.permute(3, 1, 2, 0).reshape(stride * num_out, 2 * num_in).to(device)
+    bias = weights.take(f"{name}.bias").float().to(device)
+    return Dense(matrix, bias, size=2, num_past=1, upsample=stride)

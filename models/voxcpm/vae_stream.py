@@ -1,0 +1,52 @@
+"""AudioVAE's decoder for many streams at once, a few latents at a time.
+
+All that a stream remembers lies in one row of one tensor, so that a step is a gather, the decoder, and a scatter,
+whatever streams take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .vae import AudioVaeDecoder
+
+
+class StreamingDecoder:
+    """Slots of decoder memory: 623 KiB each for v1.5. A slot starts from silence, and so it does after `reset`."""
+
+    def __init__(self, decoder: AudioVaeDecoder, num_slots: int) -> None:
+        self._decoder = decoder
+        self._num_values = sum(rows * channels for rows, channels in decoder.pasts)
+        self._memory = torch.zeros(num_slots, self._num_values, device=decoder.device)
+
+    def reset(self, slot: int) -> None:
+        """Forget what the slot has heard."""
+        self._memory[slot].zero_()
+
+    def step(self, slots: Sequence[int] | Tensor, latents: Tensor) -> Tensor:
+        """Go on with different slots: latents [B, T, feat], T >= 1 -> float32 samples [B, T * hop].
+
+        `slots`: [B] numbers, or an int64 tensor of them on the decoder's device, from which nothing is read back.
+        """
+        device = self._decoder.device
+        index = slots if isinstance(slots, Tensor) else torch.tensor(slots, dtype=torch.int64, device=device)
+        rows = self._memory.index_select(0, index)  # [B, values], a copy: streams never share memory
+        audio = self._decoder.run(latents.to(device, torch.float32), self._views(rows))
+        self._memory.index_copy_(0, index, rows)
+        return audio
+
+    def warm(self, slot: int, latents: Tensor) -> None:
+        """Let the slot hear latents [T, feat] that were spoken before, and drop the sound of them.
+
+        After a restart the last `vae.HISTORY_LATENTS` are enough: nothing older reaches the next sample.
+        """
+        self.step([slot], latents.unsqueeze(0))
+
+    def _views(self, rows: Tensor) -> list[Tensor]:
+        """The memory of each layer [B, rows, channels], as views of `rows`."""
+        sizes = [num_rows * num_channels for num_rows, num_channels in self._decoder.pasts]
+        pieces = rows.split(sizes, dim=1)
+        return [piece.unflatten(1, shape) for piece, shape in zip(pieces, self._decoder.pasts, strict=True)]
