@@ -1,0 +1,117 @@
+"""Text to token ids: the checkpoint's tokenizer.json, with Chinese words split into characters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from ..base import ModelError
+from .config import AUDIO_START
+
+SPACE = "\u2581"
+"""How SentencePiece writes a space inside a token."""
+
+CONTROL_IDS = range(AUDIO_START, AUDIO_START + 4)
+"""Starts and ends of speech and of a reference: the numbers are fixed in training, whatever the tokens are called."""
+
+
+class Tokenizer:
+    """Reads tokenizer.json and nothing else; `encode` adds no token of its own.
+
+    Two things are done to the ids that the file's rules give, both by one table from an id to those it stands for:
+
+    A token that is a word of Chinese characters becomes its characters. The rule is the original's: a token's text
+    without U+2581 must be an entry of the vocabulary, of two characters or more, all in U+4E00..U+9FFF; the space
+    before it is dropped then. A word that is known only with a space before it stays whole.
+
+    A control token never comes out of a text. What is written like one, `</s>` say, is read as the characters it is
+    written with: the tokenizer does not look for control strings, and one that its merges happen to build is taken
+    apart. The original makes control ids of them.
+    """
+
+    def __init__(self, checkpoint: Path, *, vocab_size: int) -> None:
+        """`vocab_size`: the rows of the embedding table, above every id. Raises ModelError, naming the file."""
+        path = checkpoint / "tokenizer.json"
+        values = _read(path)
+        added = values.get("added_tokens") or []
+        controls = {token["id"]: token["content"] for token in added if _is_control(token)}
+        # Left in the list, they would be found in any text.
+        values["added_tokens"] = [token for token in added if token["id"] not in controls]
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(values))
+        except Exception as error:  # the library raises nothing narrower
+            raise ModelError(f"{path}: a tokenizer was expected, but it cannot be read: {error}.") from None
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        for token, number in vocabulary.items():
+            if number >= vocab_size and number not in controls:
+                raise ModelError(
+                    f"{path}: token ids below lm_config.vocab_size {vocab_size} were expected, "
+                    f"but that of {token!r} is {number}."
+                )
+        unknown_id = _unknown_id(path, values, vocabulary)
+        controls |= {number: token for token, number in vocabulary.items() if number in CONTROL_IDS}
+        controls.pop(unknown_id, None)  # the right answer to a character that nobody knows
+        self._instead = dict(_split_words(vocabulary, unknown_id))
+        self._instead |= {number: self._spelled(text, controls) for number, text in controls.items()}
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of the text, each below the vocabulary's size; none for an empty text."""
+        ids: list[int] = []
+        for number in self._tokenizer.encode(text, add_special_tokens=False).ids:
+            characters = self._instead.get(number)
+            if characters is None:
+                ids.append(number)
+            else:
+                ids.extend(characters)
+        return ids
+
+    def _spelled(self, text: str, controls: Mapping[int, str]) -> tuple[int, ...]:
+        """Character by character, so that nothing merges; what even so is a control token is left out."""
+        model = self._tokenizer.model
+        ids = (token.id for character in text.replace(" ", SPACE) for token in model.tokenize(character))
+        return tuple(number for number in ids if number not in controls)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"A readable {path} was expected, but it is not: {error.strerror}.") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: JSON was expected, but it is not: {error}.") from None
+    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
+        raise ModelError(f"{path}: a tokenizer was expected, but the key 'model' is missing.")
+    added = values.get("added_tokens") or []
+    if not isinstance(added, list) or not all(
+        isinstance(token, dict) and {"id", "content"} <= set(token) for token in added
+    ):
+        raise ModelError(f"{path}: 'added_tokens' was expected to be a list of tokens with 'id' and 'content'.")
+    return values
+
+
+def _is_control(token: Mapping[str, Any]) -> bool:
+    """Marked as special, or written as a tag is: some files mark theirs as plain text."""
+    text = token["content"]
+    return bool(token.get("special")) or token["id"] in CONTROL_IDS or (text.startswith("<") and text.endswith(">"))
+
+
+def _unknown_id(path: Path, values: Mapping[str, Any], vocabulary: Mapping[str, int]) -> int:
+    name = values["model"].get("unk_token") or "<unk>"
+    if name not in vocabulary:
+        raise ModelError(f"{path}: the token {name!r} was expected in the vocabulary, but it is missing.")
+    return vocabulary[name]
+
+
+def _split_words(vocabulary: Mapping[str, int], unknown_id: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Each token that is split, and the ids of its characters."""
+    words = {text for text in vocabulary if len(text) >= 2 and all("\u4e00" <= each <= "\u9fff" for each in text)}
+    for token, number in vocabulary.items():
+        word = token.replace(SPACE, "")
+        if word in words:
+            yield number, tuple(vocabulary.get(character, unknown_id) for character in word)
