@@ -7,7 +7,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +81,23 @@ class TensorFile:
         self._num_bytes_read += tensor.nbytes
         return tensor.clone(memory_format=torch.contiguous_format)
 
+    def problems(self, expected: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+        """What is missing, misshapen, of another dtype, or not expected: a clause for each, without a full stop."""
+        for name, shape in expected.items():
+            stored = self.stored.get(name)
+            if stored is None:
+                yield f"{self.path}: the tensor '{name}' of shape {list(shape)} was expected, but it is missing"
+            elif stored.shape != shape:
+                yield (
+                    f"{self.path}: the tensor '{name}' of shape {list(shape)} was expected, "
+                    f"but {list(stored.shape)} came"
+                )
+            elif not stored.loadable:
+                yield f"{self.path}: floating-point values were expected in '{name}', but {stored.dtype} came"
+        for name in self.stored:
+            if name not in expected:
+                yield f"{self.path}: no tensor '{name}' was expected, but one came"
+
     def close(self) -> None:
         self._opened = None
 
@@ -91,6 +108,14 @@ class TensorFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def problems_sentence(problems: Sequence[str]) -> str:
+    """The first of the problems, and how many more there are; empty without any."""
+    if not problems:
+        return ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}."
 
 
 def _open(path: Path) -> _Opened:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..base import ModelError
 from .config import AudioVaeConfig, Stack, VoxCPMConfig
-from .tensor_file import TensorFile
+from .tensor_file import TensorFile, problems_sentence
 
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
 """The transformer stacks, the preferred format first."""
@@ -35,26 +35,28 @@ class Weights:
     original's first release loaded its files strictly, so the published ones hold these tensors and no others.
     """
 
-    def __init__(self, checkpoint: Path, config: VoxCPMConfig) -> None:
+    def __init__(
+        self, checkpoint: Path, config: VoxCPMConfig, *, merge: Callable[[str, Tensor], Tensor] | None = None
+    ) -> None:
+        """`merge` is given each tensor with its name, and what it returns is taken instead (`Lora.merge`)."""
         self._files = open_files(checkpoint)
+        self._merge = merge
         try:
-            problems = list(tensor_problems(self._files, config))
+            if sentence := problems_sentence(list(tensor_problems(self._files, config))):
+                raise ModelError(sentence)
         except BaseException:
             self.close()
             raise
-        if problems:
-            self.close()
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise ModelError(f"{problems[0]}{more}.")
-        self.names = frozenset(expected_tensors(config))
 
     def take(self, name: str) -> Tensor:
         """The tensor on the CPU, in the dtype it is stored in; its values are finite. Nothing of it is kept here.
 
         Raises ModelError for a NaN or an infinity.
         """
-        file, own_name = _locate(self._files, name)
-        return file.read(own_name)
+        own_name = name.removeprefix(VAE_PREFIX) if len(self._files) > 1 else name
+        file = self._files[-1 if name.startswith(VAE_PREFIX) else 0]
+        tensor = file.read(own_name)
+        return self._merge(name, tensor) if self._merge else tensor
 
     def close(self) -> None:
         for file in self._files:
@@ -70,52 +72,35 @@ class Weights:
 
 
 def open_files(checkpoint: Path) -> list[TensorFile]:
-    """The model's file and, where there is one, the codec's. Raises ModelError."""
+    """The model's file and, unless the codec lies in it, the codec's own, which is preferred. Raises ModelError."""
     model = _first_of(checkpoint, MODEL_FILES)
     if model is None:
         raise ModelError(f"{checkpoint}: {MODEL_FILES[0]} or {MODEL_FILES[1]} was expected, but there is neither.")
-    files = [TensorFile(model)]
     vae = _first_of(checkpoint, VAE_FILES)
+    file = TensorFile(model)
     if vae is not None:
-        return [*files, TensorFile(vae)]
-    if not any(name.startswith(VAE_PREFIX) for name in files[0].stored):
-        raise ModelError(
-            f"{checkpoint}: {VAE_FILES[0]} or {VAE_FILES[1]} was expected, but there is neither, "
-            f"and {model.name} holds no codec."
-        )
-    return files
+        return [file, TensorFile(vae)]
+    if any(name.startswith(VAE_PREFIX) for name in file.stored):
+        return [file]
+    raise ModelError(
+        f"{checkpoint}: {VAE_FILES[0]} or {VAE_FILES[1]} was expected, but there is neither, "
+        f"and {model.name} holds no codec."
+    )
 
 
-def tensor_problems(files: list[TensorFile], config: VoxCPMConfig) -> Iterator[str]:
+def tensor_problems(files: Sequence[TensorFile], config: VoxCPMConfig) -> Iterator[str]:
     """What is missing, misshapen, of another dtype or not expected: a clause for each, without a full stop."""
     expected = expected_tensors(config)
-    for name, shape in expected.items():
-        file, own_name = _locate(files, name)
-        stored = file.stored.get(own_name)
-        if stored is None:
-            yield f"{file.path}: the tensor '{own_name}' of shape {shape} was expected, but it is missing"
-        elif stored.shape != shape:
-            yield f"{file.path}: the tensor '{own_name}' of shape {shape} was expected, but {stored.shape} came"
-        elif not stored.loadable:
-            yield f"{file.path}: floating-point values were expected in '{own_name}', but {stored.dtype} came"
-    for file in files:
-        prefix = VAE_PREFIX if file is not files[0] else ""
-        for own_name in file.stored:
-            if prefix + own_name not in expected:
-                yield f"{file.path}: no tensor '{own_name}' was expected, but one came{_hint(own_name)}"
+    if len(files) == 1:
+        yield from files[0].problems(expected)
+    else:
+        yield from files[0].problems({name: shape for name, shape in expected.items() if not _is_vae(name)})
+        vae = {name.removeprefix(VAE_PREFIX): shape for name, shape in expected.items() if _is_vae(name)}
+        yield from files[1].problems(vae)
 
 
-def _hint(name: str) -> str:
-    if name.endswith((".lora_A", ".lora_B")):
-        return "; a LoRA is given beside the checkpoint, in a folder of its own"
-    return ""
-
-
-def _locate(files: list[TensorFile], name: str) -> tuple[TensorFile, str]:
-    """The file that holds the tensor, and its name there; a codec's own file is preferred, as in the original."""
-    if name.startswith(VAE_PREFIX) and len(files) > 1:
-        return files[1], name.removeprefix(VAE_PREFIX)
-    return files[0], name
+def _is_vae(name: str) -> bool:
+    return name.startswith(VAE_PREFIX)
 
 
 def _first_of(checkpoint: Path, names: tuple[str, ...]) -> Path | None:
