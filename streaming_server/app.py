@@ -85,7 +85,8 @@ def create_app(config: Config, studio: Studio) -> Starlette:
 
 PAGE_HEADERS = {
     "cache-control": "no-cache",  # revalidated at each load (ETag): an updated server never meets an old page
-    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'self'",
+    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; "
+    "frame-ancestors 'self'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
