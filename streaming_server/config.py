@@ -39,20 +39,27 @@ def load_config(argv: Sequence[str], env: Mapping[str, str], *, directory: Path 
         if "api_key" in values:
             raise ConfigError(f"Give either {given['api_key'][0]} or {given['api_key_file'][0]}, not both.")
         values["api_key"] = _first_line(directory / str(values["api_key_file"]), given["api_key_file"][0])
-    return _validated(values, {name: origin for name, (origin, _) in given.items()})
+    return _validated(values, {name: origin for name, (origin, _) in given.items()}, env)
 
 
-def embedded_config(options: argparse.Namespace) -> Config:
+def embedded_config(options: argparse.Namespace, env: Mapping[str, str]) -> Config:
     """The defaults, and what was said of the model among the flags of `add_model_arguments`. Raises ConfigError."""
     values = {name: value for name, value in vars(options).items() if name in MODEL_NAMES}
-    return _validated(values, {name: _flag(name) for name in values})
+    return _validated(values, {name: _flag(name) for name in values}, env)
 
 
-def _validated(values: Mapping[str, object], origins: Mapping[str, str]) -> Config:
+def _validated(values: Mapping[str, object], origins: Mapping[str, str], env: Mapping[str, str]) -> Config:
     try:
-        return Config.model_validate(values)
+        return Config.model_validate({"cache_dir": _user_cache(env), **values})
     except ValidationError as error:
         raise ConfigError(_sentence(error.errors(include_url=False)[0], origins)) from None
+
+
+def _user_cache(env: Mapping[str, str]) -> Path | None:
+    """XDG Base Directory Specification: a relative XDG_CACHE_HOME does not count. None for a user without a home."""
+    if Path(env.get("XDG_CACHE_HOME", "")).is_absolute():
+        return Path(env["XDG_CACHE_HOME"]) / "voxwire"
+    return Path(env["HOME"]) / ".cache" / "voxwire" if env.get("HOME") else None
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:

@@ -89,7 +89,7 @@ async def _say(options: argparse.Namespace, form: str) -> None:
 
 def _embedded(options: argparse.Namespace) -> Config:
     """With the model that is asked for, or the default one. Raises ConfigError."""
-    config = embedded_config(options)
+    config = embedded_config(options, os.environ)
     return config if config.model else config.model_copy(update={"model": default_model()})
 
 

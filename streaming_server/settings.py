@@ -31,7 +31,10 @@ LIMIT_NAMES = (
 )
 """What `ready.limits` tells (PROTOCOL.md, Server to client); each is a field of Config."""
 
-MODEL_NAMES = ("model", "device", "dtype", "quantize", "threads", "slots", "adapters", "merge_adapter")
+MODEL_NAMES = (
+    *("model", "device", "dtype", "quantize", "threads", "slots", "adapters", "merge_adapter"),
+    *("voices_dir", "cache_dir"),
+)
 """Which model, and how it is loaded: what `voxwire say` and `voxwire voices` take, too."""
 
 MAX_ADAPTERS = 4
@@ -92,6 +95,12 @@ class Config(BaseModel):
     )
     merge_adapter: Path | None = setting(
         None, "engine", "DIR", "LoRA folder that every voice speaks with, folded into the weights"
+    )
+    voices_dir: Path = setting(
+        Path("voices"), "engine", "DIR", "voices of one's own: NAME/voice.toml and NAME/prompt.wav"
+    )
+    cache_dir: Path | None = setting(
+        None, "engine", "DIR", "what is made once for a checkpoint or a voice; none takes the user's cache"
     )
     engine: Literal["process", "inprocess"] = setting(
         "process", "engine", "WHERE", "process: beside the web processes, restarted when it dies; inprocess: a thread"
@@ -202,6 +211,8 @@ class Config(BaseModel):
             quantize=self.quantize,
             num_threads=self.threads,
             num_slots=self.slots,
+            voices=self.voices_dir,
+            cache=self.cache_dir,
             adapters=self.adapters,
             merge_adapter=self.merge_adapter,
         )

@@ -68,6 +68,23 @@ def test_every_setting_is_a_flag_in_both_spellings_and_a_variable(name: str, tmp
     assert load_config([], {f"VOXWIRE_{name.upper()}": value}, directory=tmp_path) == by_flag
 
 
+@pytest.mark.parametrize(
+    ("argv", "env", "cache"),
+    [
+        ([], {"HOME": "/home/a"}, Path("/home/a/.cache/voxwire")),
+        ([], {"HOME": "/home/a", "XDG_CACHE_HOME": "/var/a"}, Path("/var/a/voxwire")),
+        ([], {"HOME": "/home/a", "XDG_CACHE_HOME": "relative"}, Path("/home/a/.cache/voxwire")),
+        ([], {}, None),
+        (["--cache-dir", "here"], {"HOME": "/home/a"}, Path("here")),
+    ],
+)
+def test_cache_is_the_users_unless_it_is_named(
+    argv: list[str], env: dict[str, str], cache: Path | None, tmp_path: Path
+) -> None:
+    options = load_config(argv, env, directory=tmp_path).model_options
+    assert (options.cache, options.voices) == (cache, Path("voices"))
+
+
 def test_help_gives_each_flag_its_unit_and_default() -> None:
     parser = argparse.ArgumentParser()
     add_serve_arguments(parser)
@@ -213,13 +230,22 @@ def test_every_setting_is_read_by_something() -> None:
 
 def test_adapters_come_comma_separated_or_one_by_one_and_reach_the_model(tmp_path: Path) -> None:
     config = load_config(["--adapters", "a, b", "--adapters", "c", "--merge-adapter", "m"], {}, directory=tmp_path)
-    assert config.model_options == ModelOptions(adapters=(Path("a"), Path("b"), Path("c")), merge_adapter=Path("m"))
+    assert config.model_options == ModelOptions(
+        voices=Path("voices"), adapters=(Path("a"), Path("b"), Path("c")), merge_adapter=Path("m")
+    )
 
 
 def test_every_model_setting_reaches_the_model() -> None:
-    config = Config(device="cuda:1", dtype="bfloat16", quantize="int8", threads=3, slots=5)
+    loaded = Config(device="cuda:1", dtype="bfloat16", quantize="int8", threads=3, slots=5)
+    config = loaded.model_copy(update={"voices_dir": Path("v"), "cache_dir": Path("c")})
     assert config.model_options == ModelOptions(
-        device="cuda:1", dtype="bfloat16", quantize="int8", num_threads=3, num_slots=5
+        device="cuda:1",
+        dtype="bfloat16",
+        quantize="int8",
+        num_threads=3,
+        num_slots=5,
+        voices=Path("v"),
+        cache=Path("c"),
     )
 
 
@@ -228,6 +254,6 @@ def test_a_command_without_a_server_takes_the_model_flags_alone() -> None:
     parser.add_argument("--voice")
     add_model_arguments(parser)
     given = parser.parse_args(["--voice", "x", "--model", "tone", "--threads", "2"])
-    assert embedded_config(given) == Config(model="tone", threads=2)
+    assert embedded_config(given, {}) == Config(model="tone", threads=2)
     with pytest.raises(ConfigError, match=r"^--threads should be a valid integer, got 'many'\.$"):
-        embedded_config(parser.parse_args(["--threads", "many"]))
+        embedded_config(parser.parse_args(["--threads", "many"]), {})
