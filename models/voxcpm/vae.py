@@ -48,12 +48,11 @@ class AudioVaeDecoder:
         last = 2 + len(config.decoder_rates)
         self._snake = Snake(weights, f"{name}.{last}", self.device)
         self._last = dense(weights, f"{name}.{last + 1}", self.device)
-        self.pasts: tuple[tuple[int, int], ...] = (
-            self._first.past,
-            *(layer.past for _, up, units in self._blocks for layer in (up, *units)),
-            self._last.past,
-        )
+        self.pasts = [self._first.past]
         """Rows and channels of each layer's memory, in the order in which `run` takes them."""
+        for _, up, units in self._blocks:
+            self.pasts += [up.past, *(unit.past for unit in units)]
+        self.pasts.append(self._last.past)
 
     @property
     def history_latents(self) -> int:

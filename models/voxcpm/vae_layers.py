@@ -33,7 +33,8 @@ def fold_weight_norm(weights: TakesTensors, name: str) -> Tensor:
     norm = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
     if not bool((norm > 0).all()):
         raise ModelError(f"{name}.weight_v: a direction other than zero was expected in every row, but one is zero.")
-    return direction * (gain / norm)
+    folded: Tensor = direction * (gain / norm)
+    return folded
 
 
 def windows(signal: Tensor, size: int, stride: int) -> Tensor:
@@ -145,7 +146,7 @@ def dense(
 def upsampler(weights: TakesTensors, name: str, device: torch.device) -> Dense:
     """A transposed convolution [C_in, C_out, 2 s] of stride s whose last s samples are cut.
 
-    Row t makes rows s t to s t + s - 1 with the first half of the kernel; the second half reaches into the s after them.
+    Row t makes rows s t to s t + s - 1 with the first half of the kernel, and the s after them with the second.
     Seen from there: a product of rows t - 1 and t, side by side, makes s rows at once, and nothing is left to add.
     """
     weight = fold_weight_norm(weights, name)

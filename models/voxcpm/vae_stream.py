@@ -48,5 +48,5 @@ class StreamingDecoder:
     def _views(self, rows: Tensor) -> list[Tensor]:
         """The memory of each layer [B, rows, channels], as views of `rows`."""
         sizes = [num_rows * num_channels for num_rows, num_channels in self._decoder.pasts]
-        pieces = rows.split(sizes, dim=1)
-        return [piece.unflatten(1, shape) for piece, shape in zip(pieces, self._decoder.pasts, strict=True)]
+        pieces = torch.split(rows, sizes, dim=1)
+        return [piece.view(-1, *shape) for piece, shape in zip(pieces, self._decoder.pasts, strict=True)]
