@@ -3,13 +3,17 @@
 
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
+import { saveWav } from "./download.js";
 import { element, setText } from "./elements.js";
 import { apply, preferred, TAGS, words } from "./i18n.js";
 import { opusSupported } from "./opus.js";
 import { Player } from "./player.js";
+import { Roster } from "./roster.js";
+import { toGreet } from "./sentences.js";
 import { Settings } from "./settings.js";
 import { keep, load } from "./store.js";
 import { View } from "./view.js";
+import { Voices } from "./voices.js";
 
 /** @typedef {import("./messages.js").NetToPage} NetToPage */
 /** @typedef {import("./messages.js").PageToNet} PageToNet */
@@ -63,6 +67,20 @@ class App {
     say: this.#say,
   });
 
+  #roster = new Roster(new Voices(() => load("session", "token")), {
+    learned: (listing) => {
+      this.#settings.learnVoices(listing);
+      this.#settings.render(TAGS[this.#language]);
+    },
+    choose: (voice) => this.#settings.choose(voice),
+    tryOut: (voice) => {
+      this.#settings.choose(voice);
+      this.#composer.say(toGreet(voice.language));
+    },
+    quiet: () => this.#conversation.live.length && this.#stop(),
+    say: this.#say,
+  });
+
   start() {
     this.#worker.onmessage = ({ data }) => this.#receive(data);
     this.#listen();
@@ -92,14 +110,6 @@ class App {
     this.#post({ type: "connect", url: url.href, token: load("session", "token") ?? undefined });
   }
 
-  /** Which voices there are; without an answer the default one serves. */
-  async #fetchVoices() {
-    const token = load("session", "token");
-    const answer = await fetch("v1/voices", { headers: token ? { authorization: `Bearer ${token}` } : {} });
-    if (answer.ok) this.#settings.learnVoices(await answer.json());
-    this.#settings.render(TAGS[this.#language]);
-  }
-
   /** @param {NetToPage} message */
   #receive(message) {
     const utterance = this.#conversation.receive(message);
@@ -112,7 +122,8 @@ class App {
         this.#settings.learn(message);
         this.#settings.render(TAGS[this.#language]);
         this.#view.showModel(message.model);
-        this.#fetchVoices().catch(() => {});
+        this.#roster.learn(message.model.languages ?? []);
+        this.#roster.refresh();
         break;
       case "error":
         if (message.code !== "unauthorized") this.#view.showError(message.message);
@@ -123,7 +134,8 @@ class App {
         this.#composer.finished(utterance, message);
         break;
       case "wav":
-        this.#saveWav(message.file);
+        if (message.file) saveWav(message.file);
+        else this.#view.showError(this.#say("noDownload"));
         break;
     }
     this.#view.render();
@@ -209,10 +221,10 @@ class App {
 
   /** @param {KeyboardEvent} event */
   #shortcut(event) {
-    if (tokenDialog.open || event.isComposing) return;
+    if (document.querySelector("dialog[open]") || event.isComposing) return;
     const target = event.target instanceof HTMLElement ? event.target : document.body;
     if (event.key === "Escape") this.#stop();
-    if (event.key !== " " || target.closest("textarea, input, select, button, #transcript")) return;
+    if (event.key !== " " || target.closest("textarea, input, select, button, summary, audio, #transcript")) return;
     if (!this.#conversation.live.length) return;
     event.preventDefault();
     this.#pause(!this.#view.paused);
@@ -268,17 +280,7 @@ class App {
     this.#view.showInsecure();
     this.#view.render();
     this.#composer.render();
-  }
-
-  /** @param {ArrayBuffer | null} file */
-  #saveWav(file) {
-    if (!file) return this.#view.showError(this.#say("noDownload"));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([file], { type: "audio/wav" }));
-    link.download = `voxwire-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.wav`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    return undefined;
+    this.#roster.render(TAGS[this.#language]);
   }
 
   /** For tests and the curious. */

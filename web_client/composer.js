@@ -72,6 +72,16 @@ export class Composer {
     this.#box.select();
   }
 
+  /** Says something else than the box's text, in place of what still sounds. @param {string} text */
+  say(text) {
+    if (!this.#hooks.ready()) return;
+    this.#hooks.stop();
+    this.#draft.close();
+    const utterance = this.#hooks.begin();
+    this.#conversation.write(utterance, text);
+    this.#conversation.end(utterance);
+  }
+
   /** Says the box's text as if a language model wrote it just now. */
   replay() {
     if (!this.#hooks.ready() || !this.#box.value.trim()) return;

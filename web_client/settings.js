@@ -1,11 +1,13 @@
 // @ts-check
 /** Voice, language, speed and codec: filled from the server's word, remembered by this browser. */
 
+import { nameOf, primary } from "./languages.js";
 import { keep, load } from "./store.js";
 
 /** @typedef {import("./messages.js").Ready} Ready */
 /** @typedef {import("./messages.js").AudioFormat} AudioFormat */
-/** @typedef {{name: string, language: string, gender?: string, description?: string}} Voice */
+/** @typedef {import("./voices.js").Voice} Voice */
+/** @typedef {import("./voices.js").Listing} Listing */
 /** @typedef {import("./i18n.js").Say} Say */
 /**
  * @typedef {object} Fields
@@ -69,10 +71,20 @@ export class Settings {
     this.#defaultVoice ||= ready.voice;
   }
 
-  /** @param {{default: string, voices: Voice[]}} answer of /v1/voices */
+  /** @param {Listing} listing */
   learnVoices({ default: name, voices }) {
     this.#defaultVoice = name;
     this.#voices = voices;
+  }
+
+  /** @param {Voice} voice to be spoken with from now on; a language that is not its own gives way */
+  choose({ name, language }) {
+    this.#kept.voice = name;
+    const { value } = this.#fields.language;
+    if (value !== "auto" && primary(value) !== primary(language)) this.#kept.language = "auto";
+    choose(this.#fields.language, this.#kept.language, "auto");
+    this.#renderVoices(this.#names);
+    this.#remember();
   }
 
   /**
@@ -136,6 +148,10 @@ export class Settings {
     this.#kept[name] = this.#fields[name].value;
     this.#showSpeed();
     if (name === "language") this.#renderVoices(this.#names);
+    this.#remember();
+  }
+
+  #remember() {
     keep("local", "settings", JSON.stringify(this.#kept));
   }
 }
@@ -159,21 +175,6 @@ function choose(select, wanted, otherwise) {
   const values = [...select.options].map((option) => option.value);
   select.value = wanted !== undefined && values.includes(wanted) ? wanted : otherwise;
   if (select.selectedIndex < 0) select.selectedIndex = 0;
-}
-
-/** @param {Intl.DisplayNames} names @param {string} code BCP 47, or whatever the server calls it */
-function nameOf(names, code) {
-  try {
-    return names.of(code) ?? code;
-  } catch {
-    return code;
-  }
-}
-
-/** What two tags of one language share: `zh` for `zh-Hans`, `cmn` and `yue`. @param {string} tag */
-function primary(tag) {
-  const head = tag.toLowerCase().split(/[-_]/)[0];
-  return ["cmn", "yue", "zho", "chi"].includes(head) ? "zh" : head;
 }
 
 /** @param {Voice[]} voices @returns {Map<string, Voice[]>} in the order given */
