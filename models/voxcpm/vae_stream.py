@@ -26,6 +26,14 @@ class StreamingDecoder:
         """Forget what the slot has heard."""
         self._memory[slot].zero_()
 
+    def memory(self, slot: int) -> Tensor:
+        """A copy of what the slot remembers: a voice's streams all start from the same."""
+        return self._memory[slot].clone()
+
+    def restore(self, slot: int, memory: Tensor) -> None:
+        """Let the slot remember that, and nothing else."""
+        self._memory[slot] = memory
+
     def step(self, slots: Sequence[int] | Tensor, latents: Tensor) -> Tensor:
         """Go on with different slots: latents [B, T, feat], T >= 1 -> float32 samples [B, T * hop].
 
@@ -44,6 +52,14 @@ class StreamingDecoder:
         After a restart the last `vae.HISTORY_LATENTS` are enough: nothing older reaches the next sample.
         """
         self.step([slot], latents.unsqueeze(0))
+
+    def memory(self, slot: int) -> Tensor:
+        """A copy of all that the slot remembers, [values]: for another utterance that starts from the same history."""
+        return self._memory[slot].clone()
+
+    def restore(self, slot: int, memory: Tensor) -> None:
+        """Let the slot remember what `memory` of any slot said."""
+        self._memory[slot].copy_(memory)
 
     def _views(self, rows: Tensor) -> list[Tensor]:
         """The memory of each layer [B, rows, channels], as views of `rows`."""

@@ -121,6 +121,18 @@ def test_a_slot_warmed_with_the_last_latents_goes_on_as_if_never_interrupted(sta
     assert_sounds(stream.step([2], stage.latents[:1, 30:]), stage.audio[:1, 30 * stage.hop :])
 
 
+def test_a_memory_starts_any_slot_any_number_of_times_from_the_same_history(stage: Stage) -> None:
+    stream = StreamingDecoder(stage.decoder, num_slots=3)
+    stream.warm(0, stage.latents[0, :12])
+    memory = stream.memory(0)
+    kept = memory.clone()
+    for slot in (0, 2, 2):
+        stream.step([slot], stage.latents[4:5])
+        stream.restore(slot, memory)
+        assert_sounds(stream.step([slot], stage.latents[:1, 12:]), stage.audio[:1, 12 * stage.hop :])
+    assert torch.equal(memory, kept)
+
+
 def test_a_slot_warmed_with_half_of_the_history_would_be_heard(stage: Stage) -> None:
     """The measure above is not vacuous: what is older than that does sound."""
     stream = StreamingDecoder(stage.decoder, num_slots=1)
