@@ -43,6 +43,7 @@ class ModelOptions:
     cache: Path | None = None  # folder for what is made once per checkpoint; None: nothing is kept
     adapters: tuple[Path, ...] = ()  # LoRA folders, at most 4; an adapter's name is its folder's
     merge_adapter: Path | None = None  # one LoRA that every voice speaks with, folded into the weights
+    context_s: float = 15.0  # of the latest segment, that the next one goes on from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class SpeechParams:
 class History:
     """What was heard of an utterance that is opened again. The text of `segment` and those after it comes anew.
 
-    `latents` and `before` are `Patch.latents` as they came, in order; empty for a model that has none.
+    `latents` and `before` are the `Patch.latents` that were not empty, in order.
     """
 
     segment: int = 0  # the one under way; those before it are over
@@ -144,7 +145,7 @@ class Patch:
     pcm: Pcm
     words: tuple[Word, ...] = ()
     estimated: bool = False  # the words are guessed, not known
-    latents: bytes = b""  # what a restart continues from; empty where the audio itself is a function of the text
+    latents: bytes = b""  # what a restart continues from (History); empty where there is nothing to know
     last: bool = False
 
 
@@ -170,8 +171,14 @@ class SpeechModel(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
-    def open(self, slot: int, generation: int, voice: str, params: SpeechParams) -> None:
-        """Take the slot for a new utterance. Raises UnknownVoice, ModelError."""
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
+        """Take the slot for a new utterance, or for one that goes on after `history`. Raises UnknownVoice, ModelError.
+
+        What follows a history is what would have followed without the interruption: segments, indices and positions
+        are counted on, and words that were told are not told again.
+        """
 
     def extend(self, slot: int, text: str) -> None:
         """Append to the segment that is being written (normalised text). Legal while an earlier one is spoken."""

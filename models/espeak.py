@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from models.base import ModelError, ModelInfo, SpeechParams
+from models.base import History, ModelError, ModelInfo, SpeechParams
 from models.espeak_lane import SAMPLE_RATE, EspeakLane
 from models.espeak_process import EspeakFiles, installed_files, list_languages
 from models.espeak_slot import PATCH_SAMPLES, EspeakSlot
@@ -55,7 +55,9 @@ class EspeakModel:
     def info(self) -> ModelInfo:
         return self._info
 
-    def open(self, slot: int, generation: int, voice: str, params: SpeechParams) -> None:
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
         if voice not in self._voices:
             raise unknown_voice(self._info, voice)
         if not (_MIN_SPEED <= params.speed <= _MAX_SPEED and 0 <= params.volume <= _MAX_VOLUME):
@@ -65,7 +67,7 @@ class EspeakModel:
             )
         for lane in self._lanes[: len(self._slots) + 1]:  # who is alone needs one
             lane.prepare(voice)
-        self._slots.open(EspeakSlot(slot, generation, voice, params))
+        self._slots.open(EspeakSlot(slot, generation, voice, params, history))
 
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)

@@ -60,11 +60,18 @@ class EspeakLane:
             slot.begin(text)
             slot.reader = reader(self._voices[slot.voice].voice, text)
         try:
-            while slot.num_ready < PATCH_SAMPLES and not slot.is_finished:
-                self._make_speech(slot)
+            self._fill(slot)
+            while slot.position < slot.heard:  # opened again: the same patches, for nobody
+                slot.skip()
+                self._fill(slot)
         except ModelError as error:
             return Failure(slot=slot.number, generation=slot.generation, message=str(error))
         return slot.take()
+
+    def _fill(self, slot: EspeakSlot) -> None:
+        """Until the next patch is ready. Raises ModelError."""
+        while slot.num_ready < PATCH_SAMPLES and not slot.is_finished:
+            self._make_speech(slot)
 
     def _make_speech(self, slot: EspeakSlot) -> None:
         """Speak the next clause of the slot's segment, or pass over what cannot be spoken. Raises ModelError."""

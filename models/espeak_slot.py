@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections import deque
 
 import numpy as np
 
-from models.base import Patch, Pcm, SpeechParams, Word
+from models.base import History, ModelError, Patch, Pcm, SpeechParams, Word
 from models.slots import Slot
 
 PATCH_SAMPLES = 7_056  # 160 ms at 44100 Hz
@@ -21,8 +22,14 @@ _UNSPEAKABLE = re.compile(
 """Controls, surrogates and private characters: espeak takes some of them for commands."""
 
 
+_OWED = struct.Struct("<I?")  # samples of pause, is_paragraph; what is carried follows in UTF-8
+
+
 class EspeakSlot(Slot):
-    """A slot, the segment that is spoken in it, and the speech that is made but not yet taken."""
+    """A slot, the segment that is spoken in it, and the speech that is made but not yet taken.
+
+    Speech is a function of the text and of what a segment leaves to the next: that is the `latents` of its last patch.
+    """
 
     __slots__ = (
         "_ready",
@@ -37,8 +44,9 @@ class EspeakSlot(Slot):
         "spoken",
     )
 
-    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams) -> None:
-        super().__init__(number, generation, voice, params)
+    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams, history: History | None) -> None:
+        """Raises ModelError when what the last segment left is not of this model."""
+        super().__init__(number, generation, voice, params, history)
         self.reader = voice  # the voice that reads this segment
         self.spoken = ""  # the segment's text as espeak gets it: what the last one left, then its own
         self.shift = 0  # code points that the last one left
@@ -49,6 +57,8 @@ class EspeakSlot(Slot):
         self.new_words: list[Word] = []
         self.num_ready = 0
         self._ready: deque[Pcm] = deque()
+        if history is not None and history.before:
+            self._take_over(history.before[-1])
 
     def begin(self, text: str) -> None:
         """Speak this segment next."""
@@ -76,6 +86,29 @@ class EspeakSlot(Slot):
 
     def take(self) -> Patch:
         """The next patch: 160 ms of what is ready, or all of it."""
+        pcm = self._cut()
+        words, self.new_words = tuple(self.new_words), []
+        last = self.is_finished and not self.num_ready
+        return self.patch(pcm, words, last=last, latents=self._left_over() if last else b"")
+
+    def skip(self) -> None:
+        """Drop the next patch: it was heard, and its words were told. Of a segment that is shorter, drop all."""
+        self.position = self.position + len(self._cut()) if self.num_ready else self.heard
+        self.new_words.clear()
+
+    def _left_over(self) -> bytes:
+        return _OWED.pack(self.pause, self.is_paragraph) + self.carried.encode()
+
+    def _take_over(self, left_over: bytes) -> None:
+        try:
+            self.pause, self.is_paragraph = _OWED.unpack_from(left_over)
+            self.carried = left_over[_OWED.size :].decode()
+        except (struct.error, UnicodeDecodeError):
+            raise ModelError(
+                "What an espeak segment leaves to the next was expected, but other latents came."
+            ) from None
+
+    def _cut(self) -> Pcm:
         parts: list[Pcm] = []
         missing = PATCH_SAMPLES
         while missing and self._ready:
@@ -87,5 +120,4 @@ class EspeakSlot(Slot):
             missing -= len(part)
         pcm = np.concatenate(parts) if parts else np.zeros(0, np.int16)
         self.num_ready -= len(pcm)
-        words, self.new_words = tuple(self.new_words), []
-        return self.patch(pcm, words, last=self.is_finished and not self.num_ready)
+        return pcm

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from models.base import Failure, ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
+from models.base import Failure, History, ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
 
 S = TypeVar("S", bound="Slot")
 
@@ -15,7 +15,8 @@ class Slot:
     """One utterance in its slot: the segment that is being written, those sealed and unspoken, and how far speech is.
 
     At most one segment is spoken at a time; the others wait, in order. `segment`, `index` and `position` count what
-    was spoken since open: segments, patches and samples.
+    was spoken of the utterance: segments, patches and samples. After a history `position` is where the segment under
+    way began, and what of it lies before `heard` is not to be spoken again.
     """
 
     __slots__ = (
@@ -23,6 +24,7 @@ class Slot:
         "_sealed",
         "_speaking",
         "generation",
+        "heard",
         "index",
         "number",
         "params",
@@ -31,14 +33,18 @@ class Slot:
         "voice",
     )
 
-    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams) -> None:
+    def __init__(
+        self, number: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
+        before = history or History()
         self.number = number
         self.generation = generation
         self.voice = voice
         self.params = params
-        self.segment = 0
-        self.index = 0
-        self.position = 0
+        self.segment = before.segment
+        self.index = before.index
+        self.position = before.segment_start
+        self.heard = before.position
         self._growing: list[str] = []
         self._sealed: deque[str] = deque()
         self._speaking = False
@@ -62,7 +68,9 @@ class Slot:
         self._speaking = True
         return self._sealed.popleft()
 
-    def patch(self, pcm: Pcm, words: tuple[Word, ...], *, last: bool) -> Patch:
+    def patch(
+        self, pcm: Pcm, words: tuple[Word, ...], *, last: bool, latents: bytes = b"", estimated: bool = False
+    ) -> Patch:
         """Number the next patch and count it as spoken."""
         patch = Patch(
             slot=self.number,
@@ -71,6 +79,8 @@ class Slot:
             index=self.index,
             pcm=pcm,
             words=words,
+            estimated=estimated,
+            latents=latents,
             last=last,
         )
         self.index += 1

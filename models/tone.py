@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from models.base import ModelInfo, Patch, Pcm, SpeechParams, UnknownVoice, Voice, Word
+from models.base import History, ModelInfo, Patch, Pcm, SpeechParams, UnknownVoice, Voice, Word
 from models.slots import Done, Slot, SlotTable
 
 SAMPLE_RATE = 44_100  # Hz
@@ -112,8 +112,8 @@ class _ToneSlot(Slot):
 
     __slots__ = ("end", "words")
 
-    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams) -> None:
-        super().__init__(number, generation, voice, params)
+    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams, history: History | None) -> None:
+        super().__init__(number, generation, voice, params, history)
         self.end = 0
         self.words: tuple[Word, ...] = ()
 
@@ -129,14 +129,16 @@ class _ToneSlot(Slot):
             )
             for match in _WORD.finditer(text)
         )
+        if self.heard > start:
+            self.position, self.words = self.heard, ()
 
     def step(self) -> Patch:
         if (text := self.text()) is not None:
             self.begin(text)
-        num_samples = min(PATCH_SAMPLES, self.end - self.position)
+        num_samples = max(0, min(PATCH_SAMPLES, self.end - self.position))
         pcm = tone_samples(self.params.seed, self.position, num_samples)
         words, self.words = self.words, ()
-        return self.patch(pcm, words, last=self.position + num_samples == self.end)
+        return self.patch(pcm, words, last=self.position + num_samples >= self.end)
 
 
 class ToneModel:
@@ -149,10 +151,12 @@ class ToneModel:
     def info(self) -> ModelInfo:
         return INFO
 
-    def open(self, slot: int, generation: int, voice: str, params: SpeechParams) -> None:
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
         if voice != INFO.default_voice:
             raise UnknownVoice(f"The only voice of this model is {INFO.default_voice!r}, but {voice!r} was asked for.")
-        self._slots.open(_ToneSlot(slot, generation, voice, params))
+        self._slots.open(_ToneSlot(slot, generation, voice, params, history))
 
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)

@@ -8,11 +8,11 @@ unversioned.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from models.base import ModelInfo, ModelOptions, ParamRange, SpeechParams, Voice, Word
+from models.base import History, ModelInfo, ModelOptions, ParamRange, SpeechParams, Voice, Word
 from models.engine import (
     Cancel,
     Closed,
@@ -28,6 +28,8 @@ from models.engine import (
     Spoke,
     Suspend,
 )
+
+_HISTORY = tuple(field.name for field in fields(History))
 
 
 def pack_info(info: ModelInfo) -> dict[str, Any]:
@@ -57,7 +59,9 @@ def pack_command(command: Command) -> list[Any]:
         case Open():
             p = command.params
             params = [p.language, p.speed, p.volume, p.seed, dict(p.knobs)]
-            return ["o", command.stream, command.session, command.voice, params, command.lead_samples, command.held]
+            history = _pack_history(command.history)
+            lead = command.lead_samples
+            return ["o", command.stream, command.session, command.voice, params, lead, command.held, history]
         case Extend():
             return ["x", command.stream, command.text]
         case Seal():
@@ -75,9 +79,10 @@ def pack_command(command: Command) -> list[Any]:
 def unpack_command(data: Any, worker: int) -> Command:
     """`worker` makes stream and session names of several web processes distinct. Raises ValueError."""
     match data:
-        case ["o", stream, session, voice, [language, speed, volume, seed, knobs], lead_samples, held]:
+        case ["o", stream, session, voice, [language, speed, volume, seed, knobs], lead_samples, held, history]:
             params = SpeechParams(language=language, speed=speed, volume=volume, seed=seed, knobs=knobs)
-            return Open((worker, stream), (worker, session), voice, params, lead_samples, held)
+            past = _unpack_history(history)
+            return Open((worker, stream), (worker, session), voice, params, lead_samples, held, past)
         case ["x", stream, text]:
             return Extend((worker, stream), text)
         case ["s", stream]:
@@ -92,6 +97,14 @@ def unpack_command(data: Any, worker: int) -> Command:
             return Cancel((worker, stream))
         case _:
             raise ValueError(f"expected an engine command, {str(data)[:40]} came")
+
+
+def _pack_history(history: History | None) -> list[Any] | None:
+    return None if history is None else [getattr(history, name) for name in _HISTORY]
+
+
+def _unpack_history(data: Any) -> History | None:
+    return None if data is None else History(**dict(zip(_HISTORY, data, strict=True)))
 
 
 def pack_event(event: Event, stream: int) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from itertools import count
 from typing import Protocol, cast
 
-from models.base import ModelInfo, SpeechParams
+from models.base import History, ModelInfo, SpeechParams
 from models.engine import (
     Cancel,
     Closed,
@@ -116,13 +116,14 @@ class EngineClient:
         params: SpeechParams,
         lead_samples: int | None,
         held: bool = False,
+        history: History | None = None,
     ) -> EngineStream:
-        """Raises EngineUnavailable."""
+        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`). Raises EngineUnavailable."""
         if not self.ready:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
         self._listeners[key] = listener
-        self.post(Open(key, session, voice, params, lead_samples, held))
+        self.post(Open(key, session, voice, params, lead_samples, held, history))
         return EngineStream(self, key)
 
     def post(self, *commands: Command) -> None:

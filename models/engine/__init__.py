@@ -16,6 +16,7 @@ from .commands import (
     StreamKey,
     Suspend,
 )
+from .continuity import Continuity
 from .engine import Engine
 from .playback import PlaybackClock, Reading
 
@@ -23,6 +24,7 @@ __all__ = [
     "Cancel",
     "Closed",
     "Command",
+    "Continuity",
     "Engine",
     "Event",
     "Extend",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from ..base import SpeechParams, Word
+from ..base import History, SpeechParams, Word
 from .playback import Reading
 
 StreamKey = Hashable
@@ -14,7 +14,11 @@ StreamKey = Hashable
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A new stream takes a slot. `lead_samples` None: background, served by what live streams leave over."""
+    """A new stream takes a slot. `lead_samples` None: background, served by what live streams leave over.
+
+    With a `history` an utterance goes on whose former stream is lost. Segments, indices and positions count from the
+    utterance's beginning, those of the listener's clock too: until a `Pace` says otherwise, all of it is heard.
+    """
 
     stream: StreamKey
     session: Hashable  # capacity is shared by session first
@@ -22,6 +26,7 @@ class Open:
     params: SpeechParams
     lead_samples: int | None
     held: bool = False  # the listener's clock does not start with the first audio
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)

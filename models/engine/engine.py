@@ -118,12 +118,13 @@ class Engine:
             self._events.append(Failed(command.stream, message, busy=True))
             return
         slot, generation = taken
-        clock = PlaybackClock(self.info.sample_rate, held=command.held)
+        emitted = command.history.position if command.history is not None else 0
+        clock = PlaybackClock(self.info.sample_rate, held=command.held, emitted=emitted)
         sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples)
         self._sequences[command.stream] = sequence
         self._scheduler.add(sequence)
         try:
-            self._model.open(slot, generation, command.voice, command.params)
+            self._model.open(slot, generation, command.voice, command.params, command.history)
         except ModelError as error:
             self._forget(sequence)
             self._slots.give_back(slot)

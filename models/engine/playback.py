@@ -28,10 +28,11 @@ class PlaybackClock:
 
     __slots__ = ("_position", "_since", "emitted", "rate_hz")
 
-    def __init__(self, rate_hz: int, *, held: bool = False) -> None:
+    def __init__(self, rate_hz: int, *, held: bool = False, emitted: int = 0) -> None:
+        """`emitted`: samples that left before, all heard as far as is known."""
         self.rate_hz = rate_hz
-        self.emitted = 0  # samples
-        self._position = 0
+        self.emitted = emitted
+        self._position = emitted
         self._since: float | None = None if held else NEVER
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
-from models.base import SpeechParams
+from models.base import History, SpeechParams
 from models.engine import Cancel, Closed, Engine, Extend, Failed, Finish, Open, Seal, Spoke, Step
 from models.engine.engine import MAX_FAILED_STEPS
 from streaming_server.engine_thread import EngineThread
@@ -95,9 +95,11 @@ def test_those_who_speak_are_heard_while_a_crowd_arrives() -> None:
     opened = threading.Event()
 
     class SlowToOpen(ScriptedModel):
-        def open(self, slot: int, generation: int, voice: str, params: SpeechParams) -> None:
+        def open(
+            self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+        ) -> None:
             time.sleep(0.005)
-            super().open(slot, generation, voice, params)
+            super().open(slot, generation, voice, params, history)
             opened.set()
 
     with running(SlowToOpen(max_slots=200)) as run:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from models.base import Failure, ModelError, ModelInfo, Patch, SpeechParams, UnknownVoice, Voice
+from models.base import Failure, History, ModelError, ModelInfo, Patch, SpeechParams, UnknownVoice, Voice
 from models.slots import Slot, SlotTable
 
 RATE_HZ = 1000
@@ -24,8 +24,8 @@ CLOSE_RAISES = "^"  # once such a character is spoken
 class _Script(Slot):
     __slots__ = ("broken", "rest")
 
-    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams) -> None:
-        super().__init__(number, generation, voice, params)
+    def __init__(self, number: int, generation: int, voice: str, params: SpeechParams, history: History | None) -> None:
+        super().__init__(number, generation, voice, params, history)
         self.rest = ""
         self.broken = False
 
@@ -65,12 +65,14 @@ class ScriptedModel:
     def info(self) -> ModelInfo:
         return self._info
 
-    def open(self, slot: int, generation: int, voice: str, params: SpeechParams) -> None:
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
         if voice == "crash":
             raise RuntimeError("the voice file is torn")
         if voice != "actor":
             raise UnknownVoice(f"The voice 'actor' was expected, but {voice!r} came.")
-        self._slots.open(_Script(slot, generation, voice, params))
+        self._slots.open(_Script(slot, generation, voice, params, history))
 
     def extend(self, slot: int, text: str) -> None:
         if EXTEND_REFUSES in text:
@@ -110,7 +112,8 @@ class ScriptedModel:
     def _speak(self, slot: _Script) -> list[Patch | Failure]:
         text = slot.text()
         if text is not None:
-            slot.rest = text
+            slot.rest = text[max(0, slot.heard - slot.position) // PATCH :]
+            slot.position = max(slot.position, slot.heard)
         character, slot.rest = slot.rest[:1], slot.rest[1:]
         if character in self._acts:
             self._acts[character]()

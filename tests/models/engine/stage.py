@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from models.base import SpeechParams
+from models.base import History, SpeechParams
 from models.engine import (
     Cancel,
     Closed,
@@ -54,10 +54,11 @@ class Stage:
         held: bool = False,
         voice: str = "actor",
         finish: bool = True,
+        history: History | None = None,
     ) -> None:
         """A stream that speaks a text, patch by patch of it, to its end."""
         params = SpeechParams(seed=key)
-        self.tell(Open(key, key if session is None else session, voice, params, lead, held))
+        self.tell(Open(key, key if session is None else session, voice, params, lead, held, history))
         if text is not None:
             self.tell(Extend(key, text), Seal(key))
             if finish:
