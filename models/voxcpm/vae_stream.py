@@ -49,17 +49,9 @@ class StreamingDecoder:
     def warm(self, slot: int, latents: Tensor) -> None:
         """Let the slot hear latents [T, feat] that were spoken before, and drop the sound of them.
 
-        After a restart the last `vae.HISTORY_LATENTS` are enough: nothing older reaches the next sample.
+        After a restart the decoder's last `history_latents` are enough: nothing older reaches the next sample.
         """
         self.step([slot], latents.unsqueeze(0))
-
-    def memory(self, slot: int) -> Tensor:
-        """A copy of all that the slot remembers, [values]: for another utterance that starts from the same history."""
-        return self._memory[slot].clone()
-
-    def restore(self, slot: int, memory: Tensor) -> None:
-        """Let the slot remember what `memory` of any slot said."""
-        self._memory[slot].copy_(memory)
 
     def _views(self, rows: Tensor) -> list[Tensor]:
         """The memory of each layer [B, rows, channels], as views of `rows`."""
