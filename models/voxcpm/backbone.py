@@ -77,7 +77,7 @@ class Backbone:
         length that is not used.
         """
         stack = self._stack
-        grouped = q.unflatten(0, (stack.num_kv_heads, -1))  # [kv_heads, group, dim]
+        grouped = q.view(stack.num_kv_heads, -1, stack.head_dim)  # [kv_heads, group, dim]
         scores = torch.matmul(grouped, keys.transpose(1, 2)) * stack.head_dim**-0.5  # [kv_heads, group, length]
         weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(values.dtype)
         return torch.matmul(weights, values).reshape(1, -1)

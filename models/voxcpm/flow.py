@@ -53,8 +53,8 @@ class FlowSolver:
         x = noise
         for delta, tau in zip(grid.deltas, grid.taus, strict=True):
             doubled = x.to(self._dtype).repeat(2, 1, 1)
-            velocity = self._dit.velocity(doubled, states + tau, condition, both).float()
-            x = x - delta * guided(*velocity.chunk(2), cfg_value)
+            conditional, unconditional = self._dit.velocity(doubled, states + tau, condition, both).float().chunk(2)
+            x = x - delta * guided(conditional, unconditional, cfg_value)
         return x
 
     def _grid(self, num_steps: int) -> _Grid:

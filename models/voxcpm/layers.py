@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .config import Stack
-from .linear import Linear, Quantize, make_linear
-from .lora import Adapters, LowRank
+from .linear import Linear, make_linear
+from .lora import Adapters, Lora, LowRank
 from .weights import Weights
 
 
@@ -38,20 +38,23 @@ class Loader:
     weights: Weights
     device: torch.device
     dtype: torch.dtype
-    quantize: Quantize = "none"
+    quantize: bool = False  # int8, where the layer is large
     adapters: Adapters | None = None
+    merged: Lora | None = None
 
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
-        return self.weights.take(name).to(device=self.device, dtype=dtype or self.dtype)
+        return self._take(name).to(device=self.device, dtype=dtype or self.dtype)
 
     def projection(self, *names: str, bias: bool = False, quantize: bool = True) -> Projection:
         """One layer whose outputs are those of the named ones, one after the other."""
-        weight = torch.cat([self.weights.take(f"{name}.weight") for name in names])
-        added = torch.cat([self.weights.take(f"{name}.bias") for name in names]) if bias else None
-        linear = make_linear(
-            weight, added, device=self.device, dtype=self.dtype, quantize=self.quantize if quantize else "none"
-        )
+        weight = torch.cat([self._take(f"{name}.weight") for name in names])
+        added = torch.cat([self._take(f"{name}.bias") for name in names]) if bias else None
+        linear = make_linear(weight, added, device=self.device, dtype=self.dtype, quantize=self.quantize and quantize)
         return Projection(linear, self.adapters.for_linear(names) if self.adapters else None)
+
+    def _take(self, name: str) -> Tensor:
+        tensor = self.weights.take(name)
+        return self.merged.merge(name, tensor) if self.merged else tensor
 
 
 class Rope:
@@ -102,7 +105,7 @@ class Layer:
         stack = self._stack
         num_rotated = stack.num_heads + stack.num_kv_heads
         mixed = self._qkv(rms_norm(x, self._norm_in, stack.rms_norm_eps), rows)
-        mixed = mixed.unflatten(-1, (num_rotated + stack.num_kv_heads, stack.head_dim))
+        mixed = mixed.view(*x.shape[:-1], num_rotated + stack.num_kv_heads, stack.head_dim)
         rotated = rotate(mixed[..., :num_rotated, :], cos, sin)
         return rotated[..., : stack.num_heads, :], rotated[..., stack.num_heads :, :], mixed[..., num_rotated:, :]
 

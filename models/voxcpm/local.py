@@ -1,4 +1,4 @@
-"""The two bidirectional stacks that see one patch at a time: LocEnc, patch to token, and LocDiT, the flow's velocity."""
+"""The bidirectional stacks that see one patch at a time: LocEnc, patch to token, and LocDiT, the flow's velocity."""
 
 from __future__ import annotations
 

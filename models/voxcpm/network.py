@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .backbone import Backbone, Span
-from .config import VoxCPMConfig, read_config
+from .config import read_config
 from .flow import FlowSolver
 from .layers import Loader
-from .linear import Quantize
 from .local import LocalDit, LocalEncoder
-from .lora import Adapters
+from .lora import Adapters, Lora
 from .tokenizer import Tokenizer
 from .vae import AudioVaeDecoder
 from .weights import Weights
@@ -43,20 +42,32 @@ class VoxCPM:
         *,
         device: torch.device,
         dtype: torch.dtype,
-        quantize: Quantize = "none",
-        adapters: Adapters | None = None,
-        merge: Path | None = None,
+        quantize: bool = False,
+        adapters: Sequence[Path] = (),
+        merge_adapter: Path | None = None,
         num_slots: int = 1,
         num_positions: int | None = None,
     ) -> None:
-        """`num_positions`: tokens a slot holds, the checkpoint's max_length unless given. Raises ModelError."""
+        """`adapters`: LoRA folders, for rows to choose from; `merge_adapter`: one that is folded into the weights.
+
+        `num_positions`: tokens a slot holds, the checkpoint's max_length unless given. Raises ModelError.
+        """
         self.checkpoint = checkpoint
         self.config = config = read_config(checkpoint)
         self.device, self.dtype = device, dtype
+        self.num_slots = num_slots
         self.num_positions = min(num_positions or config.max_length, config.max_length)
         self.tokenizer = Tokenizer(checkpoint, vocab_size=config.vocab_size)
+        self.adapters = Adapters.read(adapters, config, device=device, dtype=dtype) if adapters else None
         with Weights(checkpoint, config) as weights:
-            load = Loader(weights=weights, device=device, dtype=dtype, quantize=quantize, adapters=adapters)
+            load = Loader(
+                weights=weights,
+                device=device,
+                dtype=dtype,
+                quantize=quantize,
+                adapters=self.adapters,
+                merged=Lora(merge_adapter, config) if merge_adapter else None,
+            )
             self._embedding = load.tensor("base_lm.embed_tokens.weight")
             self._base_lm = Backbone(config.lm, load, "base_lm", num_slots=num_slots, num_positions=self.num_positions)
             self._residual_lm = Backbone(

@@ -1,0 +1,22 @@
+"""How long a text may take to be spoken: the original's guards against a voice that never stops, or stops at once."""
+
+from __future__ import annotations
+
+PATCHES_PER_TOKEN = 6.0
+SPARE_PATCHES = 10
+
+MIN_PATCHES = 2
+"""The stop flag is heeded only after this many patches and one more (the original's `min_len`)."""
+
+MAX_PATCHES = 2000
+"""The original's `max_len`."""
+
+
+def longest(num_tokens: int, *, max_patches: int = MAX_PATCHES, room: int) -> int:
+    """Patches that a text of so many tokens (of its own, without prompt) may take; `room`: free positions."""
+    return min(int(PATCHES_PER_TOKEN * num_tokens + SPARE_PATCHES), max_patches, room)
+
+
+def stops(num_made: int, flag: bool, *, min_patches: int = MIN_PATCHES) -> bool:
+    """Whether the patch after `num_made` others is the last, given its stop flag."""
+    return flag and num_made > min_patches

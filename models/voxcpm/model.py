@@ -1,0 +1,243 @@
+"""VoxCPM as a thing with slots: each step takes any set of them and makes one patch of speech for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..base import Failure, History, ModelError, ModelInfo, ModelOptions, ParamRange, Patch, Pcm, SpeechParams
+from ..slots import Done, SlotTable
+from . import length
+from .cast import Cast
+from .config import read_config
+from .network import State, VoxCPM
+from .slot import VoxCPMSlot
+from .vae_stream import StreamingDecoder
+
+PARAMS = {
+    "cfg_value": ParamRange(min=1.0, max=5.0, default=2.0),
+    "inference_timesteps": ParamRange(min=2, max=50, default=10),
+    "min_len": ParamRange(min=0, max=100, default=length.MIN_PATCHES),
+    "max_len": ParamRange(min=1, max=length.MAX_PATCHES, default=length.MAX_PATCHES),
+}
+
+CPU_SLOTS = 8
+CUDA_SLOTS = 64
+NUM_POSITIONS = 2048
+"""Tokens of a slot: a prompt of 30 s is 188 patches, the latest segment some 80, a segment's text some 300, its speech
+at most six patches for each of those."""
+
+
+def load_speech_model(checkpoint: Path, options: ModelOptions) -> VoxCPMModel:
+    """The checkpoint in that directory, ready to speak with every voice it has. Raises ModelError.
+
+    The first loading of a checkpoint makes its default voices, which takes as long as speaking half a minute does.
+    """
+    device = _device(options.device)
+    if device.type == "cpu":
+        torch.set_num_threads(options.num_threads or len(os.sched_getaffinity(0)))
+    network = VoxCPM(
+        checkpoint,
+        device=device,
+        dtype=_dtype(checkpoint, options.dtype),
+        quantize=options.quantize == "int8",
+        adapters=options.adapters,
+        merge_adapter=options.merge_adapter,
+        num_slots=options.num_slots or (CPU_SLOTS if device.type == "cpu" else CUDA_SLOTS),
+        num_positions=NUM_POSITIONS,
+    )
+    return VoxCPMModel(network, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the language models read for one slot in this step."""
+
+    slot: VoxCPMSlot
+    tokens: Tensor  # [tokens, hidden]
+    num_text: int  # those before the first patch
+
+
+class VoxCPMModel:
+    """The slot interface (models/base.py) of a loaded network."""
+
+    def __init__(self, network: VoxCPM, options: ModelOptions) -> None:
+        self._network = network
+        self._cast = Cast(network, options)
+        self._decoder = StreamingDecoder(network.decoder, network.num_slots)
+        self._max_latest_patches = int(options.context_s * network.config.sample_rate / network.config.patch_samples)
+        self._info = self._describe()
+        self._slots: SlotTable[VoxCPMSlot] = SlotTable(self._info)
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @torch.inference_mode()
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
+        speaker = self._cast.speaker(voice)
+        opened = VoxCPMSlot(
+            slot,
+            generation,
+            speaker,
+            params,
+            self._network,
+            max_latest_patches=self._max_latest_patches,
+            history=history,
+        )
+        self._slots.open(opened)
+        self._prime(opened)
+
+    def extend(self, slot: int, text: str) -> None:
+        self._slots[slot].extend(text)
+
+    def seal(self, slot: int) -> None:
+        self._slots[slot].seal()
+
+    @torch.inference_mode()
+    def submit(self, slots: Sequence[int]) -> Done:
+        results: list[Patch | Failure] = []
+        rows: list[VoxCPMSlot] = []
+        for slot in self._slots.batch(slots):
+            text = slot.text()
+            if text is None or slot.begin(text):
+                rows.append(slot)
+            else:
+                results.append(slot.silent())
+        self._embed(rows)
+        contexts: list[_Context] = []
+        for slot in rows:
+            try:
+                contexts.append(_Context(slot, *slot.tokens()))
+            except ModelError as error:
+                results.append(Failure(slot=slot.number, generation=slot.generation, message=str(error)))
+        if contexts:
+            results += self._speak(contexts)
+        return Done(results)
+
+    def close(self, slot: int) -> None:
+        self._slots.close(slot)
+
+    def reload_voices(self) -> None:
+        self._cast.reload()
+        self._info = self._describe()
+
+    def shutdown(self) -> None:
+        self._slots.clear()
+
+    def _prime(self, slot: VoxCPMSlot) -> None:
+        """Let the codec hear what comes before the slot's first patch."""
+        number, speaker = slot.number, slot.speaker
+        self._decoder.reset(number)
+        if slot.history is not None:
+            earlier, own = slot.heard_latents()
+            if len(earlier):
+                self._decoder.warm(number, earlier.flatten(0, 1))
+            if len(own):
+                audio = self._decoder.step([number], own.flatten(0, 1)[None])
+                slot.resumed = _pcm(audio, [slot])[0]
+        elif speaker.memory is not None:
+            self._decoder.restore(number, speaker.memory)
+        elif speaker.priming:
+            self._decoder.warm(number, torch.stack(speaker.priming).flatten(0, 1))
+            speaker.memory = self._decoder.memory(number)
+
+    def _embed(self, slots: Sequence[VoxCPMSlot]) -> None:
+        """Give the language models' side of every patch that still lacks it, those of all slots in one batch."""
+        passages = list({id(each): (each, slot) for slot in slots for each in slot.passages}.values())
+        latents = [patch for passage, _ in passages for patch in passage.unembedded]
+        if not latents:
+            return
+        rows = self._rows([slot for passage, slot in passages for _ in passage.unembedded])
+        embedded = iter(self._network.embed_patches(torch.stack(latents), rows))
+        for passage, _ in passages:
+            passage.embeddings += [next(embedded) for _ in passage.unembedded]
+
+    def _speak(self, contexts: Sequence[_Context]) -> list[Patch | Failure]:
+        """One patch for each."""
+        network, slots = self._network, [context.slot for context in contexts]
+        spans = [context.slot.span(len(context.tokens)) for context in contexts]
+        is_audio = torch.cat([torch.arange(len(each.tokens)) >= each.num_text for each in contexts])
+        by_token = self._rows([each.slot for each in contexts for _ in range(len(each.tokens))])
+        tokens = torch.cat([context.tokens for context in contexts])
+        state = network.advance(tokens, is_audio.to(network.device), spans, by_token)
+        flags = network.stops(state).tolist()
+        latents = torch.empty(len(slots), network.config.patch_size, network.config.feat_dim, device=network.device)
+        for num_steps in sorted({slot.num_steps for slot in slots}):
+            same = [index for index, slot in enumerate(slots) if slot.num_steps == num_steps]
+            group = [slots[index] for index in same]
+            latents[same] = network.solve(
+                State(state.lm[same], state.residual[same]),
+                torch.stack([slot.before() for slot in group]),
+                torch.stack([slot.noise() for slot in group]).to(network.device),
+                num_steps=num_steps,
+                cfg_value=torch.tensor([slot.cfg_value for slot in group], device=network.device),
+                rows=self._rows(group),
+            )
+        audio = self._decoder.step([slot.number for slot in slots], latents)
+        sound = torch.isfinite(audio).all(1).tolist()
+        spoken = zip(slots, latents, _pcm(audio, slots), flags, sound, strict=True)
+        return [
+            slot.spoken(patch, pcm, flag) if is_sound else _failure(slot, "The voice made no sound out of this text.")
+            for slot, patch, pcm, flag, is_sound in spoken
+        ]
+
+    def _rows(self, slots: Sequence[VoxCPMSlot]) -> Tensor | None:
+        """Each row's adapter number."""
+        if self._network.adapters is None:
+            return None
+        return torch.tensor([slot.speaker.adapter for slot in slots], device=self._network.device)
+
+    def _describe(self) -> ModelInfo:
+        network = self._network
+        config = network.config
+        return ModelInfo(
+            name=network.checkpoint.resolve().name,
+            sample_rate=config.sample_rate,
+            patch_samples=config.patch_samples,
+            languages=("zh", "en"),
+            voices=self._cast.voices,
+            default_voice=self._cast.voices[0].name,
+            max_slots=network.num_slots,
+            max_batch=network.num_slots,
+            neural=True,
+            deterministic=False,  # who else is in the batch changes how sums are rounded
+            volume="native",
+            params=PARAMS,
+        )
+
+
+def _pcm(audio: Tensor, slots: Sequence[VoxCPMSlot]) -> list[Pcm]:
+    """Samples float32 [batch, samples] at each slot's volume."""
+    loud = audio.cpu().numpy() * np.array([[32767 * slot.params.volume] for slot in slots], np.float32)
+    return list(np.clip(np.rint(loud), -32768, 32767).astype(np.int16))
+
+
+def _failure(slot: VoxCPMSlot, message: str) -> Failure:
+    return Failure(slot=slot.number, generation=slot.generation, message=message)
+
+
+def _device(asked: str) -> torch.device:
+    name = asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelError(f"The device auto, cpu, cuda or cuda:N was expected, but {asked!r} came.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ModelError(f"The device auto, cpu, cuda or cuda:N was expected, but {asked!r} came.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"A CUDA device was expected for {asked!r}, but {torch.cuda.device_count()} are there.")
+    return device
+
+
+def _dtype(checkpoint: Path, asked: str) -> torch.dtype:
+    name = asked if asked != "auto" else read_config(checkpoint).dtype
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

@@ -1,0 +1,217 @@
+"""One utterance of the slot model: its voice, the segment under way and what the next one continues from."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..base import Failure, History, ModelError, Patch, Pcm, SpeechParams, Word
+from ..slots import Slot
+from ..word_times import WordTimes
+from . import length
+from .backbone import Span
+from .config import AUDIO_START
+from .network import VoxCPM
+from .noise import patch_noise
+from .passage import Passage, joined
+from .speaker import Speaker
+
+
+class VoxCPMSlot(Slot):
+    """A segment goes on from the voice's prompt and the latest segment alone: a long text neither grows nor drifts.
+
+    Positions of the KV cache start anew with each segment; the codec's memory, the patch counter and the listener's
+    samples run on.
+    """
+
+    __slots__ = (
+        "_latest",
+        "_longest",
+        "_model",
+        "_num_positions",
+        "_passage",
+        "_segment_start",
+        "_times",
+        "_words",
+        "history",
+        "max_latest_patches",
+        "resumed",
+        "speaker",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        generation: int,
+        speaker: Speaker,
+        params: SpeechParams,
+        model: VoxCPM,
+        *,
+        max_latest_patches: int,
+        history: History | None,
+    ) -> None:
+        """Raises ModelError for a history whose latents are not this model's."""
+        super().__init__(number, generation, speaker.voice.name, params, history)
+        self.speaker = speaker
+        self.max_latest_patches = max_latest_patches
+        self._model = model
+        self._latest: Passage | None = None
+        self._passage = Passage("")
+        self._words: dict[int, Word] = {}  # of the segment under way, by where they start in its text
+        self.history = history
+        self.resumed: Pcm = np.empty(0, np.int16)  # what was heard of the segment under way before this opening
+        self._longest = self._num_positions = self._segment_start = 0
+        if history is not None:
+            self.position = history.position
+            if 0 < len(history.before) <= max_latest_patches:
+                self._latest = Passage(history.text, [self._latents(each) for each in history.before])
+        self._times = WordTimes("", model.config.sample_rate, start=0)
+
+    @property
+    def num_steps(self) -> int:
+        return round(self.params.knobs.get("inference_timesteps", 10))
+
+    @property
+    def cfg_value(self) -> float:
+        return self.params.knobs.get("cfg_value", 2.0)
+
+    def begin(self, text: str) -> bool:
+        """Start a segment. False: there is nothing to say in it."""
+        text = re.sub(r"\s+", " ", text)
+        self._settle()
+        resumed, self.history = self.history, None
+        self._segment_start = resumed.segment_start if resumed else self.position
+        latents = [self._latents(each) for each in resumed.latents] if resumed else []
+        self._passage = Passage(text, latents)
+        self._words = {}
+        self._times = WordTimes(
+            text,
+            self._model.config.sample_rate,
+            start=self._segment_start,
+            expected_seconds=self.speaker.expected_seconds(text),
+        )
+        self._num_positions = 0
+        if len(self.resumed):
+            self._note(self._times.push(self.resumed, False))  # these words were told
+            self.resumed = self.resumed[:0]
+        return bool(text.strip())
+
+    @property
+    def passages(self) -> list[Passage]:
+        """What the next step's tokens are made of, in order: the whole context at a segment's start."""
+        return [each for each in (self.speaker.passage, self._latest, self._passage) if each is not None]
+
+    def tokens(self) -> tuple[Tensor, int]:
+        """The tokens [tokens, hidden] that the language models read next, and how many of them are text.
+
+        All patches so far must be embedded. Raises ModelError for a segment that does not fit the model's context.
+        """
+        if self._num_positions:
+            return self._passage.embeddings[-1][None], 0
+        ids, num_own = self._ids()
+        patches = [embedding for passage in self.passages for embedding in passage.embeddings]
+        num_tokens = len(ids) + len(patches)
+        self._longest = length.longest(
+            num_own,
+            max_patches=round(self.params.knobs.get("max_len", length.MAX_PATCHES)),
+            room=self._model.num_positions - num_tokens + self._passage.num_patches,
+        )
+        if self._longest <= self._passage.num_patches:
+            raise ModelError(
+                f"A segment of less than {self._model.num_positions} tokens with its context was expected, "
+                f"but {num_tokens} came."
+            )
+        text = self._model.embed_text(ids)
+        return (torch.cat([text, torch.stack(patches)]) if patches else text), len(ids)
+
+    def span(self, num_tokens: int) -> Span:
+        """Where those tokens stand in the slot's context; counts them as read."""
+        span = Span(self.number, self._num_positions, num_tokens)
+        self._num_positions += num_tokens
+        return span
+
+    def before(self) -> Tensor:
+        """The patch before the next one, float32 [patch, feat]; zeros where there is none."""
+        for passage in reversed(self.passages):
+            if passage.latents:
+                return passage.latents[-1]
+        config = self._model.config
+        return torch.zeros(config.patch_size, config.feat_dim, device=self._model.device)
+
+    def noise(self) -> Tensor:
+        """What the next patch is made from, float32 [patch, feat]."""
+        config = self._model.config
+        return patch_noise(
+            self.params.seed,
+            self.segment,
+            self._passage.num_patches,
+            patch_size=config.patch_size,
+            feat_dim=config.feat_dim,
+        )
+
+    def spoken(self, latents: Tensor, pcm: Pcm, flag: bool) -> Patch | Failure:
+        """The next patch: latents [patch, feat], its samples, and its stop flag."""
+        num_made = self._passage.num_patches
+        self._passage.latents.append(latents)
+        min_patches = round(self.params.knobs.get("min_len", length.MIN_PATCHES))
+        last = length.stops(num_made, flag, min_patches=min_patches) or num_made + 1 >= self._longest
+        words = self._times.push(pcm, last)
+        self._note(words)
+        raw = latents.cpu().numpy().astype("<f4").tobytes()
+        return self.patch(pcm, words, last=last, estimated=True, latents=raw)
+
+    def silent(self) -> Patch:
+        """The only patch of a segment without words."""
+        return self.patch(np.empty(0, np.int16), (), last=True, estimated=True)
+
+    def heard_latents(self) -> tuple[Tensor, Tensor]:
+        """What the codec heard before this opening, [patches, patch, feat] each: before the segment under way, and of
+        it. Its history is 21 latents long: nothing older reaches the next sample."""
+        history = self.history or History()
+        earlier = self.speaker.priming
+        if history.segment:
+            num_before = -(-self._model.decoder.history_latents // self._model.config.patch_size)
+            earlier = [self._latents(each) for each in history.before[-num_before:]]
+        return self._stacked(earlier), self._stacked([self._latents(each) for each in history.latents])
+
+    def _ids(self) -> tuple[list[int], int]:
+        """The segment's text with its context's, and how many tokens are its own."""
+        encode = self._model.tokenizer.encode
+        ids = encode(joined(*(passage.text for passage in self.passages)))
+        return [*ids, AUDIO_START], len(encode(self._passage.text))
+
+    def _settle(self) -> None:
+        """The segment that is over becomes the latest, from a word on if it is longer than what is kept."""
+        over = self._passage
+        if not over.latents:
+            return
+        surplus = over.num_patches - self.max_latest_patches
+        if surplus <= 0:
+            self._latest = over
+            return
+        patch_samples = self._model.config.patch_samples
+        first_sample = self._segment_start + surplus * patch_samples
+        kept = [word for _, word in sorted(self._words.items()) if word.start >= first_sample]
+        if self.max_latest_patches and kept:
+            self._latest = over.tail((kept[0].start - self._segment_start) // patch_samples, kept[0].text_start)
+        else:
+            self._latest = None
+
+    def _note(self, words: tuple[Word, ...]) -> None:
+        self._words.update((word.text_start, word) for word in words)
+
+    def _stacked(self, patches: list[Tensor]) -> Tensor:
+        config = self._model.config
+        empty = torch.empty(0, config.patch_size, config.feat_dim, device=self._model.device)
+        return torch.stack(patches) if patches else empty
+
+    def _latents(self, raw: bytes) -> Tensor:
+        config = self._model.config
+        num_bytes = 4 * config.patch_size * config.feat_dim
+        if len(raw) != num_bytes:
+            raise ModelError(f"A patch's latents of {num_bytes} bytes were expected, but {len(raw)} came.")
+        values = np.frombuffer(raw, "<f4").reshape(config.patch_size, config.feat_dim)
+        return torch.from_numpy(values.astype(np.float32)).to(self._model.device)
