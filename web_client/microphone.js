@@ -41,7 +41,7 @@ export class Microphone {
   static async open({ onsamples, onlost }) {
     if (!navigator.mediaDevices || !isSecureContext) throw new Unheard("micInsecure");
     // A voice is learnt from its sound as it is: what a call's filters take away would be missing from it.
-    const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };
+    const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     const stream = await navigator.mediaDevices.getUserMedia({ audio }).catch(({ name }) => {
       throw new Unheard(HINDRANCES[name] ?? "micBusy");
     });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { missing, preferred, words } from "../../web_client/i18n.js";
@@ -12,8 +12,9 @@ test("both languages have all words", () => {
 
 test("every word that the page names exists", () => {
   const named = [...page("index.html").matchAll(/data-(?:text|label|title|hint)="(\w+)"/g)].map(([, key]) => key);
-  const keyed = ["view.js", "app.js", "composer.js", "settings.js"].flatMap((name) =>
-    [...page(name).matchAll(/say\("(\w+)"|"(status\w+)"/g)].map(([, said, status]) => said ?? status),
+  const scripts = readdirSync(new URL("../../web_client", import.meta.url)).filter((name) => name.endsWith(".js"));
+  const keyed = scripts.flatMap((name) =>
+    [...page(name).matchAll(/say\("(\w+)"|"((?:status|voice|record|mic)[A-Z]\w*)"/g)].map(([, said, status]) => said ?? status),
   );
   assert.ok(named.length > 20 && keyed.length > 15);
   for (const key of [...named, ...keyed]) for (const language of ["en", "zh"]) assert.ok(words(language, key), key);
