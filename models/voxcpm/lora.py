@@ -7,19 +7,17 @@ Paper: LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2021).
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..base import ModelError
 from .config import VoxCPMConfig
+from .fields import Fields
 from .tensor_file import TensorFile, problems_sentence
 from .weights import expected_tensors
 
@@ -158,36 +156,22 @@ class _Settings:
 
     @classmethod
     def read(cls, path: Path) -> _Settings:
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ModelError(f"A readable {path} was expected, but it is not: {error.strerror}.") from None
-        except ValueError as error:
-            raise ModelError(f"{path}: JSON was expected, but it is not: {error}.") from None
-        settings = values.get("lora_config") if isinstance(values, dict) else None
-        if not isinstance(settings, dict):
-            raise ModelError(f"{path}: the key 'lora_config' was expected to be an object, but {settings!r} came.")
-        rank, alpha = settings.get("r"), settings.get("alpha")
-        if not isinstance(rank, int) or isinstance(rank, bool) or rank <= 0:
-            raise ModelError(f"{path}: 'lora_config.r' was expected to be a positive integer, but {rank!r} came.")
-        if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
-            raise ModelError(f"{path}: 'lora_config.alpha' was expected to be a number, but {alpha!r} came.")
-        result = cls(
-            rank=rank,
-            alpha=float(alpha),
-            enable_lm=_flag(path, settings, "enable_lm"),
-            enable_dit=_flag(path, settings, "enable_dit"),
-            enable_proj=_flag(path, settings, "enable_proj"),
-            targets_lm=_targets(path, settings, "target_modules_lm", ATTENTION),
-            targets_dit=_targets(path, settings, "target_modules_dit", ATTENTION),
-            targets_proj=_targets(path, settings, "target_proj_modules", PROJECTIONS),
+        fields = Fields.read(path).object("lora_config")
+        settings = cls(
+            rank=fields.integer("r"),
+            alpha=fields.number("alpha"),
+            enable_lm=fields.flag("enable_lm", False),
+            enable_dit=fields.flag("enable_dit", False),
+            enable_proj=fields.flag("enable_proj", False),
+            targets_lm=fields.choices("target_modules_lm", ATTENTION),
+            targets_dit=fields.choices("target_modules_dit", ATTENTION),
+            targets_proj=fields.choices("target_proj_modules", PROJECTIONS),
         )
-        if not (result.enable_lm or result.enable_dit or result.enable_proj):
-            raise ModelError(
-                f"{path}: one of 'lora_config.enable_lm', 'enable_dit' and 'enable_proj' was expected to be true, "
-                "but none is."
+        if not (settings.enable_lm or settings.enable_dit or settings.enable_proj):
+            raise fields.error(
+                "one of 'lora_config.enable_lm', 'enable_dit' and 'enable_proj' was expected to be true, but none is"
             )
-        return result
+        return settings
 
     def linears(self, config: VoxCPMConfig) -> Iterator[str]:
         """Names of the layers that are changed. The local encoder never is."""
@@ -202,19 +186,3 @@ class _Settings:
                 yield from (f"{prefix}.layers.{number}.self_attn.{target}" for target in targets)
         if self.enable_proj:
             yield from self.targets_proj
-
-
-def _flag(path: Path, settings: Mapping[str, Any], name: str) -> bool:
-    value = settings.get(name, False)
-    if not isinstance(value, bool):
-        raise ModelError(f"{path}: 'lora_config.{name}' was expected to be true or false, but {value!r} came.")
-    return value
-
-
-def _targets(path: Path, settings: Mapping[str, Any], name: str, served: tuple[str, ...]) -> tuple[str, ...]:
-    value = settings.get(name, list(served))
-    if not isinstance(value, list) or not set(value) <= set(served):
-        raise ModelError(
-            f"{path}: 'lora_config.{name}' was expected to list some of {', '.join(served)}, but {value!r} came."
-        )
-    return tuple(each for each in served if each in value)

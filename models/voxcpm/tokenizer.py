@@ -9,14 +9,16 @@ from typing import Any
 
 import tokenizers
 
-from ..base import ModelError
 from .config import AUDIO_START
+from .fields import Fields
 
 SPACE = "\u2581"
 """How SentencePiece writes a space inside a token."""
 
 CONTROL_IDS = range(AUDIO_START, AUDIO_START + 4)
 """Starts and ends of speech and of a reference: the numbers are fixed in training, whatever the tokens are called."""
+
+_KEYS = {"id", "content"}
 
 
 class Tokenizer:
@@ -35,26 +37,30 @@ class Tokenizer:
 
     def __init__(self, checkpoint: Path, *, vocab_size: int) -> None:
         """`vocab_size`: the rows of the embedding table, above every id. Raises ModelError, naming the file."""
-        path = checkpoint / "tokenizer.json"
-        values = _read(path)
+        fields = Fields.read(checkpoint / "tokenizer.json")
+        values = fields.values
+        unknown = fields.object("model").values.get("unk_token") or "<unk>"
         added = values.get("added_tokens") or []
+        if not isinstance(added, list) or not all(isinstance(token, dict) and set(token) >= _KEYS for token in added):
+            raise fields.error("'added_tokens' was expected to be a list of tokens with 'id' and 'content'")
         controls = {token["id"]: token["content"] for token in added if _is_control(token)}
         # Left in the list, they would be found in any text.
         values["added_tokens"] = [token for token in added if token["id"] not in controls]
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(values))
         except Exception as error:  # the library raises nothing narrower
-            raise ModelError(f"{path}: a tokenizer was expected, but it cannot be read: {error}.") from None
+            raise fields.error(f"a tokenizer was expected, but it cannot be read: {error}") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         for token, number in vocabulary.items():
             if number >= vocab_size and number not in controls:
-                raise ModelError(
-                    f"{path}: token ids below lm_config.vocab_size {vocab_size} were expected, "
-                    f"but that of {token!r} is {number}."
+                raise fields.error(
+                    f"ids below lm_config.vocab_size {vocab_size} were expected, but that of the token {token!r} is {number}"
                 )
-        unknown_id = _unknown_id(path, values, vocabulary)
+        if unknown not in vocabulary:
+            raise fields.error(f"the token {unknown!r} was expected in the vocabulary, but it is missing")
+        unknown_id = vocabulary[unknown]
         controls |= {number: token for token, number in vocabulary.items() if number in CONTROL_IDS}
         controls.pop(unknown_id, None)  # the right answer to a character that nobody knows
         self._instead = dict(_split_words(vocabulary, unknown_id))
@@ -78,34 +84,10 @@ class Tokenizer:
         return tuple(number for number in ids if number not in controls)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"A readable {path} was expected, but it is not: {error.strerror}.") from None
-    except ValueError as error:
-        raise ModelError(f"{path}: JSON was expected, but it is not: {error}.") from None
-    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
-        raise ModelError(f"{path}: a tokenizer was expected, but the key 'model' is missing.")
-    added = values.get("added_tokens") or []
-    if not isinstance(added, list) or not all(
-        isinstance(token, dict) and {"id", "content"} <= set(token) for token in added
-    ):
-        raise ModelError(f"{path}: 'added_tokens' was expected to be a list of tokens with 'id' and 'content'.")
-    return values
-
-
 def _is_control(token: Mapping[str, Any]) -> bool:
     """Marked as special, or written as a tag is: some files mark theirs as plain text."""
     text = token["content"]
     return bool(token.get("special")) or token["id"] in CONTROL_IDS or (text.startswith("<") and text.endswith(">"))
-
-
-def _unknown_id(path: Path, values: Mapping[str, Any], vocabulary: Mapping[str, int]) -> int:
-    name = values["model"].get("unk_token") or "<unk>"
-    if name not in vocabulary:
-        raise ModelError(f"{path}: the token {name!r} was expected in the vocabulary, but it is missing.")
-    return vocabulary[name]
 
 
 def _split_words(vocabulary: Mapping[str, int], unknown_id: int) -> Iterator[tuple[int, tuple[int, ...]]]:
