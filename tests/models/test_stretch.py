@@ -41,7 +41,7 @@ def test_speed_one_is_passed_on_untouched() -> None:
 @pytest.mark.parametrize("speed", [0.49, 2.1, float("nan")])
 def test_speed_beyond_its_range_is_refused_and_takes_no_slot(speed: float) -> None:
     model = stretched_tone()
-    with pytest.raises(ModelError, match="from 0.5 to 2.0 was expected"):
+    with pytest.raises(ModelError, match=r"from 0\.5 to 2\.0 was expected"):
         model.open(0, 1, "tone", SpeechParams(speed=speed))
     model.open(0, 2, "tone", SpeechParams())
 

@@ -1,0 +1,104 @@
+"""A text as a row of expected sounds, a frame each 10 ms; and what it costs to hear a frame of speech as one of them.
+
+The costs are of no voice in particular: phonetics in round numbers. A vowel is loud and dark, a hiss is soft and
+bright, a stop is mostly silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.letter_sounds import (
+    BREATH,
+    BUZZ,
+    GAP,
+    HISS,
+    LONG,
+    NUM_KINDS,
+    ONSET,
+    PAUSE,
+    RIME,
+    SHORT,
+    SOFT_STOP,
+    SONORANT,
+    STOP,
+    USUAL_MS,
+    WEAK,
+    Spelling,
+)
+from models.sound_frames import FRAME_MS, Frames
+
+Costs = NDArray[np.float32]
+"""[frames, kinds]: negative log likelihoods, weighted."""
+
+_PAUSE_FRAMES = (0, 6, 10)  # the shortest pause that is expected, by `Spelling.pause`
+_LAST_LENGTHENED = 1.15  # a word before a pause is drawn out
+
+_STANDING, _JUMPING = 0.9, 0.9
+"""What it costs that speech takes one frame more, or one less, than the score has."""
+
+_WEIGHT = 0.4  # of what is heard against these
+_FARTHEST = 8.0  # in squared deviations: beyond, unlike is unlike
+
+_LEAST, _MOST = (-60.0, -40.0, -30.0), (10.0, 25.0, 20.0)  # level below the voice, hiss and brightness, in dB
+
+_HEARD = {  # kind: (level, its deviation), (hiss, ...), (brightness, ...)
+    LONG: ((-4, 4), (-25, 8), (-6, 6)),
+    SHORT: ((-5, 5), (-25, 8), (-6, 6)),
+    WEAK: ((-8, 6), (-25, 8), (-8, 6)),
+    SONORANT: ((-9, 6), (-28, 8), (-14, 6)),
+    HISS: ((-15, 7), (5, 8), (5, 8)),
+    BUZZ: ((-14, 7), (-10, 9), (-8, 8)),
+    STOP: ((-25, 12), (-10, 12), (-4, 8)),
+    SOFT_STOP: ((-18, 9), (-20, 12), (-12, 8)),
+    BREATH: ((-15, 8), (-12, 8), (-2, 8)),
+    ONSET: ((-15, 9), (-10, 12), (-6, 8)),
+    RIME: ((-5, 5), (-25, 8), (-6, 6)),
+    PAUSE: ((-55, 8), (-10, 12), (0, 10)),
+    GAP: ((-55, 8), (-10, 12), (0, 10)),
+}
+_TABLE = np.array([_HEARD[kind] for kind in range(NUM_KINDS)], np.float32)  # [kinds, 3, 2]
+
+
+def costs(frames: Frames, voice_level: float) -> Costs:
+    """What each frame costs as each kind of sound; `voice_level` is that of its loud frames."""
+    heard = np.clip(frames - np.array((voice_level, 0, 0), np.float32), _LEAST, _MOST)  # [frames, 3]
+    away = ((heard[:, None] - _TABLE[..., 0]) / _TABLE[..., 1]) ** 2 / 2 + np.log(_TABLE[..., 1])  # [frames, kinds, 3]
+    cost: Costs = _WEIGHT * np.minimum(away, _FARTHEST).sum(axis=2, dtype=np.float32)
+    return cost
+
+
+class Score:
+    """`kinds` and `words` of each frame, the latter -1 in pauses; `first` and `last` frame of each word.
+
+    `standing` is the cost of staying in a frame, `passing` that of leaving it out. A pause may last for ever, and
+    between any two words there may be one.
+    """
+
+    def __init__(self, words: Sequence[Spelling], scale: float = 1.0) -> None:
+        """`scale`: how much slower than usual it is spoken. Each word has a frame at least."""
+        kinds, numbers, self.first, self.last = [PAUSE], [-1], [], []
+        for number, word in enumerate(words):
+            drawn_out = word.pause or number == len(words) - 1
+            usual = np.array([USUAL_MS[sound] for sound in word.sounds])
+            frames = usual * (scale * (_LAST_LENGTHENED if drawn_out else 1) / FRAME_MS)
+            ends = np.maximum(np.round(np.cumsum(frames)), 1).astype(int)
+            self.first.append(len(kinds))
+            kinds += np.repeat(word.sounds, np.diff(ends, prepend=0)).tolist()
+            numbers += [number] * int(ends[-1])
+            self.last.append(len(kinds) - 1)
+            num_pause = _PAUSE_FRAMES[word.pause]
+            kinds += [PAUSE] * num_pause or [GAP]
+            numbers += [-1] * (num_pause or 1)
+        self.kinds = np.array([*kinds, PAUSE])
+        self.words = np.array([*numbers, -1])
+        is_pause = self.words < 0
+        self.sounding = np.flatnonzero(~is_pause)
+        self.standing = np.where(is_pause, 0, _STANDING).astype(np.float32)
+        self.passing = np.where(self.kinds == GAP, 0, _JUMPING).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
