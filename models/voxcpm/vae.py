@@ -36,18 +36,18 @@ class AudioVaeDecoder:
         self.device = torch.device(device)
         name = "audio_vae.decoder.model"
         self._first = Depthwise(weights, f"{name}.0", self.device)
-        self._widen = dense(weights, f"{name}.1", self.device)
+        self._widen = dense(weights, f"{name}.1", self.device, dtype)
         self._blocks = tuple(
             (
                 Snake(weights, f"{block}.0", self.device),
-                upsampler(weights, f"{block}.1", self.device),
-                residual_units(weights, block, 2, self.device),
+                upsampler(weights, f"{block}.1", self.device, dtype),
+                residual_units(weights, block, 2, self.device, dtype),
             )
             for block in (f"{name}.{2 + i}.block" for i in range(len(config.decoder_rates)))
         )
         last = 2 + len(config.decoder_rates)
         self._snake = Snake(weights, f"{name}.{last}", self.device)
-        self._last = dense(weights, f"{name}.{last + 1}", self.device)
+        self._last = dense(weights, f"{name}.{last + 1}", self.device, dtype)
         self.pasts = [self._first.past]
         """Rows and channels of each layer's memory, in the order in which `run` takes them."""
         for _, up, units in self._blocks:

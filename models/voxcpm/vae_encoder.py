@@ -30,7 +30,9 @@ class AudioVaeEncoder:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """`dtype` of the matrix products' weights. Raises ModelError for a configuration that no checkpoint has."""
+        """`dtype`: what the matrix products are computed in; all else is float32. Raises ModelError for a
+        configuration that no checkpoint has.
+        """
         if not config.depthwise:
             raise ModelError("'audio_vae_config.depthwise' was expected to be true, but false came.")
         if 1 in config.encoder_rates:
@@ -38,17 +40,17 @@ class AudioVaeEncoder:
         self.config = config
         self.device = torch.device(device)
         name = "audio_vae.encoder"
-        self._first = dense(weights, f"{name}.block.0", self.device)
+        self._first = dense(weights, f"{name}.block.0", self.device, dtype)
         self._blocks = tuple(
             (
-                residual_units(weights, block, 0, self.device),
+                residual_units(weights, block, 0, self.device, dtype),
                 Snake(weights, f"{block}.3", self.device),
                 # A row more than the stride of padding where the stride is odd: the weights were trained that way.
-                dense(weights, f"{block}.4", self.device, stride=rate, num_past=rate + rate % 2),
+                dense(weights, f"{block}.4", self.device, dtype, stride=rate, num_past=rate + rate % 2),
             )
             for block, rate in ((f"{name}.block.{1 + i}.block", rate) for i, rate in enumerate(config.encoder_rates))
         )
-        self._means = dense(weights, f"{name}.fc_mu", self.device)
+        self._means = dense(weights, f"{name}.fc_mu", self.device, dtype)
         self._pasts = [self._first.past]
         for units, _, down in self._blocks:
             self._pasts += [*(unit.past for unit in units), down.past]
