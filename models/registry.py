@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from models.base import ModelError, ModelOptions, SpeechModel
@@ -44,6 +45,16 @@ def load_model(name_or_dir: str, options: ModelOptions | None = None) -> SpeechM
     if not (directory / "config.json").is_file():
         raise ModelError(f"A checkpoint with a config.json was expected, but the directory {name_or_dir!r} has none.")
     raise ModelError(f"No checkpoint is served yet, whatever its architecture; use the model {names}.")
+
+
+def voice_preparation(name_or_dir: str, options: ModelOptions, prompt: Path) -> tuple[str, ...] | None:
+    """The command that makes a voice's recording ready before `reload_voices` finds it; None without voices to add.
+
+    It prints one JSON line: `{"key": ..., "num_patches": ...}`, or `{"error": sentence}` with exit code 2.
+    """
+    if options.voices is None or options.cache is None or _architecture(Path(name_or_dir)) not in SERVED_ARCHITECTURES:
+        return None
+    return (sys.executable, "-P", "-m", "models.voxcpm.encode", name_or_dir, str(prompt), str(options.cache))
 
 
 def _architecture(checkpoint: Path) -> str | None:

@@ -15,7 +15,6 @@ import shutil
 import tempfile
 import time
 import tomllib
-import unicodedata
 import wave
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -66,7 +65,7 @@ def read_voice(folder: Path) -> OwnVoice:
         voice = own_voice(values)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
-    if unicodedata.normalize("NFC", folder.name) != voice.name and not folder.name.startswith(_STAGED):
+    if folder.name != voice.name and not folder.name.startswith(_STAGED):
         raise ModelError(f"{path}: 'name' was expected to be {folder.name!r} as its folder, but {voice.name!r} came.")
     _check_prompt(folder / PROMPT_FILE)
     return voice
@@ -90,7 +89,7 @@ def read_voices(voices: Path, taken: Collection[str] = ()) -> tuple[OwnVoice, ..
 
 def voice_names(voices: Path) -> frozenset[str]:
     """Of the folders that are there, whether sound or not."""
-    return frozenset(unicodedata.normalize("NFC", folder.name) for folder in _folders(voices))
+    return frozenset(folder.name for folder in _folders(voices))
 
 
 def stage_voice(voices: Path, voice: OwnVoice, prompt: Pcm, rate_hz: int) -> Path:
@@ -118,7 +117,8 @@ def publish_voice(staged: Path, voice: OwnVoice, taken: Collection[str] = ()) ->
             raise VoicesFull(f"At most {MAX_VOICES} voices were expected in {voices}: remove one first.")
         folder = voices / voice.name
         staged.rename(folder)
-        _sync(voices)
+        with contextlib.suppress(OSError):  # the voice is there; after a power cut it may not be
+            _sync(voices)
     return folder
 
 
@@ -146,7 +146,6 @@ def remove_voice(voices: Path, name: str) -> bool:
                 (voices / name).rename(grave / name)
             except FileNotFoundError:
                 return False
-            _sync(voices)
         return True
     finally:
         shutil.rmtree(grave, ignore_errors=True)

@@ -37,6 +37,12 @@ def voice_for(info: ModelInfo, language: str, voice: str | None = None) -> str:
     raise UnknownVoice(f"A language of this model was expected, but no voice speaks {language!r}.")
 
 
+def speaks(info: ModelInfo, language: str) -> bool:
+    """Whether the model knows the language, in any of its forms: `zh-TW` where it knows `zh` or `cmn`."""
+    known = {_canonical(each).partition("-")[0] for each in info.languages}
+    return "*" in info.languages or _canonical(language).partition("-")[0] in known
+
+
 def unknown_voice(info: ModelInfo, voice: str) -> UnknownVoice:
     """The error for a voice that does not exist, with those that do, as far as a sentence bears them."""
     names = [each.name for each in info.voices]

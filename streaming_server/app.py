@@ -17,12 +17,13 @@ from .config import Config
 from .endpoint import StreamEndpoint
 from .metrics import Metrics
 from .studio import Studio
-from .voices import describe
+from .voice_routes import VoiceRoutes
+from .voice_shelf import VoiceShelf
 
 WEB_CLIENT = Path(__file__).parents[1] / "web_client"
 
 
-def create_app(config: Config, studio: Studio) -> Starlette:
+def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
     """`app.state.endpoint` and `app.state.admission` are for whoever drains the server."""
     engine = studio.engine
     metrics = Metrics(engine)
@@ -30,19 +31,18 @@ def create_app(config: Config, studio: Studio) -> Starlette:
     admission = Admission(engine, max_sessions=config.max_sessions, workers=config.workers)
     endpoint = StreamEndpoint(config, studio, admission, doorkeeper, metrics)
 
-    def with_key(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    voices = VoiceRoutes(engine, shelf, doorkeeper, config.voice)
+
+    def with_key(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
             if not doorkeeper.knows_headers(request.headers):
                 message = "expected the server's API key as Authorization: Bearer, got another or none"
                 return JSONResponse({"error": {"code": "unauthorized", "message": message}}, 401)
-            return answer(request)
+            return await answer(request)
 
         return guarded
 
-    def voices(request: Request) -> Response:
-        return JSONResponse(describe(engine.info, config.voice))
-
-    def models(request: Request) -> Response:
+    async def models(request: Request) -> Response:
         info = engine.info
         model = {
             "name": info.name,
@@ -56,7 +56,7 @@ def create_app(config: Config, studio: Studio) -> Starlette:
         }
         return JSONResponse({"models": [model]})
 
-    def prometheus(request: Request) -> Response:
+    async def prometheus(request: Request) -> Response:
         return Response(metrics.page(), media_type="text/plain; version=0.0.4")
 
     async def healthz(request: Request) -> Response:
@@ -73,7 +73,9 @@ def create_app(config: Config, studio: Studio) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", with_key(prometheus)),
-            Route("/v1/voices", with_key(voices)),
+            Route("/v1/voices", with_key(voices.list)),
+            Route("/v1/voices", with_key(voices.add), methods=["POST"]),
+            Route("/v1/voices/{name:path}", with_key(voices.remove), methods=["DELETE"]),
             Route("/v1/models", with_key(models)),
             Mount("/", _Page(directory=WEB_CLIENT, html=True)),
         ]

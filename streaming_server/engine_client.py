@@ -140,9 +140,10 @@ class RemoteEngine(EngineClient):
                     pong.set_result(step_age_s)
             case {"info": info}:
                 self._info = unpack_info(info)
-                self._link = link
-                self.num_restarts += self._reached.is_set()
-                self._reached.set()
+                if link is not self._link:
+                    self._link = link
+                    self.num_restarts += self._reached.is_set()
+                    self._reached.set()
             case _:
                 raise ValueError(f"expected a step, a pong or the info, {str(message)[:40]} came")
 

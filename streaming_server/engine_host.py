@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
 
-from models.base import ModelError, ModelOptions, SpeechModel
-from models.engine import Engine, Event, Step
+from models.base import ModelError, ModelInfo, ModelOptions, SpeechModel
+from models.engine import Engine, Event, Reloaded, Step
 from models.registry import load_model
 
 from . import logs
@@ -72,10 +72,19 @@ class EngineHost:
         for event in step.events:
             number, stream = cast("tuple[int, int]", event.stream)  # named so by unpack_command
             by_port.setdefault(number, []).append((event, stream))
+            if isinstance(event, Reloaded):
+                self._tell_info(event.info, asked_by=number)
         for number, events in by_port.items():
             port = self._ports.get(number)
             if port is not None:
                 port.tell(events, step.num_rows, step.seconds)
+
+    def _tell_info(self, info: ModelInfo, *, asked_by: int) -> None:
+        """Those who did not ask are told, too, and who connects from now on."""
+        self._info = info
+        for number, port in self._ports.items():
+            if number != asked_by:
+                port.tell_info(info)
 
 
 class _Parent(asyncio.Protocol):

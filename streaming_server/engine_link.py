@@ -1,7 +1,8 @@
 """Commands and events as msgpack values; the model's options as an argument of the engine's process.
 
-Web process to engine: `{"commands": [...]}` or `{"ping": nonce}`. Engine to web process: first `{"info": ...}`, then a
-message for each step, or `{"pong": nonce, "step_age_s": ...}`. Both ends are of one build, so the form is private and
+Web process to engine: `{"commands": [...]}` or `{"ping": nonce}`. Engine to web process: first `{"info": ...}`, again
+whenever another web process had the voices looked for; then a message for each step, or
+`{"pong": nonce, "step_age_s": ...}`. Both ends are of one build, so the form is private and
 unversioned.
 """
 
@@ -24,6 +25,8 @@ from models.engine import (
     Open,
     Pace,
     Reading,
+    Reloaded,
+    ReloadVoices,
     Seal,
     Spoke,
     Suspend,
@@ -74,6 +77,8 @@ def pack_command(command: Command) -> list[Any]:
             return ["w", command.stream, command.suspended]
         case Cancel():
             return ["c", command.stream]
+        case ReloadVoices():
+            return ["v", command.stream]
 
 
 def unpack_command(data: Any, worker: int) -> Command:
@@ -95,6 +100,8 @@ def unpack_command(data: Any, worker: int) -> Command:
             return Suspend((worker, stream), suspended)
         case ["c", stream]:
             return Cancel((worker, stream))
+        case ["v", stream]:
+            return ReloadVoices((worker, stream))
         case _:
             raise ValueError(f"expected an engine command, {str(data)[:40]} came")
 
@@ -118,6 +125,8 @@ def pack_event(event: Event, stream: int) -> list[Any]:
             return ["c", stream]
         case Failed():
             return ["e", stream, event.message, event.busy]
+        case Reloaded():
+            return ["v", stream, pack_info(event.info)]
 
 
 def unpack_event(data: Any) -> Event:
@@ -130,5 +139,7 @@ def unpack_event(data: Any) -> Event:
             return Closed(stream)
         case ["e", stream, message, busy]:
             return Failed(stream, message, busy)
+        case ["v", stream, info]:
+            return Reloaded(stream, unpack_info(info))
         case _:
             raise ValueError(f"expected an engine event, {str(data)[:40]} came")

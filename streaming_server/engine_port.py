@@ -51,6 +51,11 @@ class EnginePort(FrameLink):
             }
         )
 
+    def tell_info(self, info: ModelInfo) -> None:
+        """Of voices that another web process had looked for."""
+        self._info = info
+        self.send({"info": pack_info(info)})
+
     def opened(self) -> None:
         self.send({"info": pack_info(self._info)})
 

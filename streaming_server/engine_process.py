@@ -68,7 +68,7 @@ class EngineProcess:
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=_environment(),
+            env=child_environment(),
             start_new_session=True,  # Ctrl-C is for us; the engine ends when we do
         )
         try:
@@ -142,8 +142,8 @@ class EngineProcess:
             return False
 
 
-def _environment() -> dict[str, str]:
-    """Ours, with this code importable from wherever we were started, and without what the engine need not know."""
+def child_environment() -> dict[str, str]:
+    """Ours, with this code importable from wherever we were started, and without what a model need not know."""
     inherited = {name: value for name, value in os.environ.items() if name != "VOXWIRE_API_KEY"}
     paths = [str(Path(__file__).parents[1]), *filter(None, [inherited.get("PYTHONPATH")])]
     return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}

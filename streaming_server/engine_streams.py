@@ -19,6 +19,8 @@ from models.engine import (
     Open,
     Pace,
     Reading,
+    Reloaded,
+    ReloadVoices,
     Seal,
     Spoke,
     Suspend,
@@ -78,6 +80,7 @@ class EngineClient:
         self._loop = asyncio.get_running_loop()
         self._info: ModelInfo | None = None
         self._listeners: dict[int, Listener] = {}
+        self._reloads: dict[int, asyncio.Future[None]] = {}
         self._keys = count(1)
         self._speech_s = 0.0
         self._work_s = 0.0
@@ -126,6 +129,18 @@ class EngineClient:
         self.post(Open(key, session, voice, params, lead_samples, held, history))
         return EngineStream(self, key)
 
+    async def reload_voices(self) -> None:
+        """Have the model look for its voices again: `info` tells them when this returns. Raises EngineUnavailable."""
+        if not self.ready:
+            raise EngineUnavailable(LOST)
+        key = next(self._keys)
+        reload = self._reloads[key] = self._loop.create_future()
+        self.post(ReloadVoices(key))
+        try:
+            await reload
+        finally:
+            del self._reloads[key]
+
     def post(self, *commands: Command) -> None:
         raise NotImplementedError
 
@@ -169,8 +184,21 @@ class EngineClient:
                 listener = self._listeners.pop(key, None)
                 if listener is not None:
                     listener.on_failed(event.message, event.busy)
+                self._end_reload(key, EngineUnavailable(event.message))
+            case Reloaded():
+                self._info = event.info
+                self._end_reload(key, None)
+
+    def _end_reload(self, key: int, error: EngineUnavailable | None) -> None:
+        reload = self._reloads.get(key)
+        if reload is None or reload.done():
+            return
+        if error is None:
+            reload.set_result(None)
+        else:
+            reload.set_exception(error)
 
     def _lose_all(self) -> None:
         """Those already told of their end are not told again; nor are those cancelled until their turn comes."""
-        for key in self._listeners:
+        for key in (*self._listeners, *self._reloads):
             self._loop.call_soon(self._hand_over, Failed(key, LOST))

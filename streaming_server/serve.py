@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from models.base import ModelError, ModelInfo
-from models.registry import find_checkpoint, known_models, load_model
+from models.registry import find_checkpoint, known_models, load_model, voice_preparation
 
 from .app import create_app
 from .banner import print_banner
@@ -28,6 +29,8 @@ from .engine_process import EngineProcess
 from .garbage import collect_in_silence, collector_at_rest
 from .studio import create_studio
 from .text.normalizer import Normalizer
+from .voice_preparation import Preparation
+from .voice_shelf import VoiceShelf
 from .web_worker import end_with_parent, keep_worker
 
 log = logging.getLogger(__name__)
@@ -138,12 +141,19 @@ async def serve_web(
     engine: EngineClient,
     listener: socket.socket,
     started: Callable[[uvicorn.Server], None] = lambda _: None,
+    preparation: Preparation | None = None,
 ) -> None:
-    """One web process, until a signal or `should_exit` of the server that `started` is given."""
+    """One web process, until a signal or `should_exit` of the server that `started` is given.
+
+    `preparation` makes voices ready; without one it is that of `config.model`.
+    """
     normalizer = Normalizer()
     await asyncio.to_thread(normalizer.warm)
     studio = create_studio(config, engine, normalizer)
-    app = create_app(config, studio)
+    preparation = preparation or partial(voice_preparation, config.model or default_model(), config.model_options)
+    shelf = VoiceShelf(engine, config.voices_dir, preparation, default_voice=config.voice)
+    await shelf.start()
+    app = create_app(config, studio, shelf)
     server = _Server(_uvicorn_config(app, config), app, started)
     try:
         with collector_at_rest():

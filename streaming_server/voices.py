@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
-from models.base import ModelInfo, UnknownVoice
+from models.base import ModelInfo, UnknownVoice, Voice
 from models.voices import voice_for
 
 
@@ -23,17 +24,18 @@ def choose_voice(info: ModelInfo, name: str | None, language: str, default: str)
         raise NoSuchVoice(str(error)) from None
 
 
-def describe(info: ModelInfo, default: str) -> dict[str, object]:
-    """`GET /v1/voices`."""
+def describe(info: ModelInfo, default: str, *, removable: Collection[str] = ()) -> dict[str, object]:
+    """`GET /v1/voices`, as far as it is about those that there are."""
+    voices = [describe_voice(voice, removable=voice.name in removable) for voice in info.voices]
+    return {"default": default or info.default_voice, "voices": voices}
+
+
+def describe_voice(voice: Voice, *, removable: bool) -> dict[str, object]:
+    """One of `GET /v1/voices`, and the answer to a voice that is added."""
     return {
-        "default": default or info.default_voice,
-        "voices": [
-            {
-                "name": voice.name,
-                "language": voice.language,
-                "gender": voice.gender,
-                "description": voice.description,
-            }
-            for voice in info.voices
-        ],
+        "name": voice.name,
+        "language": voice.language,
+        "gender": voice.gender,
+        "description": voice.description,
+        "removable": removable,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from ..base import History, SpeechParams, Word
+from ..base import History, ModelInfo, SpeechParams, Word
 from .playback import Reading
 
 StreamKey = Hashable
@@ -74,7 +74,14 @@ class Cancel:
     stream: StreamKey
 
 
-Command = Open | Extend | Seal | Finish | Pace | Suspend | Cancel
+@dataclass(frozen=True, slots=True)
+class ReloadVoices:
+    """Look for the model's voices again. Answered by `Reloaded` or `Failed`, under a name as a stream has."""
+
+    stream: StreamKey
+
+
+Command = Open | Extend | Seal | Finish | Pace | Suspend | Cancel | ReloadVoices
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,15 @@ class Failed:
     busy: bool = False
 
 
-Event = Spoke | Closed | Failed
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The model has looked for its voices; `info` tells those it has now."""
+
+    stream: StreamKey
+    info: ModelInfo
+
+
+Event = Spoke | Closed | Failed | Reloaded
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from .commands import (
     Finish,
     Open,
     Pace,
+    Reloaded,
+    ReloadVoices,
     Seal,
     Spoke,
     Step,
@@ -81,6 +83,9 @@ class Engine:
             if isinstance(command, Open):
                 self._open(command)
                 return
+            if isinstance(command, ReloadVoices):
+                self._reload_voices(command)
+                return
             sequence = self._sequences.get(command.stream)
             if sequence is not None:
                 self._obey(sequence, command)
@@ -129,6 +134,14 @@ class Engine:
             self._forget(sequence)
             self._slots.give_back(slot)
             self._events.append(Failed(command.stream, str(error)))
+
+    def _reload_voices(self, command: ReloadVoices) -> None:
+        try:
+            self._model.reload_voices()
+        except ModelError as error:
+            self._events.append(Failed(command.stream, str(error)))
+        else:
+            self._events.append(Reloaded(command.stream, self.info))
 
     def _obey(self, sequence: Sequence, command: Extend | Seal | Finish | Pace | Suspend | Cancel) -> None:
         match command:

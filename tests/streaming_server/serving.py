@@ -15,10 +15,12 @@ import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from models.base import SpeechModel
 from models.registry import load_model
 from streaming_server.engine_client import LocalEngine
 from streaming_server.serve import listen, serve_web
 from streaming_server.settings import Config
+from streaming_server.voice_preparation import Preparation
 
 WAIT_S = 20
 
@@ -40,13 +42,15 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(model: str = "tone", **settings: Any) -> AsyncIterator[Server]:
+async def serving(
+    model: str | SpeechModel = "tone", *, preparation: Preparation | None = None, **settings: Any
+) -> AsyncIterator[Server]:
     """The real application on a free port, with the engine in a thread."""
     config = Config(port=0, **settings)
-    engine = LocalEngine(await asyncio.to_thread(load_model, model))
+    engine = LocalEngine(await asyncio.to_thread(load_model, model) if isinstance(model, str) else model)
     started: asyncio.Future[uvicorn.Server] = asyncio.get_running_loop().create_future()
     with listen(config) as listener:
-        serving = asyncio.create_task(serve_web(config, engine, listener, started.set_result))
+        serving = asyncio.create_task(serve_web(config, engine, listener, started.set_result, preparation))
         try:
             async with asyncio.timeout(WAIT_S):
                 server = await started

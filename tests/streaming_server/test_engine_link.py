@@ -21,6 +21,8 @@ from models.engine import (
     Open,
     Pace,
     Reading,
+    Reloaded,
+    ReloadVoices,
     Seal,
     Spoke,
     Suspend,
@@ -73,13 +75,27 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(Pace, NAMES, st.builds(Reading, SAMPLES, st.none() | SECONDS)),
     st.builds(Suspend, NAMES, st.booleans()),
     st.builds(Cancel, NAMES),
+    st.builds(ReloadVoices, NAMES),
 )
 WORDS = st.lists(st.builds(Word, SAMPLES, SAMPLES, SAMPLES, SAMPLES), max_size=3).map(tuple)
 BYTES = st.binary(max_size=30)
+VOICES = st.lists(st.builds(Voice, name=TEXTS, language=TEXTS, description=TEXTS), max_size=3).map(tuple)
+INFOS = st.builds(
+    ModelInfo,
+    name=TEXTS,
+    sample_rate=SAMPLES,
+    patch_samples=SAMPLES,
+    languages=st.just(("en", "zh")),
+    voices=VOICES,
+    default_voice=TEXTS,
+    max_slots=NAMES,
+    max_batch=NAMES,
+)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Spoke, NAMES, NAMES, NAMES, BYTES, WORDS, st.booleans(), BYTES, st.booleans(), SECONDS),
     st.builds(Closed, NAMES),
     st.builds(Failed, NAMES, TEXTS, st.booleans()),
+    st.builds(Reloaded, NAMES, INFOS),
 )
 
 

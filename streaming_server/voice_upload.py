@@ -1,0 +1,95 @@
+"""A voice as it comes over HTTP: a form with fields and one file, never more of it than may be."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from .voice_prompt import MAX_BYTES, too_large
+from .voice_refusal import VoiceRefused, bad_field
+
+FIELDS = ("name", "language", "transcript", "licence", "consent", "gender", "description")
+MAX_FIELDS = 32
+MAX_FIELD_BYTES = 8_192  # far above the longest transcript
+MAX_FORM_BYTES = MAX_BYTES + 65_536  # the file, the fields, and what separates them
+UPLOAD_S = 120.0
+
+_TICKED = {"true", "yes", "on", "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a form held: its known fields, and a file that lives as long as the request."""
+
+    values: dict[str, str]
+    audio: BinaryIO
+
+
+@asynccontextmanager
+async def received(request: Request, *, timeout_s: float = UPLOAD_S) -> AsyncIterator[Upload]:
+    """Raises VoiceRefused, OSError when there is no room for it. It is refused while it comes, not afterwards."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise VoiceRefused(415, "bad_upload", "A form as multipart/form-data was expected, but another kind came.")
+    stream = _bounded(request)
+    parser = MultiPartParser(request.headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+    try:
+        async with asyncio.timeout(timeout_s):
+            form = await parser.parse()
+    except TimeoutError:
+        message = f"All of the form was expected within {timeout_s:g} s, but it was still coming."
+        raise VoiceRefused(408, "timeout", message) from None
+    except MultiPartException as error:
+        raise _bad_upload(f"the form cannot be read: {error.message}") from None
+    except ClientDisconnect:
+        raise _bad_upload("the connection was lost before all of it came.") from None
+    finally:
+        await stream.aclose()
+    try:
+        yield _upload(form)
+    finally:
+        await form.close()
+
+
+async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and int(told[:20]) > MAX_FORM_BYTES:
+        raise too_large()
+    num_bytes = 0
+    async for chunk in request.stream():
+        num_bytes += len(chunk)
+        if num_bytes > MAX_FORM_BYTES:
+            raise too_large()
+        yield chunk
+
+
+def _upload(form: FormData) -> Upload:
+    values: dict[str, str] = {}
+    audio: BinaryIO | None = None
+    for field, value in form.multi_items():
+        if field in values or (field == "audio" and audio is not None):
+            raise _bad_upload(f"{field[:40]!r} was expected once, but it came twice.")
+        if field == "audio":
+            if not isinstance(value, UploadFile):
+                raise bad_field("'audio' was expected as a file, but a text came.")
+            audio = value.file
+        elif field in FIELDS:
+            if isinstance(value, UploadFile):
+                raise bad_field(f"'{field}' was expected as a text, but a file came.")
+            values[field] = value
+    if audio is None:
+        raise bad_field("'audio' was expected as a file, but it is missing.")
+    if values.get("consent", "").strip().lower() in _TICKED:
+        values["consent"] = f"The uploader declared that the speaker agrees, {datetime.date.today()}."
+    return Upload(values, audio)
+
+
+def _bad_upload(message: str) -> VoiceRefused:
+    return VoiceRefused(400, "bad_upload", message[0].upper() + message[1:])
