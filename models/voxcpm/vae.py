@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..base import ModelError
 from .config import AudioVaeConfig
-from .vae_layers import Depthwise, Snake, TakesTensors, dense, residual_units, upsampler
+from .vae_layers import Depthwise, Snake, TakesTensors, ToMono, dense, remember, residual_units, upsampler
 
 
 class AudioVaeDecoder:
@@ -47,7 +47,7 @@ class AudioVaeDecoder:
         )
         last = 2 + len(config.decoder_rates)
         self._snake = Snake(weights, f"{name}.{last}", self.device)
-        self._last = dense(weights, f"{name}.{last + 1}", self.device, dtype)
+        self._last = ToMono(weights, f"{name}.{last + 1}", self.device, dtype)
         self.pasts = [self._first.past]
         """Rows and channels of each layer's memory, in the order in which `run` takes them."""
         for _, up, units in self._blocks:
@@ -71,12 +71,12 @@ class AudioVaeDecoder:
         before and after.
         """
         past = iter(pasts)
-        x = self._widen(self._first(latents, next(past)))  # [B, T, decoder_dim]
+        x = self._widen(self._first(remember(next(past), latents)))  # [B, T, decoder_dim]
         for snake, up, units in self._blocks:
-            x = up(snake(x), next(past))  # [B, T * rate, C / 2]
+            x = up(snake.remember(next(past), x))  # [B, T * rate, C / 2]
             for unit in units:
                 x = unit(x, next(past))
-        return self._last(self._snake(x), next(past)).squeeze(2).tanh_()
+        return self._last(self._snake.remember(next(past), x)).tanh_()
 
     def decode(self, latents: Tensor) -> Tensor:
         """An utterance from its start: latents [B, T, feat] -> float32 samples [B, T * hop]."""

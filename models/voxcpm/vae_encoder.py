@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..base import ModelError
 from .config import AudioVaeConfig
-from .vae_layers import Snake, TakesTensors, dense, residual_units
+from .vae_layers import Snake, TakesTensors, dense, remember, residual_units
 
 CHUNK_LATENTS = 16
 """Encoded at a time, 0.64 s in v1.5: memory does not grow with the audio, and the cut is not heard in the latents."""
@@ -69,9 +69,9 @@ class AudioVaeEncoder:
     def _run(self, x: Tensor, pasts: list[Tensor]) -> Tensor:
         """Go on encoding: samples [1, N, 1] -> means [1, N / hop, feat]; `pasts` is memory, before and after."""
         past = iter(pasts)
-        x = self._first(x, next(past))  # [1, N, encoder_dim]
+        x = self._first(remember(next(past), x))  # [1, N, encoder_dim]
         for units, snake, down in self._blocks:
             for unit in units:
                 x = unit(x, next(past))
-            x = down(snake(x), next(past))  # [1, N / rate, 2 C]
-        return self._means(x, next(past))
+            x = down(snake.remember(next(past), x))  # [1, N / rate, 2 C]
+        return self._means(remember(next(past), x))

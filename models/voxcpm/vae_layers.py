@@ -1,8 +1,8 @@
 """The layers of AudioVAE, causal and with explicit memory, channels last.
 
 A signal is [B, T, C]: then a 1x1 convolution is a matrix product, and so is every other dense one once its windows lie
-side by side in memory. A layer that looks back is called with `past`, the last inputs it saw [B, rows, C] (zeros at the
-start), and leaves in it the last inputs it has seen now: cut anywhere, a signal gives the same samples.
+side by side in memory. What looks back takes its input `joined`: with the last rows it saw before in front of it. These
+are its memory, `past` [B, rows, C], zeros at the start; so a signal may be cut anywhere and gives the same samples.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def windows(signal: Tensor, size: int, stride: int) -> Tensor:
         return signal
     num_rows, num_channels = signal.shape[1:]
     shape = (signal.shape[0], (num_rows - size) // stride + 1, size * num_channels)
-    return signal.as_strided(shape, (num_rows * num_channels, stride * num_channels, 1))
+    return signal.as_strided(shape, (num_rows * num_channels, stride * num_channels, 1)).contiguous()
 
 
 def remember(past: Tensor, x: Tensor) -> Tensor:
@@ -53,14 +53,6 @@ def remember(past: Tensor, x: Tensor) -> Tensor:
     joined = torch.cat((past, x), 1)
     past.copy_(joined[:, x.shape[1] :])
     return joined
-
-
-def sine(x: Tensor, out: Tensor) -> Tensor:
-    """sin(x) into `out`; both contiguous."""
-    if x.device.type == "cpu":
-        np.sin(x.numpy(), out=out.numpy())  # a third of torch's time with AVX-512, and as exact
-        return out
-    return torch.sin(x, out=out)
 
 
 class Snake:
@@ -71,9 +63,24 @@ class Snake:
         self._alpha, self._inverse = alpha, (alpha + 1e-9).reciprocal()
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = x * self._alpha
-        sine(y, out=y).square_()
-        return torch.addcmul(x, y, self._inverse, out=y)
+        return self._into(torch.empty_like(x), x)
+
+    def remember(self, past: Tensor, x: Tensor) -> Tensor:
+        """`remember(past, self(x))`, without the copy."""
+        num_past, num_rows = past.shape[1], x.shape[1]
+        joined = x.new_empty(x.shape[0], num_past + num_rows, x.shape[2])
+        joined[:, :num_past] = past
+        self._into(joined[:, num_past:], x)
+        past.copy_(joined[:, num_rows:])
+        return joined
+
+    def _into(self, y: Tensor, x: Tensor) -> Tensor:
+        torch.mul(x, self._alpha, out=y)
+        if y.device.type == "cpu":
+            np.sin(y.numpy(), out=y.numpy())  # a third of torch's time where there is AVX-512, and as exact
+        else:
+            y.sin_()
+        return torch.addcmul(x, y.square_(), self._inverse, out=y)
 
 
 class Dense:
@@ -87,10 +94,8 @@ class Dense:
         self._size, self._stride, self._upsample = size, stride, upsample
         self.past = (num_past, linear.in_features // size)  # shape of one stream's memory
 
-    def __call__(self, x: Tensor, past: Tensor | None = None) -> Tensor:
-        if past is not None:
-            x = remember(past, x)
-        y = self._linear(windows(x, self._size, self._stride).contiguous())
+    def __call__(self, joined: Tensor) -> Tensor:
+        y = self._linear(windows(joined, self._size, self._stride))
         return y.view(y.shape[0], y.shape[1] * self._upsample, -1)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -108,15 +113,28 @@ class Depthwise:
         self._dilation = dilation
         self.past = ((weight.shape[2] - 1) * dilation, weight.shape[0])
 
-    def __call__(self, x: Tensor, past: Tensor) -> Tensor:
-        joined = remember(past, x)
-        num_rows, num_channels = joined.shape[1:]
-        # An image in channels-last memory, [B, C, 1, T]: oneDNN and cuDNN then have a kernel for just this. The
-        # strides are written out, since those of an axis of length 1 decide whether it is taken for one.
-        step = num_rows * num_channels
-        image = joined.as_strided((joined.shape[0], num_channels, 1, num_rows), (step, 1, step, num_channels))
-        y = F.conv2d(image, self._weight, self._bias, dilation=(1, self._dilation), groups=num_channels)
-        return y.as_strided(x.shape, (x.shape[1] * num_channels, num_channels, 1))
+    def __call__(self, joined: Tensor) -> Tensor:
+        image = joined.transpose(1, 2).unsqueeze(2)  # [B, C, 1, T], channels last, for which there are fast kernels
+        y = F.conv2d(image, self._weight, self._bias, dilation=(1, self._dilation), groups=joined.shape[2])
+        return y.squeeze(2).transpose(1, 2).contiguous()
+
+
+class ToMono:
+    """A causal convolution to one channel: each row times each tap, then sums along the diagonals."""
+
+    def __init__(self, weights: TakesTensors, name: str, device: torch.device, dtype: torch.dtype) -> None:
+        taps = fold_weight_norm(weights, name)[0].t()  # [k, C]
+        self._linear = make_linear(taps.contiguous(), None, device=device, dtype=dtype)
+        self._bias = weights.take(f"{name}.bias").float().to(device)  # [1]
+        self.past = (taps.shape[0] - 1, taps.shape[1])
+
+    def __call__(self, joined: Tensor) -> Tensor:
+        """[B, rows + T, C] -> [B, T]."""
+        y = self._linear(joined)  # [B, rows + T, k]
+        num_rows, num_taps = y.shape[1:]
+        shape = (y.shape[0], num_rows - num_taps + 1, num_taps)
+        diagonals = y.as_strided(shape, (num_rows * num_taps, num_taps, num_taps + 1))  # row t + i, tap i
+        return diagonals.sum(2).add_(self._bias)
 
 
 class ResidualUnit:
@@ -132,7 +150,7 @@ class ResidualUnit:
         self.past = self._depthwise.past
 
     def __call__(self, x: Tensor, past: Tensor) -> Tensor:
-        y = self._depthwise(self._first(x), past)
+        y = self._depthwise(self._first.remember(past, x))
         return self._pointwise.plus(self._second(y), x)
 
 
