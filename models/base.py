@@ -7,7 +7,7 @@ Speech of one slot is continuous over its segments: state (voice, pitch of the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -30,9 +30,17 @@ class UnknownVoice(ModelError):
     """The voice does not exist; the message lists those that do."""
 
 
+def tell_nobody(doing: str) -> None:
+    """For `ModelOptions.progress`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """How a model is loaded. A model without weights of its own looks at none of it."""
+    """How a model is loaded. A model without weights of its own looks at none of it.
+
+    `progress` is called while it loads, from any thread, with what is being done ("makes the voice amber, 2 of 4"):
+    whoever waits takes it for a sign of life, and loses patience minutes after the last.
+    """
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the checkpoint's own
@@ -43,7 +51,8 @@ class ModelOptions:
     cache: Path | None = None  # folder for what is made once per checkpoint; None: nothing is kept
     adapters: tuple[Path, ...] = ()  # LoRA folders, at most 4; an adapter's name is its folder's
     merge_adapter: Path | None = None  # one LoRA that every voice speaks with, folded into the weights
-    context_s: float = 15.0  # of the latest segment, that the next one goes on from
+    context_s: float = 20.0  # a segment goes on from the one before it unless that took longer
+    progress: Callable[[str], None] = tell_nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

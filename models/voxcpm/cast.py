@@ -24,12 +24,12 @@ from .speaker import Speaker
 
 log = logging.getLogger(__name__)
 
-MAX_PROMPT_S = 8.0
+MAX_PROMPT_S = 6.0
 NUM_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Default:
+class DefaultVoice:
     """A voice that a checkpoint makes for itself. What it sounds like is the checkpoint's to say."""
 
     name: str
@@ -37,14 +37,18 @@ class _Default:
     seed: int
     sentence: str
 
+    def key(self, cache: PromptCache) -> str:
+        """Its entry in a checkpoint's cache."""
+        return cache.key_of_words("default", self.sentence, str(self.seed))
+
 
 _ENGLISH = "The morning was quiet, and a light wind came in from the sea."
 _CHINESE = "清晨很安静，海上吹来一阵微风，阳光照在窗台上。"
 DEFAULTS = (
-    _Default("amber", "en", 1, _ENGLISH),
-    _Default("birch", "en", 2, _ENGLISH),
-    _Default("jade", "zh", 3, _CHINESE),
-    _Default("lotus", "zh", 4, _CHINESE),
+    DefaultVoice("amber", "en", 1, _ENGLISH),
+    DefaultVoice("birch", "en", 2, _ENGLISH),
+    DefaultVoice("jade", "zh", 3, _CHINESE),
+    DefaultVoice("lotus", "zh", 4, _CHINESE),
 )
 
 
@@ -116,10 +120,10 @@ class Cast:
             self._cache.write(key, latents)
         return _Own(voice, key, self._speaker(voice.voice, voice.transcript, latents, adapter))
 
-    def _make(self, default: _Default) -> Speaker:
+    def _make(self, default: DefaultVoice) -> Speaker:
         """From the cache, or spoken now. One that does not come to an end is tried again with another seed."""
         network, voice = self._network, Voice(name=default.name, language=default.language)
-        key = self._cache.key_of_words("default", default.sentence, str(default.seed))
+        key = default.key(self._cache)
         latents = self._cache.read(key)
         if latents is None:
             log.info("making the voice %s of %s", default.name, network.checkpoint.name)

@@ -12,9 +12,9 @@ MAX_PATCHES = 2000
 """The original's `max_len`."""
 
 
-def longest(num_tokens: int, *, max_patches: int = MAX_PATCHES, room: int) -> int:
-    """Patches that a text of so many tokens (of its own, without prompt) may take; `room`: free positions."""
-    return min(int(PATCHES_PER_TOKEN * num_tokens + SPARE_PATCHES), max_patches, room)
+def longest(num_tokens: int, max_patches: int = MAX_PATCHES) -> int:
+    """Patches that a text of so many tokens (of its own, without prompt) may take."""
+    return min(int(PATCHES_PER_TOKEN * num_tokens + SPARE_PATCHES), max_patches)
 
 
 def stops(num_made: int, flag: bool, *, min_patches: int = MIN_PATCHES) -> bool:

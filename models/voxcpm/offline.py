@@ -116,7 +116,7 @@ def generate_latents(
             f"A text and prompt of less than {model.num_positions} tokens and patches were expected, "
             f"but {num_context} came."
         )
-    longest = length.longest(len(model.tokenizer.encode(text)), room=room)
+    longest = min(room, length.longest(len(model.tokenizer.encode(text))))
     longest = min(longest, max_patches or longest, len(noise) if noise is not None else longest)
     latents = latents.to(device)
     number = torch.tensor([model.adapters.number(adapter)], device=device) if model.adapters else None

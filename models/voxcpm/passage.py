@@ -23,12 +23,6 @@ class Passage:
     def unembedded(self) -> list[Tensor]:
         return self.latents[len(self.embeddings) :]
 
-    def tail(self, first_patch: int, text_start: int) -> Passage:
-        """What follows from a patch and the text that begins with it."""
-        tail = Passage(self.text[text_start:], self.latents[first_patch:])
-        tail.embeddings = self.embeddings[first_patch:]
-        return tail
-
 
 def joined(*texts: str) -> str:
     """Texts as one, with a space between two whose languages write one (the model itself adds nothing)."""

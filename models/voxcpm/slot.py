@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..base import Failure, History, ModelError, Patch, Pcm, SpeechParams, Word
+from ..base import Failure, History, ModelError, Patch, Pcm, SpeechParams
 from ..slots import Slot
 from ..word_times import WordTimes
 from . import length
@@ -35,7 +35,6 @@ class VoxCPMSlot(Slot):
         "_passage",
         "_segment_start",
         "_times",
-        "_words",
         "history",
         "max_latest_patches",
         "resumed",
@@ -60,7 +59,6 @@ class VoxCPMSlot(Slot):
         self._model = model
         self._latest: Passage | None = None
         self._passage = Passage("")
-        self._words: dict[int, Word] = {}  # of the segment under way, by where they start in its text
         self.history = history
         self.resumed: Pcm = np.empty(0, np.int16)  # what was heard of the segment under way before this opening
         self._longest = self._num_positions = self._segment_start = 0
@@ -86,7 +84,6 @@ class VoxCPMSlot(Slot):
         self._segment_start = resumed.segment_start if resumed else self.position
         latents = [self._latents(each) for each in resumed.latents] if resumed else []
         self._passage = Passage(text, latents)
-        self._words = {}
         self._times = WordTimes(
             text,
             self._model.config.sample_rate,
@@ -95,7 +92,7 @@ class VoxCPMSlot(Slot):
         )
         self._num_positions = 0
         if len(self.resumed):
-            self._note(self._times.push(self.resumed, False))  # these words were told
+            self._times.push(self.resumed, False)  # these words were told
             self.resumed = self.resumed[:0]
         return bool(text.strip())
 
@@ -112,19 +109,18 @@ class VoxCPMSlot(Slot):
         if self._num_positions:
             return self._passage.embeddings[-1][None], 0
         ids, num_own = self._ids()
-        patches = [embedding for passage in self.passages for embedding in passage.embeddings]
-        num_tokens = len(ids) + len(patches)
-        self._longest = length.longest(
-            num_own,
-            max_patches=round(self.params.knobs.get("max_len", length.MAX_PATCHES)),
-            room=self._model.num_positions - num_tokens + self._passage.num_patches,
-        )
+        wanted = self._wanted(num_own)
+        if self._room(ids) < wanted and self._latest is not None:
+            self._latest = None  # the voice alone will have to do
+            ids, num_own = self._ids()
+        self._longest = min(wanted, self._room(ids))
         if self._longest <= self._passage.num_patches:
             raise ModelError(
-                f"A segment of less than {self._model.num_positions} tokens with its context was expected, "
-                f"but {num_tokens} came."
+                f"A segment that fits {self._model.num_positions} tokens with its voice's prompt was expected, "
+                f"but it has {num_own} tokens of text."
             )
         text = self._model.embed_text(ids)
+        patches = [embedding for passage in self.passages for embedding in passage.embeddings]
         return (torch.cat([text, torch.stack(patches)]) if patches else text), len(ids)
 
     def span(self, num_tokens: int) -> Span:
@@ -159,7 +155,6 @@ class VoxCPMSlot(Slot):
         min_patches = round(self.params.knobs.get("min_len", length.MIN_PATCHES))
         last = length.stops(num_made, flag, min_patches=min_patches) or num_made + 1 >= self._longest
         words = self._times.push(pcm, last)
-        self._note(words)
         raw = latents.cpu().numpy().astype("<f4").tobytes()
         return self.patch(pcm, words, last=last, estimated=True, latents=raw)
 
@@ -183,25 +178,20 @@ class VoxCPMSlot(Slot):
         ids = encode(joined(*(passage.text for passage in self.passages)))
         return [*ids, AUDIO_START], len(encode(self._passage.text))
 
-    def _settle(self) -> None:
-        """The segment that is over becomes the latest, from a word on if it is longer than what is kept."""
-        over = self._passage
-        if not over.latents:
-            return
-        surplus = over.num_patches - self.max_latest_patches
-        if surplus <= 0:
-            self._latest = over
-            return
-        patch_samples = self._model.config.patch_samples
-        first_sample = self._segment_start + surplus * patch_samples
-        kept = [word for _, word in sorted(self._words.items()) if word.start >= first_sample]
-        if self.max_latest_patches and kept:
-            self._latest = over.tail((kept[0].start - self._segment_start) // patch_samples, kept[0].text_start)
-        else:
-            self._latest = None
+    def _wanted(self, num_tokens: int) -> int:
+        """Patches that a segment of so many tokens may take."""
+        return length.longest(num_tokens, round(self.params.knobs.get("max_len", length.MAX_PATCHES)))
 
-    def _note(self, words: tuple[Word, ...]) -> None:
-        self._words.update((word.text_start, word) for word in words)
+    def _room(self, ids: list[int]) -> int:
+        """Patches that the segment may have, delivered ones included, before the slot is full."""
+        context = sum(passage.num_patches for passage in self.passages) - self._passage.num_patches
+        return self._model.num_positions - len(ids) - context
+
+    def _settle(self) -> None:
+        """The segment that is over becomes the latest: whole, so that its words and its sound agree, or not at all."""
+        over = self._passage
+        if over.latents:
+            self._latest = over if over.num_patches <= self.max_latest_patches else None
 
     def _stacked(self, patches: list[Tensor]) -> Tensor:
         config = self._model.config
