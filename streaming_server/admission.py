@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from .engine_client import EngineClient
@@ -15,6 +16,13 @@ class Refusal:
 
     message: str
     retry_after_ms: int = RETRY_AFTER_MS
+
+
+def told_slowness(engine: EngineClient) -> str | None:
+    """What operators are told of a machine that is slower than real time; None of another."""
+    if not engine.is_slow or engine.rtf is None:
+        return None
+    return f"slower than real time (rtf {engine.rtf:.2f}), one stream at a time"
 
 
 class Admission:
@@ -39,12 +47,14 @@ class Admission:
             return Refusal(f"all {self._max_sessions} sessions of this server are in use")
         return None
 
-    def refuse_utterance(self, *, num_freed: int = 0) -> Refusal | None:
-        """`num_freed`: streams that end if it is accepted."""
+    def refuse_utterance(self, session: Hashable, *, num_freed: int = 0) -> Refusal | None:
+        """`num_freed`: streams of this session that end if it is accepted."""
         if self.draining:
             return Refusal("the server is shutting down")
         if not self._engine.ready:
             return Refusal("the voice engine is being restarted")
+        if self._engine.is_slow and self._engine.speaks_to_others(session):
+            return Refusal("this machine speaks more slowly than real time, and so to one listener at a time")
         num_slots = max(1, self._engine.info.max_slots // self._workers)
         if self._engine.num_streams - num_freed >= num_slots:
             return Refusal(f"all {num_slots} voices of this server are speaking")

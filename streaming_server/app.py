@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from .admission import Admission
+from .admission import Admission, told_slowness
 from .auth import Doorkeeper
 from .config import Config
 from .endpoint import StreamEndpoint
@@ -52,6 +52,8 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
             "languages": list(info.languages),
             "neural": info.neural,
             "deterministic": info.deterministic,
+            "realtime": not engine.is_slow,
+            "rtf": engine.rtf,
             "controls": {"speed": info.speed, "volume": info.volume},
         }
         return JSONResponse({"models": [model]})
@@ -65,7 +67,10 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
     async def readyz(request: Request) -> Response:
         if admission.draining:
             return PlainTextResponse("draining\n", 503)
-        return PlainTextResponse("ready\n") if engine.ready else PlainTextResponse("the engine is starting\n", 503)
+        if not engine.ready:
+            return PlainTextResponse("the engine is starting\n", 503)
+        slowness = told_slowness(engine)
+        return PlainTextResponse("ready\n" if slowness is None else f"ready, {slowness}\n")
 
     app = Starlette(
         routes=[

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import threading
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from models.base import ModelError, ModelOptions, SpeechModel
-from models.engine import Command, Engine, Step
+from models.engine import Command, Engine, Step, warm_up
 from models.registry import load_model
 
 from .engine_frames import FrameLink
@@ -31,12 +32,15 @@ MAX_STEPS_AHEAD = 16
 class LocalEngine(EngineClient):
     """The engine in a thread of this process. Nobody restarts it: once broken, it is never ready again."""
 
-    def __init__(self, model: SpeechModel) -> None:
+    def __init__(self, model: SpeechModel, engine: Engine | None = None) -> None:
+        """`engine`: the model's, where it has been warmed up."""
         super().__init__()
         self._info = model.info
         self._ended = False
         self._steps_ahead = threading.BoundedSemaphore(MAX_STEPS_AHEAD)
-        self._thread = EngineThread(Engine(model), self._deliver, self._end)
+        self._thread = EngineThread(engine or Engine(model), self._deliver, self._end)
+        self._tempo = self._thread.tempo
+        self.rtf, self.is_slow = self._tempo.rtf, self._tempo.is_slow
         self._thread.start()
 
     @classmethod
@@ -46,6 +50,13 @@ class LocalEngine(EngineClient):
             return cls(await asyncio.to_thread(load_model, model_name, options or ModelOptions()))
         except ModelError as error:
             raise EngineUnavailable(str(error)) from None
+
+    @classmethod
+    async def warmed_up(cls, model: SpeechModel) -> LocalEngine:
+        """One whose first listener does not wait for what the model does once, and that knows its speed."""
+        engine = Engine(model)
+        await asyncio.to_thread(warm_up, engine)
+        return cls(model, engine)
 
     @property
     def ready(self) -> bool:
@@ -67,6 +78,7 @@ class LocalEngine(EngineClient):
     def _take(self, step: Step) -> None:
         self._steps_ahead.release()
         self.num_errors = self._thread.num_errors
+        self.rtf, self.is_slow = self._tempo.rtf, self._tempo.is_slow
         self._take_step(step.events, step.num_rows, step.seconds)
 
     def _end(self) -> None:
@@ -78,6 +90,14 @@ class LocalEngine(EngineClient):
         self._lose_all()
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How long the engine's present step has been running, and how long it may by those before it."""
+
+    step_age_s: float
+    healthy_s: float
+
+
 class RemoteEngine(EngineClient):
     """The engine in another process. `run` keeps the connection; when it breaks, its streams fail; it tries again."""
 
@@ -86,7 +106,7 @@ class RemoteEngine(EngineClient):
         self._socket_path = socket_path
         self._link: FrameLink | None = None
         self._outbox: list[Command] = []
-        self._pongs: dict[int, asyncio.Future[float]] = {}
+        self._pongs: dict[int, asyncio.Future[Pulse]] = {}
         self._nonces = count()
         self._reached = asyncio.Event()
 
@@ -111,16 +131,16 @@ class RemoteEngine(EngineClient):
             await self._connect()
             await asyncio.sleep(RECONNECT_S)
 
-    async def ping(self) -> float:
-        """Seconds that the engine's present step has been running. Raises EngineUnavailable."""
+    async def ping(self) -> Pulse:
+        """How the engine's present step is doing. Raises EngineUnavailable."""
         if self._link is None:
             raise EngineUnavailable(LOST)
         nonce = next(self._nonces)
         pong = self._pongs[nonce] = self._loop.create_future()
         try:
             self._link.send({"ping": nonce})
-            step_age_s: float = await pong
-            return step_age_s
+            pulse: Pulse = await pong
+            return pulse
         finally:
             del self._pongs[nonce]
 
@@ -131,13 +151,16 @@ class RemoteEngine(EngineClient):
     def take(self, link: FrameLink, message: Any) -> None:
         """What the engine's host sends."""
         match message:
-            case {"events": events, "rows": num_rows, "s": seconds, "errors": num_errors}:
+            case {"events": events, "rows": num_rows, "s": seconds, "errors": num_errors, "tempo": tempo}:
                 self.num_errors = num_errors
+                self.rtf, self.is_slow = tempo
                 self._take_step(map(unpack_event, events), num_rows, seconds)
-            case {"pong": nonce, "step_age_s": step_age_s}:
+            case {"tempo": tempo}:
+                self.rtf, self.is_slow = tempo
+            case {"pong": nonce, "step_age_s": step_age_s, "healthy_s": healthy_s}:
                 pong = self._pongs.get(nonce)
                 if pong is not None and not pong.done():
-                    pong.set_result(step_age_s)
+                    pong.set_result(Pulse(step_age_s, healthy_s))
             case {"info": info}:
                 self._info = unpack_info(info)
                 if link is not self._link:

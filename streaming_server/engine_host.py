@@ -2,8 +2,8 @@
 
     python -m streaming_server.engine_host MODEL OPTIONS SOCKET LOG_LEVEL LOG_FORMAT
 
-It prints one JSON line on standard output, {"ready": true} or {"error": sentence}, and ends when its standard input
-does: whoever started it is then gone.
+It prints JSON lines on standard output: {"doing": what} as often as it has come further, then {"ready": true} or
+{"error": sentence}. It ends when its standard input does: whoever started it is then gone.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, cast
 
 from models.base import ModelError, ModelInfo, ModelOptions, SpeechModel
-from models.engine import Engine, Event, Reloaded, Step
+from models.engine import Engine, Event, Reloaded, Step, warm_up
 from models.registry import load_model
 
 from . import logs
@@ -100,7 +101,8 @@ class _Parent(asyncio.Protocol):
 async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     loop = asyncio.get_running_loop()
     engine = Engine(model)
-    engine.warm_up()
+    _report(report, doing="is warming up")
+    warm_up(engine)
     host = EngineHost(engine)
     server = await loop.create_unix_server(host.connect, socket_path)
     os.chmod(socket_path, 0o600)
@@ -108,7 +110,7 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     host.start()
     gc.collect()
     gc.freeze()  # what the model is made of is not looked through again while it speaks
-    print(json.dumps({"ready": True}), file=report, flush=True)
+    _report(report, ready=True)
     await host.ended.wait()
     server.close()
     if not host.stop():
@@ -126,13 +128,18 @@ def main(load: Callable[[str, ModelOptions], SpeechModel] = load_model) -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as report:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
-            asyncio.run(_serve(load(model_name, unpack_options(options)), Path(socket_path), report))
+            how = replace(unpack_options(options), progress=lambda doing: _report(report, doing=doing))
+            asyncio.run(_serve(load(model_name, how), Path(socket_path), report))
         except ModelError as error:
-            print(json.dumps({"error": str(error)}), file=report, flush=True)
+            _report(report, error=str(error))
             sys.exit(1)
         except OSError as error:
-            print(json.dumps({"error": f"the voice engine cannot start: {error}"}), file=report, flush=True)
+            _report(report, error=f"the voice engine cannot start: {error}")
             sys.exit(1)
+
+
+def _report(report: TextIO, **news: str | bool) -> None:
+    print(json.dumps(news), file=report, flush=True)
 
 
 if __name__ == "__main__":

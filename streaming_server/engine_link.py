@@ -46,8 +46,9 @@ def unpack_info(data: dict[str, Any]) -> ModelInfo:
 
 
 def pack_options(options: ModelOptions) -> str:
-    """One line of JSON, paths absolute."""
-    return json.dumps(asdict(options), default=lambda path: str(path.absolute()))
+    """One line of JSON, paths absolute. Whom `progress` tells is not told."""
+    told = {name: value for name, value in asdict(options).items() if name != "progress"}
+    return json.dumps(told, default=lambda path: str(path.absolute()))
 
 
 def unpack_options(text: str) -> ModelOptions:

@@ -48,6 +48,7 @@ class EnginePort(FrameLink):
                 "rows": num_rows,
                 "s": seconds,
                 "errors": self._thread.num_errors,
+                "tempo": self._tempo(),
             }
         )
 
@@ -57,12 +58,14 @@ class EnginePort(FrameLink):
         self.send({"info": pack_info(info)})
 
     def opened(self) -> None:
+        self.send({"tempo": self._tempo()})
         self.send({"info": pack_info(self._info)})
 
     def received(self, message: Any) -> None:
         match message:
             case {"ping": nonce}:
-                self.send({"pong": nonce, "step_age_s": self._thread.step_age_s})
+                thread = self._thread
+                self.send({"pong": nonce, "step_age_s": thread.step_age_s, "healthy_s": thread.healthy_step_s})
             case {"commands": commands}:
                 self._thread.post(self._follow([unpack_command(data, self._number) for data in commands]))
             case _:
@@ -103,6 +106,10 @@ class EnginePort(FrameLink):
                         continue
             posted.append(command)
         return posted
+
+    def _tempo(self) -> tuple[float | None, bool]:
+        tempo = self._thread.tempo
+        return tempo.rtf, tempo.is_slow
 
     def _cut_stuck(self) -> None:
         log.error("web process %d cut: it does not read what the engine speaks", self._number)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from models.base import ModelError, ModelOptions
 
@@ -26,7 +27,11 @@ SETTLED_S = 60.0
 
 class EngineProcess:
     """One engine process at a time. `start` waits until it is ready; `watch` keeps one alive until cancelled; `stop`
-    comes last. `host` is the module that is run, with `engine_host`'s arguments and report."""
+    comes last. `host` is the module that is run, with `engine_host`'s arguments and report.
+
+    `start_timeout_s` counts from the host's last sign of life. A step may take `step_timeout_s`, and with a model whose
+    steps are slow as long as those let expect.
+    """
 
     def __init__(
         self,
@@ -104,17 +109,29 @@ class EngineProcess:
         self._socket_path.unlink(missing_ok=True)
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        doing = ""
+        while True:
+            report = await self._report(process, doing)
+            match report:
+                case {"doing": str(doing)}:
+                    log.info("the voice engine %s", doing)
+                case {"error": error}:
+                    raise ModelError(error)
+                case _:
+                    return
+
+    async def _report(self, process: asyncio.subprocess.Process, doing: str) -> Any:
+        """The host's next line. Raises ModelError when it ends, or says nothing for too long."""
         assert process.stdout is not None
         try:
             async with asyncio.timeout(self._start_timeout_s):
                 line = await process.stdout.readline()
         except TimeoutError:
-            raise ModelError(f"the voice engine was not ready within {self._start_timeout_s:g} s") from None
+            since = f" of the last that it said, that it {doing}" if doing else ""
+            raise ModelError(f"the voice engine was not ready within {self._start_timeout_s:g} s{since}") from None
         if not line:
             raise ModelError("the voice engine ended before it was ready; its log says why")
-        report = json.loads(line)
-        if "error" in report:
-            raise ModelError(report["error"])
+        return json.loads(line)
 
     async def _until_lost(self, engine: RemoteEngine) -> None:
         process = self._process
@@ -135,7 +152,8 @@ class EngineProcess:
     async def _is_hung(self, engine: RemoteEngine) -> bool:
         try:
             async with asyncio.timeout(self._step_timeout_s):
-                return await engine.ping() > self._step_timeout_s
+                pulse = await engine.ping()
+                return pulse.step_age_s > max(self._step_timeout_s, pulse.healthy_s)
         except TimeoutError:
             return True
         except EngineUnavailable:

@@ -82,8 +82,11 @@ class EngineClient:
         self._listeners: dict[int, Listener] = {}
         self._reloads: dict[int, asyncio.Future[None]] = {}
         self._keys = count(1)
-        self._speech_s = 0.0
-        self._work_s = 0.0
+        self._sessions: dict[int, Hashable] = {}  # of the same streams
+        self.rtf: float | None = None
+        """Seconds of work for a second of speech to one listener, as measured; None before the first."""
+        self.is_slow = False
+        """Whether that is slower than real time (`models.engine.Tempo`)."""
         self.num_restarts = 0
         self.num_steps = 0
         self.num_patches = 0
@@ -102,13 +105,12 @@ class EngineClient:
         raise NotImplementedError
 
     @property
-    def rtf(self) -> float | None:
-        """Engine seconds for a second of speech, as measured so far; None before the first."""
-        return round(self._work_s / self._speech_s, 5) if self._speech_s else None
-
-    @property
     def num_streams(self) -> int:
         return len(self._listeners)
+
+    def speaks_to_others(self, session: Hashable) -> bool:
+        """Whether another session of this process has a stream."""
+        return any(other != session for other in self._sessions.values())
 
     def open(
         self,
@@ -126,6 +128,7 @@ class EngineClient:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
         self._listeners[key] = listener
+        self._sessions[key] = session
         self.post(Open(key, session, voice, params, lead_samples, held, history))
         return EngineStream(self, key)
 
@@ -144,8 +147,9 @@ class EngineClient:
     def post(self, *commands: Command) -> None:
         raise NotImplementedError
 
-    def forget(self, key: int) -> None:
-        self._listeners.pop(key, None)
+    def forget(self, key: int) -> Listener | None:
+        self._sessions.pop(key, None)
+        return self._listeners.pop(key, None)
 
     async def close(self) -> None:
         raise NotImplementedError
@@ -162,8 +166,6 @@ class EngineClient:
         match event:
             case Spoke():
                 self.num_patches += 1
-                self._work_s += event.seconds
-                self._speech_s += len(event.pcm) / (2 * self.info.sample_rate)
                 listener = self._listeners.get(key)
                 if listener is None:
                     return  # cancelled
@@ -177,11 +179,11 @@ class EngineClient:
                         self.post(Cancel(key))
                         self._loop.call_soon(listener.on_failed, DEAF, False)
             case Closed():
-                listener = self._listeners.pop(key, None)
+                listener = self.forget(key)
                 if listener is not None:
                     listener.on_closed()
             case Failed():
-                listener = self._listeners.pop(key, None)
+                listener = self.forget(key)
                 if listener is not None:
                     listener.on_failed(event.message, event.busy)
                 self._end_reload(key, EngineUnavailable(event.message))

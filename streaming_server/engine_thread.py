@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from models.engine import Command, Engine, Step
+from models.engine import Command, Engine, Step, Tempo
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,16 @@ class EngineThread:
         """How long the present step or command has been running; 0 while idle. What a watchdog looks at."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def healthy_step_s(self) -> float:
+        """How long a step or a command may take, by those before it."""
+        return self._engine.healthy_step_s
+
+    @property
+    def tempo(self) -> Tempo:
+        """To be read only."""
+        return self._engine.tempo
 
     @property
     def is_alive(self) -> bool:

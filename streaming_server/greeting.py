@@ -57,8 +57,8 @@ def greet(session: str, config: Config, engine: EngineClient, audio: AudioFormat
             languages=info.languages,
             neural=info.neural,
             deterministic=info.deterministic,
-            realtime=rtf is None or rtf < 1,
-            rtf=rtf,
+            realtime=not engine.is_slow,
+            rtf=None if rtf is None else round(rtf, 5),
             controls=Controls(speed=info.speed, volume=info.volume),
             params={
                 name: ParamRange(min=knob.min, max=knob.max, default=knob.default) for name, knob in info.params.items()

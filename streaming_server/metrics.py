@@ -36,6 +36,8 @@ class Metrics:
             registry=registry,
         )
         self._gauge("voxwire_engine_ready", "1 while the voice engine answers.", lambda: float(engine.ready))
+        self._gauge("voxwire_engine_realtime", "1 while speech is made faster than heard.", lambda: not engine.is_slow)
+        self._gauge("voxwire_engine_rtf", "Seconds of work for a second of speech.", lambda: engine.rtf or 0.0)
         self._gauge("voxwire_engine_streams", "Utterances in the engine.", lambda: float(engine.num_streams))
         self._gauge("voxwire_engine_restarts", "Times the engine was lost.", lambda: float(engine.num_restarts))
         self._gauge("voxwire_engine_steps", "Steps that brought something.", lambda: float(engine.num_steps))

@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from models.base import ModelError, ModelInfo
 from models.registry import find_checkpoint, known_models, load_model, voice_preparation
 
+from .admission import told_slowness
 from .app import create_app
 from .banner import print_banner
 from .config import Config, ConfigError
@@ -121,9 +122,13 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
                 workers = [
                     tasks.create_task(keep_worker(listener, socket_path, argv)) for _ in range(config.workers - 1)
                 ]
-                await serve_web(config, engine, listener, lambda _: print_banner(listener, engine.info))
+                await serve_web(config, engine, listener, lambda _: _tell_started(listener, engine))
                 for worker in workers:
                     worker.cancel()
+
+
+def _tell_started(listener: socket.socket, engine: EngineClient) -> None:
+    print_banner(listener, engine.info, told_slowness(engine))
 
 
 async def _work(config: Config, listener: socket.socket, socket_path: Path) -> None:
@@ -171,7 +176,7 @@ async def _engine(config: Config, socket_path: Path) -> AsyncIterator[EngineClie
     if config.engine == "inprocess":
         if config.workers > 1:
             raise ConfigError("several web processes share one engine process: --engine inprocess wants --workers 1")
-        local = LocalEngine(await asyncio.to_thread(load_model, name, config.model_options))
+        local = await LocalEngine.warmed_up(await asyncio.to_thread(load_model, name, config.model_options))
         try:
             yield local
         finally:

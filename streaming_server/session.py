@@ -156,7 +156,7 @@ class Session:
 
     def _start(self, start: Start, unknown: tuple[str, ...]) -> None:
         others = list(self._utterances.values()) if start.preempt else []
-        refusal = self._admission.refuse_utterance(num_freed=len(others))
+        refusal = self._admission.refuse_utterance(self.id, num_freed=len(others))
         if refusal is not None:
             raise RemoteProtocolError(
                 ErrorCode.BUSY, refusal.message, utterance=start.utterance, retry_after_ms=refusal.retry_after_ms

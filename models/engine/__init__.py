@@ -21,6 +21,8 @@ from .commands import (
 from .continuity import Continuity
 from .engine import Engine
 from .playback import PlaybackClock, Reading
+from .tempo import Tempo
+from .warming import warm_up
 
 __all__ = [
     "Cancel",
@@ -43,4 +45,6 @@ __all__ = [
     "Step",
     "StreamKey",
     "Suspend",
+    "Tempo",
+    "warm_up",
 ]

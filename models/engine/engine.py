@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from ..base import Failure, ModelError, ModelInfo, Patch, SpeechModel, SpeechParams
+from ..base import Failure, ModelError, ModelInfo, Patch, SpeechModel
 from .commands import (
     Cancel,
     Closed,
@@ -30,10 +30,13 @@ from .playback import PlaybackClock
 from .scheduler import Scheduler
 from .sequence import Sequence
 from .slots import Slots
+from .tempo import Tempo
 
 log = logging.getLogger(__name__)
 
 FAILED = "the voice failed while speaking this text"
+
+SLOW = "this machine speaks more slowly than real time, and so to one listener at a time"
 
 MAX_FAILED_STEPS = 8
 """So many failed steps in a row, and the model is taken for broken (a lost device fails every step)."""
@@ -43,7 +46,8 @@ class Engine:
     """Runs one model for many streams. `apply` never waits; `step` takes one model step.
 
     Neither raises: what goes wrong for a stream ends that stream with a `Failed`. `num_errors` counts what the model
-    should not have done; once `is_broken`, it is to be shut down.
+    should not have done; once `is_broken`, it is to be shut down. `tempo` tells how fast it is: a model that is slower
+    than real time speaks to one session at a time, one row a step and as far ahead as there is text.
     """
 
     def __init__(self, model: SpeechModel, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,8 +57,10 @@ class Engine:
         self._scheduler = Scheduler()
         self._sequences: dict[StreamKey, Sequence] = {}
         self._events: list[Event] = []
+        self._num_opened = 0
         self._num_failed_in_a_row = 0
         self.num_errors = 0
+        self.tempo = Tempo()
 
     @property
     def info(self) -> ModelInfo:
@@ -68,14 +74,10 @@ class Engine:
     def is_broken(self) -> bool:
         return self._num_failed_in_a_row >= MAX_FAILED_STEPS
 
-    def warm_up(self) -> None:
-        """Speak one word to nobody: what a model loads at its first is then not paid for by a listener."""
-        key = object()
-        voice = Open(key, key, self.info.default_voice, SpeechParams(), None)
-        for command in (voice, Extend(key, "one"), Seal(key), Finish(key)):
-            self.apply(command)
-        while self.step() is not None:
-            pass
+    @property
+    def healthy_step_s(self) -> float:
+        """How long a step or a command may take before something must be wrong with it."""
+        return self.tempo.healthy_step_s(self.info.patch_ms / 1000)
 
     def apply(self, command: Command) -> None:
         """Obey. A command for a stream that is over is ignored: it crossed with the end. Failures become events."""
@@ -99,7 +101,7 @@ class Engine:
     def step(self) -> Step | None:
         """One patch for each of the most urgent streams; None when there is nothing to tell."""
         started_at = self._clock()
-        rows = self._scheduler.select(started_at, self.info.max_batch)
+        rows = self._scheduler.select(started_at, 1 if self.tempo.is_slow else self.info.max_batch)
         if rows:
             self._speak(rows, started_at)
         if not self._events:
@@ -117,6 +119,9 @@ class Engine:
     def _open(self, command: Open) -> None:
         if command.stream in self._sequences:
             raise ValueError(f"expected a new stream, {command.stream!r} is open")
+        if self.tempo.is_slow and {each.session for each in self._sequences.values()} - {command.session}:
+            self._events.append(Failed(command.stream, SLOW, busy=True))
+            return
         taken = self._slots.take()
         if taken is None:
             message = f"all {self.info.max_slots} slots of the voice engine are in use"
@@ -125,7 +130,8 @@ class Engine:
         slot, generation = taken
         emitted = command.history.position if command.history is not None else 0
         clock = PlaybackClock(self.info.sample_rate, held=command.held, emitted=emitted)
-        sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples)
+        number, self._num_opened = self._num_opened, self._num_opened + 1
+        sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples, number)
         self._sequences[command.stream] = sequence
         self._scheduler.add(sequence)
         try:
@@ -185,6 +191,9 @@ class Engine:
             now = self._clock()
             self._scheduler.took(now - started_at)
             seconds = (now - started_at) / len(rows)
+            num_samples = sum(len(result.pcm) for result in results if isinstance(result, Patch))
+            self.tempo.took(now - started_at, num_samples / self.info.sample_rate, len(rows))
+            self._scheduler.one_after_the_other = self.tempo.is_slow
             for result in results:
                 sequence = by_slot.get(result.slot)
                 if sequence is None or sequence.generation != result.generation:

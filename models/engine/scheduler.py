@@ -2,6 +2,9 @@
 
 A stream's deadline is the moment its listener runs dry. Who is its lead or more ahead waits; who starts is due at once.
 When more are pressed than one step takes, sessions share the rows. Background rows fill what is left.
+
+A model that is slower than real time has no deadline that it could keep. There a listener waits until the rest can be
+played without a gap; so streams are served one after the other, in their order, and each as far ahead as there is text.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._step_s = 0.0
+        self.one_after_the_other = False
         self._waiting = Agenda()
         self._live = Live()
         self._background = Background()
@@ -43,6 +47,9 @@ class Scheduler:
         lead = sequence.lead_samples
         if lead is None:
             self._background.push(sequence)
+            return
+        if self.one_after_the_other:
+            self._live.push(sequence.number, sequence)
             return
         eligible_at = sequence.clock.room_at(lead)
         if eligible_at is None:

@@ -25,6 +25,7 @@ class Sequence:
         "lead_samples",
         "num_sealed",
         "num_spoken",
+        "number",
         "session",
         "slot",
         "suspended",
@@ -40,6 +41,7 @@ class Sequence:
         generation: int,
         clock: PlaybackClock,
         lead_samples: int | None,
+        number: int = 0,
     ) -> None:
         self.key = key
         self.session = session
@@ -47,6 +49,7 @@ class Sequence:
         self.generation = generation
         self.clock = clock
         self.lead_samples = lead_samples  # None: background
+        self.number = number  # in the order in which they were opened
         self.num_sealed = 0
         self.num_spoken = 0
         self.finished = False

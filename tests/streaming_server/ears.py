@@ -137,11 +137,13 @@ async def connected(path: Path) -> AsyncIterator[RemoteEngine]:
             run.cancel()
 
 
-def scripted_process(path: Path, model: str = "scripted", *, step_timeout_s: float = 4.0) -> EngineProcess:
+def scripted_process(
+    path: Path, model: str = "scripted", *, start_timeout_s: float = 20.0, step_timeout_s: float = 4.0
+) -> EngineProcess:
     return EngineProcess(
         model,
         path,
-        start_timeout_s=20.0,
+        start_timeout_s=start_timeout_s,
         step_timeout_s=step_timeout_s,
         host="tests.streaming_server.scripted_host",
     )

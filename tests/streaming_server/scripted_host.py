@@ -12,6 +12,7 @@ from tests.models.engine.scripted import ScriptedModel
 
 KILLS = "K"
 HANGS = "H"
+TAKES_TWO_SECONDS = "2"
 
 
 def load(name: str, options: ModelOptions) -> SpeechModel:
@@ -22,13 +23,26 @@ def load(name: str, options: ModelOptions) -> SpeechModel:
             raise RuntimeError("the weights are torn")
         case "sleeps":
             time.sleep(600)
+        case "takes its time":
+            for number in range(8):
+                options.progress(f"makes the voice {number + 1} of 8")
+                time.sleep(0.3)
+        case "stands still":
+            options.progress("makes the voice 1 of 8")
+            time.sleep(600)
         case "prints":
             print("loading checkpoint shards", flush=True)
             os.write(1, b"x" * 200_000)  # more than a pipe holds, and past Python's own standard output
+    spend_s = 0.1 if name == "slow" else 0.0
     return ScriptedModel(
         max_slots=64,
         max_batch=8,
-        acts={KILLS: lambda: os.kill(os.getpid(), signal.SIGKILL), HANGS: lambda: time.sleep(600)},
+        spend=lambda num_rows: time.sleep(spend_s),
+        acts={
+            TAKES_TWO_SECONDS: lambda: time.sleep(2.0),
+            KILLS: lambda: os.kill(os.getpid(), signal.SIGKILL),
+            HANGS: lambda: time.sleep(600),
+        },
     )
 
 

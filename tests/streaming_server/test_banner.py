@@ -24,14 +24,25 @@ def test_a_loopback_address_is_the_only_one(host: str, shown: str) -> None:
 def test_a_wildcard_is_never_shown_as_an_address(capsys: pytest.CaptureFixture[str]) -> None:
     with listen(Config(host="0.0.0.0", port=0, api_key=SecretStr("k"))) as listener:
         here, *others = addresses(listener)
-        print_banner(listener, ToneModel().info)
+        print_banner(listener, ToneModel().info, None)
         port = listener.getsockname()[1]
     said = capsys.readouterr().out
     assert here == "127.0.0.1"
+    assert "real time" not in said
     assert "0.0.0.0" not in said
     for address in (here, *others):
         assert not ipaddress.ip_address(address).is_unspecified
         assert f"http://{address}:{port}/" in said
+
+
+def test_a_slow_machine_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with listen(Config(port=0)) as listener:
+        print_banner(listener, ToneModel().info, "slower than real time (rtf 2.50), one stream at a time")
+    said = capsys.readouterr().out
+    assert (
+        "\nThis machine is slower than real time (rtf 2.50), one stream at a time; "
+        "listeners wait until the rest plays without a gap.\n"
+    ) in said
 
 
 def test_a_user_without_a_name_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:

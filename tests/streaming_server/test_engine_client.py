@@ -191,7 +191,7 @@ async def test_remote_engine_is_not_there_before_its_host_is(tmp_path: Path) -> 
         async with served(ToneModel(), path):
             await soon(engine.reached())
             assert engine.info == ToneModel().info
-            assert await engine.ping() == 0.0
+            assert (await engine.ping()).step_age_s == 0.0
             (await hear(engine, "hello", seed=5)).heard_the_tone(5, "hello")
         run.cancel()
 

@@ -23,7 +23,7 @@ from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST
 
 from .ears import Ear, connected, hear, scripted_process, soon, speak, until, watched
-from .scripted_host import HANGS, KILLS
+from .scripted_host import HANGS, KILLS, TAKES_TWO_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,6 +143,10 @@ async def test_two_web_processes_both_hear_of_the_death_and_both_go_on(tmp_path:
         ("refuses", "^A directory with weights was expected, but it is empty.$"),
         ("crashes", "^the voice engine ended before it was ready; its log says why$"),
         ("sleeps", "^the voice engine was not ready within 1.5 s$"),
+        (
+            "stands still",
+            "^the voice engine was not ready within 1.5 s of the last .* makes the voice 1 of 8$",
+        ),
     ],
 )
 async def test_engine_that_cannot_start_says_why(model: str, sentence: str, tmp_path: Path) -> None:
@@ -155,6 +159,21 @@ async def test_engine_that_cannot_start_says_why(model: str, sentence: str, tmp_
     assert process.pid is not None
     assert not psutil.pid_exists(process.pid)
     assert not path.exists()
+
+
+async def test_start_may_take_as_long_as_there_are_signs_of_life(tmp_path: Path) -> None:
+    process = scripted_process(tmp_path / "engine", "takes its time", start_timeout_s=2.0)
+    async with watched(process, tmp_path / "engine") as engine:
+        assert (await hear(engine, "abc")).ends == ["closed"]
+
+
+async def test_long_step_of_a_slow_model_is_healthy_and_of_a_fast_one_is_not(tmp_path: Path) -> None:
+    for model, ends in (("slow", "closed"), ("scripted", LOST)):
+        path = tmp_path / model
+        process = scripted_process(path, model, step_timeout_s=0.6)
+        async with watched(process, path) as engine:
+            assert (await hear(engine, f"ab{TAKES_TWO_SECONDS}c")).ends == [ends]
+            assert process.num_restarts == (0 if model == "slow" else process.num_restarts)
 
 
 async def test_unknown_model_and_unusable_socket_are_said_in_a_sentence(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.base import SpeechParams
-from models.engine import Cancel, Closed, Engine, Extend, Failed, Finish, Open, Seal, Spoke
+from models.engine import Cancel, Closed, Engine, Extend, Failed, Finish, Open, Seal, Spoke, warm_up
 from models.tone import ToneModel, tone_samples
 
 from .scripted import PATCH
@@ -34,7 +34,7 @@ def test_engine_speaks_what_the_model_does() -> None:
 
 def test_warming_up_leaves_nothing_behind() -> None:
     engine = Engine(ToneModel())
-    engine.warm_up()
+    warm_up(engine)
     assert engine.num_streams == 0
     assert engine.next_wake() is None
     assert engine.step() is None
