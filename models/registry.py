@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
 
 from models.base import ModelError, ModelOptions, SpeechModel
+from models.voxcpm.config import ARCHITECTURES, read_config
 
-SERVED_ARCHITECTURES: frozenset[str] = frozenset()
+SERVED_ARCHITECTURES = frozenset(ARCHITECTURES)
 """`architecture` in a checkpoint's config.json, of those that can be loaded."""
+
+VOXCPM_PACKAGES = ("torch", "safetensors", "tokenizers")
+"""What a checkpoint needs, and the embedded voice does not."""
 
 
 def known_models() -> tuple[str, ...]:
@@ -26,8 +31,8 @@ def find_checkpoint(directory: Path) -> Path | None:
 def load_model(name_or_dir: str, options: ModelOptions | None = None) -> SpeechModel:
     """The model of that name, or the one whose checkpoint lies in that directory, loaded with `options`.
 
-    Raises ModelError for an unknown name, a directory without `config.json`, an architecture that is not served, and
-    a model whose library is missing.
+    Raises ModelError for an unknown name, a directory without `config.json`, an architecture that is not served, a
+    checkpoint with something missing or wrong, and a model whose library is missing.
     """
     match name_or_dir:
         case "espeak":
@@ -44,7 +49,22 @@ def load_model(name_or_dir: str, options: ModelOptions | None = None) -> SpeechM
         raise ModelError(f"The model {names} or a checkpoint directory was expected, but {name_or_dir!r} came.")
     if not (directory / "config.json").is_file():
         raise ModelError(f"A checkpoint with a config.json was expected, but the directory {name_or_dir!r} has none.")
-    raise ModelError(f"No checkpoint is served yet, whatever its architecture; use the model {names}.")
+    read_config(directory)  # what cannot be served is refused before torch is loaded
+    require_voxcpm_packages()
+    from models.stretch import StretchedModel
+    from models.voxcpm.model import load_speech_model
+
+    return StretchedModel(load_speech_model(directory, options or ModelOptions()))
+
+
+def require_voxcpm_packages() -> None:
+    """Raises ModelError, with the command that installs them, where the packages a checkpoint needs are missing."""
+    missing = [name for name in VOXCPM_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"A checkpoint needs the packages {', '.join(VOXCPM_PACKAGES)}, but {', '.join(missing)} is not installed: "
+            "pip install '.[voxcpm]' in the folder of this program."
+        )
 
 
 def voice_preparation(name_or_dir: str, options: ModelOptions, prompt: Path) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""The command line: voxwire serve | say | voices."""
+"""The command line: voxwire serve | say | voices | check."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_serve_arguments(commands.add_parser("serve", help="serve the page and the stream", allow_abbrev=False))
     say_parser = commands.add_parser("say", help="speak a text into a file")
+    from .check import add_check_arguments, check
     from .say import add_say_arguments, add_voices_arguments, list_voices, say
 
     add_say_arguments(say_parser)
     add_voices_arguments(commands.add_parser("voices", help="list the voices"))
+    add_check_arguments(commands.add_parser("check", help="tell whether a checkpoint is whole, and what it is"))
     try:
         match args[:1]:
             case ["serve"] if not {"-h", "--help"} & set(args):
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             case ["serve-worker"]:
                 return _serve_worker(int(args[1]), Path(args[2]), args[3:])
         options = parser.parse_args(args)
-        return list_voices(options) if options.command == "voices" else say(options)
+        return {"say": say, "voices": list_voices, "check": check}[options.command](options)
     except ConfigError as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 2

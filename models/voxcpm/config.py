@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..base import ModelError
 from .fields import Fields
 
 ARCHITECTURES = ("voxcpm",)
@@ -14,6 +16,15 @@ ARCHITECTURES = ("voxcpm",)
 
 AUDIO_START = 101
 """The control token between text and speech; a number fixed in training, not looked up in the tokenizer."""
+
+_DTYPES = {
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "float32": "float32",
+    "fp32": "float32",
+    "float16": "bfloat16",  # the same memory, and no overflow
+    "fp16": "bfloat16",
+}
 
 MOST_LAYERS = 1024
 MOST_RATE = 1024
@@ -109,16 +120,42 @@ def read_config(checkpoint: Path) -> VoxCPMConfig:
     release had no `audio_vae_config`, so a file of v1's patch and latent sizes without it means v1's codec.
     """
     fields = Fields.read(checkpoint / "config.json")
-    architecture = fields.choice("architecture", "voxcpm", ARCHITECTURES)
-    if fields.flag("dit_mean_mode", False):
-        raise fields.unexpected("dit_mean_mode", "false")
+    config = _config(fields)
+    for error in _conflicts(fields, config):
+        raise error
+    return config
+
+
+def config_problems(checkpoint: Path) -> list[str]:
+    """All that is wrong with the file, a sentence each; those of sizes that do not fit together, if nothing else is."""
+    path = checkpoint / "config.json"
+    problems: list[str] = []
+    try:
+        _architecture(Fields.read(path))  # of another one, the rest need not be as ours
+        fields = Fields.read(path, problems)
+        config = _config(fields)
+        if not problems:
+            problems += map(str, _conflicts(fields, config))
+    except ModelError as error:
+        if not problems:
+            problems.append(str(error))
+    return list(dict.fromkeys(problems))
+
+
+def _architecture(fields: Fields) -> str:
+    return fields.choice("architecture", "voxcpm", ARCHITECTURES)
+
+
+def _config(fields: Fields) -> VoxCPMConfig:
+    architecture = _architecture(fields)
+    fields.settled("dit_mean_mode", False)
     lm_fields = fields.object("lm_config")
     # Of both branches of a block, before it is divided by the root of the stack's own depth; inactive without muP.
     scale_depth, scale_emb = lm_fields.number("scale_depth"), lm_fields.number("scale_emb")
     use_mup = lm_fields.flag("use_mup", True)
     depth = scale_depth if use_mup else None
     lm = _lm(lm_fields, depth)
-    config = VoxCPMConfig(
+    return VoxCPMConfig(
         architecture=architecture,
         lm=lm,
         residual_lm=_like(lm, depth, num_layers=fields.integer("residual_lm_num_layers", most=MOST_LAYERS)),
@@ -130,24 +167,17 @@ def read_config(checkpoint: Path) -> VoxCPMConfig:
         feat_dim=fields.integer("feat_dim"),
         fsq_dim=fields.integer("scalar_quantization_latent_dim"),
         fsq_scale=fields.integer("scalar_quantization_scale"),
-        max_length=fields.integer("max_length", most=lm_fields.integer("max_position_embeddings")),
+        max_length=fields.integer("max_length"),
         dtype=_DTYPES[fields.choice("dtype", "bfloat16", tuple(_DTYPES))],
         vae=_vae(fields),
     )
-    _check(fields, config)
-    return config
-
-
-_DTYPES = {"bfloat16": "bfloat16", "bf16": "bfloat16", "float32": "float32", "fp32": "float32"}
-_DTYPES |= {"float16": "bfloat16", "fp16": "bfloat16"}  # the same memory, and no overflow
 
 
 def _lm(fields: Fields, scale_depth: float | None) -> Stack:
     hidden_size = fields.integer("hidden_size")
     num_heads = fields.integer("num_attention_heads")
     num_layers = fields.integer("num_hidden_layers", most=MOST_LAYERS)
-    if fields.flag("no_rope", False):
-        raise fields.unexpected("no_rope", "false")
+    fields.settled("no_rope", False)
     scaling = fields.object("rope_scaling")
     longest = fields.integer("max_position_embeddings", least=2)
     original = scaling.integer("original_max_position_embeddings", least=2)
@@ -194,19 +224,16 @@ def _residual_scale(scale_depth: float | None, num_layers: int) -> float:
 def _head_dim(fields: Fields, hidden_size: int, num_heads: int) -> int:
     if "kv_channels" in fields:
         return fields.integer("kv_channels")
-    if hidden_size % num_heads:
-        raise fields.error(f"a hidden size that {num_heads} heads divide was expected, but {hidden_size} came")
     return hidden_size // num_heads
 
 
 def _vae(fields: Fields) -> AudioVaeConfig:
-    is_v1 = (fields.value("patch_size"), fields.value("feat_dim")) == (2, V1_VAE.latent_dim)
+    is_v1 = fields.integer("patch_size") == 2 and fields.integer("feat_dim") == V1_VAE.latent_dim
     if is_v1 and "audio_vae_config" not in fields:
         return V1_VAE
     vae = fields.object("audio_vae_config")
-    for name, served in (("depthwise", True), ("use_noise_block", False)):
-        if vae.flag(name, served) != served:
-            raise vae.unexpected(name, "true" if served else "false")
+    vae.settled("depthwise", True)
+    vae.settled("use_noise_block", False)
     return AudioVaeConfig(
         encoder_dim=vae.integer("encoder_dim"),
         encoder_rates=vae.integers("encoder_rates", most=MOST_RATE),
@@ -218,27 +245,33 @@ def _vae(fields: Fields) -> AudioVaeConfig:
     )
 
 
-def _check(fields: Fields, config: VoxCPMConfig) -> None:
+def _conflicts(fields: Fields, config: VoxCPMConfig) -> Iterator[ModelError]:
     """What the sizes must have in common; each would otherwise fail deep inside, without a name."""
     for name, stack in (("lm_config", config.lm), ("encoder_config", config.encoder), ("dit_config", config.dit)):
         if stack.num_heads % stack.num_kv_heads:
-            raise fields.error(
+            yield fields.error(
                 f"'{name}': a number of heads that {stack.num_kv_heads} key-value heads divide was expected, "
                 f"but {stack.num_heads} came"
             )
-        if stack.head_dim != 2 * len(stack.rope_factors):
-            raise fields.error(
+        if "kv_channels" not in fields.object(name) and stack.hidden_size % stack.num_heads:
+            yield fields.error(
+                f"'{name}': a width that {stack.num_heads} heads divide was expected, but {stack.hidden_size} came"
+            )
+        elif stack.head_dim != 2 * len(stack.rope_factors):
+            yield fields.error(
                 f"'{name}': a head dimension of twice the {len(stack.rope_factors)} rope factors was expected, "
                 f"but {stack.head_dim} came"
             )
+    if config.max_length > (num_positions := fields.object("lm_config").integer("max_position_embeddings")):
+        yield fields.unexpected("max_length", f"at most lm_config.max_position_embeddings, {num_positions}")
     if config.dit.hidden_size % 2 or config.dit.hidden_size < 4:  # half of it sines of the time, half cosines
-        raise fields.object("dit_config").unexpected("hidden_dim", "even, and 4 or more")
+        yield fields.object("dit_config").unexpected("hidden_dim", "even, and 4 or more")
     vae = config.vae
     if vae.latent_dim != config.feat_dim:
-        raise fields.object("audio_vae_config").unexpected("latent_dim", f"feat_dim, {config.feat_dim}")
+        yield fields.object("audio_vae_config").unexpected("latent_dim", f"feat_dim, {config.feat_dim}")
     if math.prod(vae.encoder_rates) != vae.hop_samples:
         expected = f"of the product of encoder_rates, {math.prod(vae.encoder_rates)}"
-        raise fields.object("audio_vae_config").unexpected("decoder_rates", expected)
+        yield fields.object("audio_vae_config").unexpected("decoder_rates", expected)
     if vae.decoder_dim % 2 ** len(vae.decoder_rates):
         expected = f"divisible by 2 to the {len(vae.decoder_rates)}"
-        raise fields.object("audio_vae_config").unexpected("decoder_dim", expected)
+        yield fields.object("audio_vae_config").unexpected("decoder_dim", expected)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..base import ModelError
 from .config import VoxCPMConfig
 from .fields import Fields
-from .tensor_file import TensorFile, problems_sentence
+from .tensor_file import TensorFile, refuse
 from .weights import expected_tensors
 
 MAX_ADAPTERS = 4
@@ -52,8 +52,7 @@ class Lora:
                 num_out, num_in = shapes[f"{linear}.weight"]
                 expected[f"{linear}.lora_A"] = (settings.rank, num_in)
                 expected[f"{linear}.lora_B"] = (num_out, settings.rank)
-            if sentence := problems_sentence(list(file.problems(expected))):
-                raise ModelError(sentence)
+            refuse(list(file.problems(expected)))
             self._pairs = {
                 linear: (file.read(f"{linear}.lora_A").float(), file.read(f"{linear}.lora_B").float())
                 for linear in linears

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from ..base import ModelError
 
-DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-"""What weights may be stored in; integers and eight-bit floats are somebody's quantisation, without its scales."""
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
+"""What weights may be stored in, by safetensors' names. Integers and eight-bit floats are somebody's quantisation,
+without its scales."""
 
 REOPEN_BYTES = 256 << 20
 """Pages of a mapped file count as resident from their first reading until the file is unmapped: so often it is."""
@@ -31,7 +32,7 @@ class Stored:
     """What a file says of a tensor before its values are read."""
 
     shape: tuple[int, ...]
-    dtype: str  # as the file's format spells it: BF16, torch.float32
+    dtype: str  # as torch calls it, where it is one of DTYPES
     loadable: bool  # whether the dtype is one of DTYPES
 
 
@@ -63,40 +64,49 @@ class TensorFile:
 
         Raises ModelError for a NaN or an infinity.
         """
+        return self._finite(name).clone(memory_format=torch.contiguous_format)
+
+    def verify(self, name: str) -> None:
+        """Raises ModelError for a NaN or an infinity in the tensor."""
+        self._finite(name)
+
+    def _finite(self, name: str) -> Tensor:
+        """The tensor in the mapped file, which nobody may keep."""
         if self._opened is None or self._num_bytes_read > REOPEN_BYTES:
             self._opened = None
             self._opened = _open(self.path)
             self._num_bytes_read = 0
         try:
             tensor = self._opened.tensor(name)
-            # A sum that is finite had finite terms only, and takes no memory; one that is not may be a mere overflow.
-            if not torch.isfinite(tensor.sum(dtype=torch.float64)):
-                num_bad = int(torch.count_nonzero(~torch.isfinite(tensor)))
+        except SafetensorError as error:
+            raise ModelError(f"{self.path}: the tensor '{name}' cannot be read: {error}.") from None
+        self._num_bytes_read += tensor.nbytes
+        # A sum that is finite had finite terms only, and takes no memory; one that is not may be a mere overflow.
+        if not torch.isfinite(tensor.sum(dtype=torch.float64)):
+            num_bad = int(torch.count_nonzero(~torch.isfinite(tensor)))
+            if num_bad:
                 raise ModelError(
                     f"{self.path}: finite values were expected in the tensor '{name}', "
                     f"but {num_bad} of {tensor.numel()} are NaN or infinite."
                 )
-        except SafetensorError as error:
-            raise ModelError(f"{self.path}: the tensor '{name}' cannot be read: {error}.") from None
-        self._num_bytes_read += tensor.nbytes
-        return tensor.clone(memory_format=torch.contiguous_format)
+        return tensor
 
     def problems(self, expected: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
-        """What is missing, misshapen, of another dtype, or not expected: a clause for each, without a full stop."""
+        """What is missing, misshapen, of another dtype, or not expected: a sentence each."""
         for name, shape in expected.items():
             stored = self.stored.get(name)
             if stored is None:
-                yield f"{self.path}: the tensor '{name}' of shape {list(shape)} was expected, but it is missing"
+                yield f"{self.path}: the tensor '{name}' of shape {list(shape)} was expected, but it is missing."
             elif stored.shape != shape:
                 yield (
                     f"{self.path}: the tensor '{name}' of shape {list(shape)} was expected, "
-                    f"but {list(stored.shape)} came"
+                    f"but {list(stored.shape)} came."
                 )
             elif not stored.loadable:
-                yield f"{self.path}: floating-point values were expected in '{name}', but {stored.dtype} came"
+                yield f"{self.path}: floating-point values were expected in '{name}', but {stored.dtype} came."
         for name in self.stored:
             if name not in expected:
-                yield f"{self.path}: no tensor '{name}' was expected, but one came"
+                yield f"{self.path}: no tensor '{name}' was expected, but one came."
 
     def close(self) -> None:
         self._opened = None
@@ -110,12 +120,11 @@ class TensorFile:
         self.close()
 
 
-def problems_sentence(problems: Sequence[str]) -> str:
-    """The first of the problems, and how many more there are; empty without any."""
-    if not problems:
-        return ""
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{problems[0]}{more}."
+def refuse(problems: Sequence[str]) -> None:
+    """Raises ModelError where there are problems: the first of them, and how many more there are."""
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ModelError(f"{problems[0].removesuffix('.')}{more}.")
 
 
 def _open(path: Path) -> _Opened:
@@ -142,8 +151,8 @@ class _Safetensors:
         return {
             name: Stored(
                 shape=tuple(each.get_shape()),
-                dtype=each.get_dtype(),
-                loadable=each.get_dtype() in ("F32", "BF16", "F16", "F64"),
+                dtype=str(DTYPES.get(each.get_dtype(), each.get_dtype())).removeprefix("torch."),
+                loadable=each.get_dtype() in DTYPES,
             )
             for name, each in slices.items()
         }
@@ -183,8 +192,8 @@ class _Pickled:
         return {
             name: Stored(
                 shape=tuple(each.shape),
-                dtype=str(each.dtype),
-                loadable=each.dtype in DTYPES and each.layout is torch.strided,
+                dtype=str(each.dtype).removeprefix("torch."),
+                loadable=each.dtype in DTYPES.values() and each.layout is torch.strided,
             )
             for name, each in self._tensors.items()
         }

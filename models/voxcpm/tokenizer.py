@@ -56,7 +56,7 @@ class Tokenizer:
         for token, number in vocabulary.items():
             if number >= vocab_size and number not in controls:
                 raise fields.error(
-                    f"ids below lm_config.vocab_size {vocab_size} were expected, but that of the token {token!r} is {number}"
+                    f"ids below lm_config.vocab_size, {vocab_size}, were expected, but that of {token!r} is {number}"
                 )
         if unknown not in vocabulary:
             raise fields.error(f"the token {unknown!r} was expected in the vocabulary, but it is missing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..base import ModelError
 from .config import AudioVaeConfig, Stack, VoxCPMConfig
-from .tensor_file import TensorFile, problems_sentence
+from .tensor_file import TensorFile, refuse
 
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin")
 """The transformer stacks, the preferred format first."""
@@ -35,15 +35,10 @@ class Weights:
     original's first release loaded its files strictly, so the published ones hold these tensors and no others.
     """
 
-    def __init__(
-        self, checkpoint: Path, config: VoxCPMConfig, *, merge: Callable[[str, Tensor], Tensor] | None = None
-    ) -> None:
-        """`merge` is given each tensor with its name, and what it returns is taken instead (`Lora.merge`)."""
+    def __init__(self, checkpoint: Path, config: VoxCPMConfig) -> None:
         self._files = open_files(checkpoint)
-        self._merge = merge
         try:
-            if sentence := problems_sentence(list(tensor_problems(self._files, config))):
-                raise ModelError(sentence)
+            refuse(list(tensor_problems(self._files, config)))
         except BaseException:
             self.close()
             raise
@@ -55,8 +50,7 @@ class Weights:
         """
         own_name = name.removeprefix(VAE_PREFIX) if len(self._files) > 1 else name
         file = self._files[-1 if name.startswith(VAE_PREFIX) else 0]
-        tensor = file.read(own_name)
-        return self._merge(name, tensor) if self._merge else tensor
+        return file.read(own_name)
 
     def close(self) -> None:
         for file in self._files:
@@ -73,10 +67,10 @@ class Weights:
 
 def open_files(checkpoint: Path) -> list[TensorFile]:
     """The model's file and, unless the codec lies in it, the codec's own, which is preferred. Raises ModelError."""
-    model = _first_of(checkpoint, MODEL_FILES)
+    model = first_of(checkpoint, MODEL_FILES)
     if model is None:
         raise ModelError(f"{checkpoint}: {MODEL_FILES[0]} or {MODEL_FILES[1]} was expected, but there is neither.")
-    vae = _first_of(checkpoint, VAE_FILES)
+    vae = first_of(checkpoint, VAE_FILES)
     file = TensorFile(model)
     if vae is not None:
         return [file, TensorFile(vae)]
@@ -89,22 +83,26 @@ def open_files(checkpoint: Path) -> list[TensorFile]:
 
 
 def tensor_problems(files: Sequence[TensorFile], config: VoxCPMConfig) -> Iterator[str]:
-    """What is missing, misshapen, of another dtype or not expected: a clause for each, without a full stop."""
+    """What is missing, misshapen, of another dtype or not expected in the files there are, a sentence each."""
     expected = expected_tensors(config)
-    if len(files) == 1:
-        yield from files[0].problems(expected)
-    else:
-        yield from files[0].problems({name: shape for name, shape in expected.items() if not _is_vae(name)})
-        vae = {name.removeprefix(VAE_PREFIX): shape for name, shape in expected.items() if _is_vae(name)}
-        yield from files[1].problems(vae)
+    vae_file = next((file for file in files if file.path.name in VAE_FILES), None)
+    for file in files:
+        if file is vae_file:
+            own = {name.removeprefix(VAE_PREFIX): shape for name, shape in expected.items() if _is_vae(name)}
+        elif vae_file is not None or not any(map(_is_vae, file.stored)):
+            own = {name: shape for name, shape in expected.items() if not _is_vae(name)}
+        else:
+            own = expected
+        yield from file.problems(own)
+
+
+def first_of(checkpoint: Path, names: tuple[str, ...]) -> Path | None:
+    """The first of the files that is there."""
+    return next((checkpoint / name for name in names if (checkpoint / name).exists()), None)
 
 
 def _is_vae(name: str) -> bool:
     return name.startswith(VAE_PREFIX)
-
-
-def _first_of(checkpoint: Path, names: tuple[str, ...]) -> Path | None:
-    return next((checkpoint / name for name in names if (checkpoint / name).exists()), None)
 
 
 def _model_tensors(config: VoxCPMConfig) -> Iterator[tuple[str, Shape]]:

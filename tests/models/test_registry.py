@@ -25,8 +25,32 @@ def test_registry_refuses_what_it_cannot_load(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json"):
         load_model(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match="No checkpoint is served yet"):
+    with pytest.raises(ModelError, match=r"config\.json: the key 'lm_config' was expected, but it is missing"):
         load_model(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"architecture": "voxcpm2"}')
+    with pytest.raises(ModelError, match=r"'architecture' was expected to be one of voxcpm, but \"voxcpm2\" came"):
+        load_model(str(tmp_path))
+
+
+def test_what_a_checkpoint_needs_is_named_where_it_is_not_installed(tmp_path: Path) -> None:
+    """Without torch on the path: the registry itself, the embedded voices and a wrong config.json need none of it."""
+    (tmp_path / "config.json").write_text('{"architecture": "voxcpm2"}')
+    code = (
+        "import sys, importlib.util as util; find = util.find_spec;"
+        "util.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest);"
+        "from models.registry import load_model, require_voxcpm_packages;"
+        f"\ntry: load_model({str(tmp_path)!r})\nexcept Exception as error: print(error)"
+        "\ntry: require_voxcpm_packages()\nexcept Exception as error: print(error)"
+        "\nsys.exit('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    of_config, of_packages = ended.stdout.splitlines()
+    assert "voxcpm2" in of_config
+    assert of_packages == (
+        "A checkpoint needs the packages torch, safetensors, tokenizers, but torch is not installed: "
+        "pip install '.[voxcpm]' in the folder of this program."
+    )
 
 
 def test_tone_needs_no_espeak() -> None:
@@ -39,7 +63,10 @@ def test_tone_needs_no_espeak() -> None:
 
 def test_only_a_checkpoint_that_can_be_served_is_found(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path) is None
-    for name, config in {"a": "not json", "b": "[]", "c": '{"architecture": "unheard-of"}'}.items():
+    for name, config in {"a": "not json", "b": "[]", "c": '{"architecture": "voxcpm2"}'}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(config)
     assert find_checkpoint(tmp_path) is None
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "config.json").write_text('{"architecture": "voxcpm"}')
+    assert find_checkpoint(tmp_path) == tmp_path / "d"
