@@ -24,7 +24,9 @@ stage() {
 # left_out NAME REASON
 left_out() { summary+=("$(printf '%5s    %-14s left out: %s' - "$1" "$2")"); }
 
-install_python_packages dev
+install_python_packages dev voxcpm oracle
+"$venv/bin/python" -m pip install -q --no-deps -c "$root/constraints.txt" voxcpm ||
+  left_out oracle "pip could not install voxcpm, the official implementation; its stored answers stand in for it"
 covered=(protocol) # packages of which their own tests reach every line and branch
 if install_libopus; then
   covered+=(streaming_server/audio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -189,8 +190,9 @@ def test_every_stage_runs_though_one_fails_and_the_summary_names_it(machine: Mac
     outcome = machine.run(".ci/run", cwd=Path("/"))
     assert outcome.code == 1
     ran = outcome.notes
-    for part in ("[dev]", "ruff check .", "ruff format --check .", "node --test ", "run --silent types"):
+    for part in ("[dev,voxcpm,oracle]", "ruff check .", "ruff format --check .", "node --test ", "run --silent types"):
         assert part in ran
+    assert f"pip install -q --no-deps -c {machine.root}/constraints.txt voxcpm\n" in ran
     both = "--source=protocol,streaming_server/audio -m pytest -q tests/protocol tests/streaming_server/audio"
     assert f"python -m coverage run {both}\npython -m coverage report --fail-under=100 " in ran
     assert ran.splitlines()[-1] == "python -m pytest -m not full"
@@ -219,6 +221,15 @@ def test_what_is_missing_is_left_out_with_a_reason(machine: Machine) -> None:
         assert re.search(line, outcome.output)
 
 
+def test_without_the_official_implementation_everything_else_is_tested(machine: Machine) -> None:
+    machine.program("python3", PYTHON + 'case "$*" in *--no-deps*) exit 1 ;; esac\n')
+    machine.with_checkers()
+    outcome = machine.run("test.sh")
+    assert outcome.code == 0, outcome.output
+    assert "python -m pytest" in outcome.notes
+    assert re.search(r"oracle +left out: pip could not install voxcpm", outcome.output)
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_can_be_run_and_shellcheck_has_no_complaint(name: str) -> None:
     assert name == "setup.sh" or os.access(ROOT / name, os.X_OK)
@@ -232,7 +243,7 @@ def test_every_requirement_is_pinned_to_what_was_tested() -> None:
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     names = {re.split(r"[>=<\[ ]", requirement)[0].lower() for requirement in wanted}
     assert names - pinned == set()
     assert pins["torch"] == "2.13.0"
