@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.voxcpm.config import read_config
+from models.voxcpm.weights import expected_tensors
 
 from .checkpoint_shapes import SHAPES, CheckpointShape
-from .checkpoint_tensors import expected_tensors
 from .checkpoint_tokenizer import write_tokenizer
 
 FORMATS = ("safetensors", "bin")
