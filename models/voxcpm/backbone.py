@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .attention import attend, attend_all
 from .config import Stack
-from .layers import Layer, Loader, Rope, attend, rms_norm
+from .layers import Layer, Loader, Rope, rms_norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,9 @@ class Backbone:
             own[0][:, span.start : end] = k[first:last].transpose(0, 1)
             own[1][:, span.start : end] = v[first:last].transpose(0, 1)
             if span.num_tokens == 1:
-                parts.append(self._attend_one(q[first], own[0][:, :end], own[1][:, :end]))
+                parts.append(attend_all(q[None, first:last], own[0][None, :, :end], own[1][None, :, :end])[0])
             else:
                 assert span.start == 0, "several tokens at once begin a context"
                 parts.append(attend(q[None, first:last], k[None, first:last], v[None, first:last], causal=True)[0])
             first = last
         return torch.cat(parts) if len(parts) > 1 else parts[0]
-
-    def _attend_one(self, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """One token's q [heads, dim] over its slot's keys and values [kv_heads, length, dim] -> [1, heads * dim].
-
-        The heads that share a key-value head are the rows of one product: no copy of the cache, nothing of the
-        length that is not used.
-        """
-        stack = self._stack
-        grouped = q.view(stack.num_kv_heads, -1, stack.head_dim)  # [kv_heads, group, dim]
-        scores = torch.matmul(grouped, keys.transpose(1, 2)) * stack.head_dim**-0.5  # [kv_heads, group, length]
-        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(values.dtype)
-        return torch.matmul(weights, values).reshape(1, -1)

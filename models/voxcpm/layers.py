@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .attention import rotate, rotation_tables
 from .config import Stack
 from .linear import Linear, make_linear
 from .lora import Adapters, Lora, LowRank
+from .swiglu import SwiGLU
 from .weights import Weights
 
 
@@ -29,6 +31,12 @@ class Projection:
         if self._low_rank is not None and rows is not None:
             y += self._low_rank.delta(x, rows)
         return y
+
+    def plus(self, x: Tensor, residual: Tensor, rows: Tensor | None = None) -> Tensor:
+        """residual + y."""
+        if self._low_rank is not None and rows is not None:
+            return residual + self(x, rows)
+        return self._linear.plus(x, residual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,50 +60,44 @@ class Loader:
         linear = make_linear(weight, added, device=self.device, dtype=self.dtype, quantize=self.quantize and quantize)
         return Projection(linear, self.adapters.for_linear(names) if self.adapters else None)
 
+    def swiglu(self, gate: str, up: str) -> SwiGLU:
+        """The gate of a block. Adapters leave it alone."""
+        weights = (self._take(f"{name}.weight") for name in (gate, up))
+        return SwiGLU(*weights, device=self.device, dtype=self.dtype, quantize=self.quantize)
+
     def _take(self, name: str) -> Tensor:
         tensor = self.weights.take(name)
         return self.merged.merge(name, tensor) if self.merged else tensor
 
 
 class Rope:
-    """Cosines and sines of LongRoPE, float32 [positions, head_dim] each (fact: the order of operations shapes them)."""
+    """Tables of LongRoPE, float32 [positions, head_dim] each (fact: the order of operations shapes them)."""
 
     def __init__(self, stack: Stack, num_positions: int, device: torch.device) -> None:
         dim = stack.head_dim
         inv_freq = 1.0 / (stack.rope_theta ** (torch.arange(0, dim, 2).float() / dim))
         scale = 1.0 / torch.tensor(stack.rope_factors, dtype=torch.float32)
         angles = torch.outer(torch.arange(num_positions).float(), scale) * inv_freq  # [positions, dim / 2]
-        angles = torch.cat([angles, angles], dim=-1)
-        self.cos = (angles.cos() * stack.rope_amplitude).to(device)
-        self.sin = (angles.sin() * stack.rope_amplitude).to(device)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Half-split rotation (GPT-NeoX) of [..., heads, dim] by tables [..., dim], in float32, cast back."""
-    wide = x.float()
-    first, second = wide.chunk(2, dim=-1)
-    turned = torch.cat([-second, first], dim=-1)
-    return (wide * cos.unsqueeze(-2) + turned * sin.unsqueeze(-2)).to(x.dtype)
+        cos, sin = rotation_tables(angles, stack.rope_amplitude)
+        self.cos, self.sin = cos.to(device), sin.to(device)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Mean square in float32; cast back before the weight, as the original does."""
-    wide = x.float()
-    normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
-    return normed.to(x.dtype) * weight
+    """Mean square in float32; cast back before the weight, as the original does, hence the weight apart."""
+    return F.rms_norm(x, weight.shape, eps=eps) * weight
 
 
 class Layer:
     """A block: RMSNorm, GQA attention, RMSNorm, SwiGLU. The attention itself differs by stack and is the caller's."""
 
-    __slots__ = ("_down", "_gate_up", "_norm_in", "_norm_mlp", "_out", "_qkv", "_stack")
+    __slots__ = ("_down", "_gate", "_norm_in", "_norm_mlp", "_out", "_qkv", "_stack")
 
     def __init__(self, stack: Stack, load: Loader, name: str) -> None:
         attention, mlp = f"{name}.self_attn", f"{name}.mlp"
         self._stack = stack
         self._qkv = load.projection(f"{attention}.q_proj", f"{attention}.k_proj", f"{attention}.v_proj")
         self._out = load.projection(f"{attention}.o_proj")
-        self._gate_up = load.projection(f"{mlp}.gate_proj", f"{mlp}.up_proj")
+        self._gate = load.swiglu(f"{mlp}.gate_proj", f"{mlp}.up_proj")
         self._down = load.projection(f"{mlp}.down_proj")
         self._norm_in = load.tensor(f"{name}.input_layernorm.weight")
         self._norm_mlp = load.tensor(f"{name}.post_attention_layernorm.weight")
@@ -111,17 +113,11 @@ class Layer:
 
     def close(self, x: Tensor, attended: Tensor, rows: Tensor | None) -> Tensor:
         """x [..., hidden] and what its heads attended to, [..., heads * dim] -> the block's output [..., hidden]."""
-        x = x + self._scaled(self._out(attended, rows))
-        gate, up = self._gate_up(rms_norm(x, self._norm_mlp, self._stack.rms_norm_eps)).chunk(2, dim=-1)
-        return x + self._scaled(self._down(F.silu(gate) * up))
+        x = self._joined(x, self._out, attended, rows)
+        gated = self._gate(rms_norm(x, self._norm_mlp, self._stack.rms_norm_eps))  # [..., ffn]
+        return self._joined(x, self._down, gated, None)
 
-    def _scaled(self, branch: Tensor) -> Tensor:
-        return branch if self._stack.residual_scale == 1.0 else branch * self._stack.residual_scale
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
-    """q [batch, Tq, heads, dim], k and v [batch, Tk, kv_heads, dim] -> [batch, Tq, heads * dim]; scale 1/sqrt(dim)."""
-    out = F.scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal, enable_gqa=True
-    )
-    return out.transpose(1, 2).flatten(-2)
+    def _joined(self, x: Tensor, layer: Projection, branch: Tensor, rows: Tensor | None) -> Tensor:
+        if self._stack.residual_scale == 1.0:
+            return layer.plus(branch, x, rows)
+        return x + layer(branch, rows) * self._stack.residual_scale

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .attention import attend
 from .config import Stack
-from .layers import Layer, Loader, Rope, attend, rms_norm
+from .layers import Layer, Loader, Rope, rms_norm
 
 
 class LocalStack:
