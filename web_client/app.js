@@ -193,6 +193,7 @@ class App {
       replay: () => this.#composer.replay(),
       retry: () => this.#post({ type: "retry" }),
       tap: () => this.#unlock(),
+      hurry: () => this.#player.hurry(),
       download: () => {
         const { downloadable } = this.#view;
         if (downloadable) this.#post({ type: "wav", utterance: downloadable.id });

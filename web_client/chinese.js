@@ -37,6 +37,9 @@ export const CHINESE = {
   underrunsTitle: "缓冲耗尽的次数",
   download: "下载 WAV",
   ms: "{value} 毫秒",
+  wait: "本机生成语音比播放慢。大约 {seconds} 秒后可以不间断播放。",
+  hurry: "立即播放",
+  hurryTitle: "先播放已有的部分，之后会有停顿",
   tapToHear: "点击播放声音",
   tapReason: "浏览器要求先触碰页面才能发声。",
   insecure:
@@ -58,6 +61,7 @@ export const CHINESE = {
   statusWaiting: "正在等待输入",
   statusStarting: "语音即将开始",
   statusSpeaking: "正在朗读",
+  statusBuffering: "正在缓冲",
   statusPaused: "已暂停",
   statusStopped: "已停止",
   statusFinished: "朗读完毕",

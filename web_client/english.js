@@ -37,6 +37,9 @@ export const ENGLISH = {
   underrunsTitle: "Times that the buffer ran dry",
   download: "Download WAV",
   ms: "{value} ms",
+  wait: "This machine speaks more slowly than it is heard. About {seconds} s until it can play without a gap.",
+  hurry: "Play now anyway",
+  hurryTitle: "Plays what there is; pauses will follow",
   tapToHear: "Tap to hear",
   tapReason: "The browser holds the sound back until you touch the page.",
   insecure:
@@ -58,6 +61,7 @@ export const ENGLISH = {
   statusWaiting: "Listening to what you write",
   statusStarting: "Speech is on its way",
   statusSpeaking: "Speaking",
+  statusBuffering: "Buffering",
   statusPaused: "Paused",
   statusStopped: "Stopped",
   statusFinished: "Finished",

@@ -1,6 +1,7 @@
 /** The messages of the wire that this page uses (PROTOCOL.md), and those between its threads. Types only; never served to be run. */
 
 import type { Samples } from "./timeline.js";
+import type { Wait } from "./headstart.js";
 import type { Run } from "./heard.js";
 
 type Codec = "pcm_s16le" | "pcm_f32le" | "opus";
@@ -41,6 +42,7 @@ export interface Model {
   sample_rate: number;
   patch_ms: number;
   languages?: string[];
+  realtime?: boolean;
   rtf?: number | null;
   controls?: { speed?: string; volume?: string };
 }
@@ -128,6 +130,8 @@ export type NetToSink =
   | { type: "open"; track: number }
   | { type: "run"; track: number }
   | { type: "audio"; track: number; samples: Samples }
+  | { type: "outlook"; track: number; length: number; rtf: number } // of a slow machine's speech: samples, and their speed
+  | { type: "seam"; track: number; offset: number; length: number } // a clause of it
   | { type: "end"; track: number }
   | { type: "truncate"; track: number; offset: number };
 
@@ -142,6 +146,7 @@ export type PageToSink =
   | { type: "port"; port: MessagePort }
   | { type: "stop"; track: number }
   | { type: "pause"; paused: boolean }
+  | { type: "hurry" } // what there is, although the rest may not follow at once
   | { type: "latency"; frames: number }
   | { type: "tape" };
 
@@ -153,6 +158,8 @@ export interface Position {
   paused: boolean;
   buffered: number;
   targetMs: number;
+  /** Slow speech that is held back until the rest plays without a gap. */
+  wait: Wait | null;
   underruns: number;
   /** Stream places where the buffer ran dry since the last report. */
   dry: { track: number; offset: number }[];

@@ -6,6 +6,7 @@
 
 import { Link } from "./link.js";
 import { Outbox } from "./outbox.js";
+import { Outlook } from "./outlook.js";
 import { Playhead } from "./playhead.js";
 import { Stream } from "./stream.js";
 import { wavFile } from "./wav.js";
@@ -97,6 +98,7 @@ class Net {
    */
   #start(track, start) {
     const utterance = start.utterance;
+    const { realtime, rtf } = this.#ready?.model ?? {};
     const stream = new Stream({
       utterance,
       track,
@@ -105,6 +107,7 @@ class Net {
       toPage: (message, transfer) => this.#toPage(message, transfer),
       toSink: (message, transfer = []) => this.#sink?.postMessage(message, transfer),
       fail: (code, message) => this.#fail(utterance, code, message),
+      outlook: realtime === false && rtf ? new Outlook({ rtf, speed: start.speed }) : null,
     });
     const playhead = new Playhead((progress) => this.#link.send({ type: "playhead", utterance, ...progress }));
     const outbox = new Outbox(this.#ready?.limits);
@@ -125,6 +128,7 @@ class Net {
     // An empty text tells the server that the writer has not paused; what waits here tells as much when it leaves.
     if (!text && !speech.outbox.length && !speech.stream.cut) this.#link.send({ type: "text", utterance, text });
     speech.outbox.push(text);
+    speech.stream.write(text);
     this.#pump(utterance, speech);
   }
 
@@ -244,11 +248,7 @@ class Net {
     return undefined;
   }
 
-  /**
-   * @param {string} utterance
-   * @param {Speech} speech
-   * @param {number} textEnd code points
-   */
+  /** @param {string} utterance @param {Speech} speech @param {number} textEnd code points */
   #segment(utterance, speech, textEnd) {
     speech.clauseAt ||= speech.sentAt.find(({ upTo }) => upTo >= textEnd)?.at ?? 0;
     speech.outbox.spoken = textEnd;

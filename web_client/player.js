@@ -107,6 +107,11 @@ export class Player {
     this.#command({ type: "pause", paused });
   }
 
+  /** Speech that waits for its head start is to sound now. */
+  hurry() {
+    this.#command({ type: "hurry" });
+  }
+
   /** What has been played, if the page was opened to record. @returns {Promise<TapeRecord>} */
   tape() {
     return new Promise((resolve) => {

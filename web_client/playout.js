@@ -20,7 +20,7 @@ const BASE_TARGET_MS = 100;
 const MAX_TARGET_MS = 1000;
 const FADE_MS = 5;
 const STOP_FADE_MS = 10;
-const CAPACITY_MS = 90_000;
+const CAPACITY_MS = 900_000;
 
 export class Playout {
   /** @type {State} */
@@ -78,6 +78,11 @@ export class Playout {
     return (1000 * this.#target) / this.#rate;
   }
 
+  /** What sounds, or will sound next. */
+  get head() {
+    return this.#tracks[0];
+  }
+
   /** Samples that wait to be played. */
   get buffered() {
     return this.#tracks.reduce((sum, track) => sum + track.buffered, 0);
@@ -90,12 +95,9 @@ export class Playout {
     if (this.state === "idle") this.state = "buffering";
   }
 
-  /**
-   * A run begins: the writer had paused, so neither the silence nor the late arrival is the network's fault.
-   * @param {number} number
-   */
+  /** A run begins: the writer had paused, so the network has no part in the silence. @param {number} number */
   openRun(number) {
-    const track = this.#find(number);
+    const track = this.find(number);
     if (!track) return;
     track.best = Infinity;
     this.#excuse(track);
@@ -106,13 +108,13 @@ export class Playout {
    * @param {import("./timeline.js").Samples} samples continuing the track's stream
    */
   push(number, samples) {
-    const track = this.#find(number);
+    const track = this.find(number);
     if (!track || this.buffered + samples.length > this.#samples(CAPACITY_MS)) {
       this.refused += samples.length;
       return;
     }
     if (!samples.length) return;
-    if (track.buffered < this.#samples(MAX_TARGET_MS)) {
+    if (!track.headstart.slow && track.buffered < this.#samples(MAX_TARGET_MS)) {
       // With more than that in hand the server may be pacing itself: late is then no measure of the network.
       const lead = this.#frame - (track.played + track.buffered);
       track.best = Math.min(track.best, lead);
@@ -128,12 +130,9 @@ export class Playout {
     track.push(samples);
   }
 
-  /**
-   * All of the track has been pushed.
-   * @param {number} number
-   */
+  /** All of the track has been pushed. @param {number} number */
   end(number) {
-    const track = this.#find(number);
+    const track = this.find(number);
     if (!track) return;
     track.complete = true;
     this.#excuse(track);
@@ -145,17 +144,14 @@ export class Playout {
    * @param {number} offset
    */
   truncate(number, offset) {
-    const track = this.#find(number);
+    const track = this.find(number);
     if (!track) return;
     const sounding = track === this.#tracks[0] && this.state === "playing" && !this.paused;
     const least = sounding ? Math.min(this.#samples(FADE_MS), track.buffered) : 0;
     track.stopAt(Math.max(offset, track.played + least), this.#samples(STOP_FADE_MS));
   }
 
-  /**
-   * Barge-in: fades out what sounds, within 5 ms, and forgets every track up to this one, also those yet to be opened.
-   * @param {number} number
-   */
+  /** Barge-in: fades out what sounds, and forgets every track up to this one, also those to come. @param {number} number */
   cut(number) {
     this.#cutTrack = Math.max(this.#cutTrack, number);
     const gone = this.#tracks.filter((track) => track.number <= number);
@@ -202,6 +198,9 @@ export class Playout {
         if (this.state === "buffering") this.#start(track);
         this.#sound(track, out.subarray(at, at + length));
         at += length;
+      } else if (track.seam) {
+        if (this.state === "playing" && track.seamNeeds > track.buffered) this.#hush(track);
+        track.passSeam();
       } else if (track.complete) {
         this.#finish(track);
       } else {
@@ -212,14 +211,16 @@ export class Playout {
   }
 
   /**
-   * Speech starts when what is buffered outlasts the wait for the next patch by the target; or when nothing has come
-   * for so long that the writer must have paused, or else the last words before a pause would never be heard.
+   * Speech starts when what is buffered outlasts the wait for the next patch by the target, and gives the rest of a slow
+   * server's speech its head start; or when nothing has come for so long that the writer must have paused, or else the
+   * last words before a pause would never be heard.
    * @param {Track} track
    */
   #mayStart(track) {
     if (track.complete) return true;
     if (!track.buffered) return false;
     const since = this.#frame - track.arrival;
+    if (track.headstart.wait(track)) return track.headstart.stalled(since, this.#patch);
     const interval = this.#rtf * this.#patch;
     const slack = track.buffered - Math.max(0, interval - since);
     return slack >= this.#target || since >= Math.max(this.#target, 2 * interval);
@@ -232,10 +233,7 @@ export class Playout {
     this.#event("start", track);
   }
 
-  /**
-   * @param {Track} track
-   * @param {Float32Array} out no longer than what is available
-   */
+  /** @param {Track} track @param {Float32Array} out no longer than what is available */
   #sound(track, out) {
     this.heard.add(this.#frame, track.number, track.played, out.length);
     track.take(out);
@@ -277,24 +275,26 @@ export class Playout {
   /** @param {Track} track */
   #runDry(track) {
     track.dried = { base: this.#base, rtf: this.#rtf, frame: this.#frame };
-    this.#fadeOut(track);
-    this.#fades.armFadeIn();
     this.#base = Math.min(this.#samples(MAX_TARGET_MS), this.#target * 1.5);
     this.#rtf = Math.max(this.#rtf, 1);
+    this.#hush(track);
+  }
+
+  /** Silence until the track may start again. @param {Track} track */
+  #hush(track) {
+    track.headstart.waived = false;
+    this.#fadeOut(track);
+    this.#fades.armFadeIn();
     this.state = "buffering";
   }
 
-  /**
-   * @param {PlayoutEvent["type"]} type
-   * @param {Track} track
-   * @param {number} [frame]
-   */
+  /** @param {PlayoutEvent["type"]} type @param {Track} track @param {number} [frame] */
   #event(type, track, frame = this.#frame) {
     this.events.push({ type, track: track.number, offset: track.played, frame });
   }
 
   /** @param {number} number @returns {Track | undefined} */
-  #find(number) {
+  find(number) {
     return this.#tracks.find((track) => track.number === number);
   }
 }

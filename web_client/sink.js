@@ -63,6 +63,9 @@ export class Sink {
         else this.#playout.resume();
         this.#nextReport = this.#nextHeard = 0;
         break;
+      case "hurry":
+        if (this.#playout.head) this.#playout.head.headstart.waived = true;
+        break;
       case "latency":
         this.#latency = message.frames;
         return;
@@ -87,6 +90,12 @@ export class Sink {
         break;
       case "audio":
         this.#playout.push(message.track, message.samples);
+        break;
+      case "outlook":
+        this.#playout.find(message.track)?.headstart.learn(message, this.#sampleRate);
+        break;
+      case "seam":
+        this.#playout.find(message.track)?.mark(message.offset, message.length);
         break;
       case "end":
         this.#playout.end(message.track);
@@ -140,8 +149,10 @@ export class Sink {
   /** @param {number} frame */
   #reportHeard(frame) {
     this.#nextHeard = frame + (HEARD_MS * this.#sampleRate) / 1000;
-    const { paused, heard } = this.#playout;
-    const { track, offset } = heard.at(frame - this.#latency);
+    const { paused, heard, head } = this.#playout;
+    // Paused before its first sound, an utterance stands at its beginning.
+    const early = paused && head && !head.played ? { track: head.number, offset: 0 } : null;
+    const { track, offset } = early ?? heard.at(frame - this.#latency);
     const key = `${track} ${offset} ${paused}`;
     if (track < 0 || key === this.#lastHeard) return;
     this.#lastHeard = key;
@@ -150,11 +161,12 @@ export class Sink {
 
   /** @param {number} frame */
   #report(frame) {
-    const { state, paused, buffered, targetMs, underruns, heard } = this.#playout;
+    const { state, paused, buffered, targetMs, underruns, heard, head } = this.#playout;
+    const wait = (state === "buffering" && head && !head.complete && head.headstart.wait(head)) || null;
     const runs = heard.runs.slice(-4).map((run) => ({ ...run }));
     const dry = this.#dry.splice(0);
     const ended = this.#ended.splice(0);
-    this.#post({ type: "position", frame, runs, state, paused, buffered, targetMs, underruns, dry, ended });
+    this.#post({ type: "position", frame, runs, state, paused, buffered, targetMs, wait, underruns, dry, ended });
     this.#changed = false;
     this.#nextReport = frame + (REPORT_MS * this.#sampleRate) / 1000;
   }

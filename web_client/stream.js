@@ -5,6 +5,7 @@ import { OpusRun } from "./opus.js";
 import { Recording } from "./recording.js";
 import { Timeline } from "./timeline.js";
 
+/** @typedef {import("./outlook.js").Outlook} Outlook */
 /** @typedef {import("./messages.js").UtteranceMessage} UtteranceMessage */
 /** @typedef {import("./messages.js").NetToPage} NetToPage */
 /** @typedef {import("./messages.js").NetToSink} NetToSink */
@@ -24,6 +25,8 @@ export class Stream {
   cut = false;
   /** @type {Recording | null} */
   recording = null;
+  /** Where speech is made more slowly than it is heard. @type {Outlook | null} */
+  outlook;
 
   #utterance;
   #track;
@@ -50,8 +53,9 @@ export class Stream {
    * @param {(message: NetToPage, transfer?: Transferable[]) => void} options.toPage
    * @param {(message: NetToSink, transfer?: Transferable[]) => void} options.toSink
    * @param {(code: string, message: string) => void} options.fail the stream cannot be played
+   * @param {Outlook | null} [options.outlook] of a slow machine's speech
    */
-  constructor({ utterance, track, tickRate, sinkRate, toPage, toSink, fail }) {
+  constructor({ utterance, track, tickRate, sinkRate, toPage, toSink, fail, outlook = null }) {
     this.#utterance = utterance;
     this.#track = track;
     this.#tickRate = tickRate;
@@ -59,6 +63,7 @@ export class Stream {
     this.#toPage = toPage;
     this.#toSink = toSink;
     this.#fail = fail;
+    this.outlook = outlook;
     toSink({ type: "open", track });
   }
 
@@ -74,6 +79,12 @@ export class Stream {
 
   get track() {
     return this.#track;
+  }
+
+  /** @param {string} text that is to be spoken too */
+  write(text) {
+    this.outlook?.write(text);
+    this.#tellOutlook();
   }
 
   /** @param {UtteranceMessage} message */
@@ -93,17 +104,22 @@ export class Stream {
         this.#openRun(message.audio);
         break;
       case "format":
+        this.outlook?.rest();
         this.#openRun(message.audio);
         break;
       case "segment":
         this.#toPage(message);
+        this.#foresee(message);
         break;
       case "words":
+        for (const [, end, , ptsEnd] of message.words) this.outlook?.reach(end, ptsEnd / this.#tickRate);
         this.#toPage({ type: "words", utterance: this.#utterance, words: message.words });
         break;
       case "audio":
         this.received = message.seq + 1;
+        this.outlook?.arrive(message.samples / this.#tickRate, performance.now());
         this.#decode(message);
+        this.#tellOutlook();
         break;
       case "done":
         this.received = message.seq + 1;
@@ -138,6 +154,23 @@ export class Stream {
       });
       this.#opus?.close();
     });
+  }
+
+  /** A clause begins after what has come. @param {import("./messages.js").Segment} segment */
+  #foresee({ text_start: start, text_end: end, pts }) {
+    const { outlook } = this;
+    if (!outlook) return;
+    outlook.reach(start, pts / this.#tickRate);
+    const length = Math.round(outlook.between(start, end) * this.#sinkRate);
+    this.#enqueue(() => {
+      this.#toSink({ type: "seam", track: this.#track, offset: this.#timeline?.offsetAt(pts) ?? 0, length });
+    });
+  }
+
+  #tellOutlook() {
+    if (!this.outlook || this.over) return;
+    const { seconds, rtf } = this.outlook;
+    this.#toSink({ type: "outlook", track: this.#track, length: Math.round(seconds * this.#sinkRate), rtf });
   }
 
   /** @param {ResolvedFormat} format */

@@ -1,6 +1,8 @@
 // @ts-check
 /** One utterance's samples on their way to the ear: a queue with a place to stop. */
 
+import { Headstart } from "./headstart.js";
+
 /** @typedef {import("./timeline.js").Samples} Samples */
 
 export class Track {
@@ -17,11 +19,15 @@ export class Track {
   /** @type {{base: number, rtf: number, frame: number} | null} ran dry at the frame; what was believed before */
   dried = null;
 
+  headstart = new Headstart();
+
   /** @type {Samples[]} */
   #chunks = [];
   #head = 0;
   #stop = Infinity;
   #stopFade = 0;
+  /** @type {{offset: number, length: number}[]} where clauses begin, and how long each will be; those ahead */
+  #seams = [];
 
   /** @param {number} number */
   constructor(number) {
@@ -30,7 +36,31 @@ export class Track {
 
   /** Samples that may be taken now. */
   get available() {
-    return Math.min(this.buffered, this.#stop - this.played);
+    const end = Math.min(this.#stop, this.#seams[0]?.offset ?? Infinity);
+    return Math.min(this.buffered, Math.max(0, end - this.played));
+  }
+
+  /**
+   * A clause begins: if it cannot be heard to its end without a gap, the wait for it is better before than in it.
+   * @param {number} offset its first sample's place in the stream
+   * @param {number} length samples that it will take
+   */
+  mark(offset, length) {
+    if (offset > this.played) this.#seams.push({ offset, length });
+  }
+
+  /** Whether a clause begins here. */
+  get seam() {
+    return (this.#seams[0]?.offset ?? Infinity) <= this.played && this.played < this.#stop;
+  }
+
+  /** Samples of the clause that begins here which must be buffered for it. */
+  get seamNeeds() {
+    return this.headstart.wanted(this.#seams[0].length);
+  }
+
+  passSeam() {
+    this.#seams.shift();
   }
 
   /** @param {Samples} samples */

@@ -13,6 +13,7 @@ import { Transcript } from "./transcript.js";
 /** @type {Record<string, "good" | "busy" | "bad">} */
 const LAMPS = {
   statusConnecting: "busy", statusWaiting: "busy", statusStarting: "busy", statusPaused: "busy",
+  statusBuffering: "busy",
   statusLost: "bad", statusRefused: "bad", statusUnauthorized: "bad", statusLocked: "bad",
   statusFailed: "bad",
 };
@@ -64,6 +65,7 @@ export class View {
       if (!this.#player.running) return "statusLocked";
       if (this.paused) return "statusPaused";
       if (this.#player.position?.state === "playing") return "statusSpeaking";
+      if (this.#player.position?.wait) return "statusBuffering";
       return live.some(({ ended }) => ended) ? "statusStarting" : "statusWaiting";
     }
     if (this.link === "lost") return "statusLost";
@@ -84,6 +86,7 @@ export class View {
     for (const id of ["stop", "pause"]) element(id, HTMLButtonElement).disabled = !live.length;
     setText("pause", this.#say(this.paused ? "resume" : "pause"));
     element("download", HTMLButtonElement).disabled = !this.downloadable;
+    this.#showWait(status === "statusBuffering" ? (position?.wait ?? null) : null);
     const shown = current?.length || !heard ? current : heard.utterance;
     this.#show("first-audio", shown?.firstAudioMs ?? null);
     this.#show("first-sound", shown?.firstSoundMs ?? null);
@@ -93,6 +96,14 @@ export class View {
     this.#scope.draw(shown, heard?.utterance === shown ? heard.offset : 0, sampleRate);
     cancelAnimationFrame(this.#frame);
     if (live.length) this.#frame = requestAnimationFrame(() => this.render());
+  }
+
+  /** @param {import("./headstart.js").Wait | null} wait null: there is none */
+  #showWait(wait) {
+    element("wait", HTMLElement).hidden = !wait;
+    if (!wait) return;
+    setText("wait-text", this.#say("wait", { seconds: Math.max(1, Math.ceil(wait.ms / 1000)) }));
+    element("wait-progress", HTMLProgressElement).value = wait.share;
   }
 
   /** @param {string} message empty: none */
