@@ -87,7 +87,7 @@ class SpeechClient:
         self._connection = Connection(Side.CLIENT, ledger=self._journal, encoding=encoding)
         self._speeches: dict[str, Speech] = {}
         self._flow = TextFlow(self._speeches, self._connection, clock)
-        self._line = Line(post=self._post, pieces=self._flow.pieces, clock=clock)
+        self._line = Line(post=self._post, pieces=self._flow.pieces, model=lambda: self.ready.model, clock=clock)
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._pings: dict[object, asyncio.Future[None]] = {}
         self._numbers = count(1)
@@ -177,7 +177,7 @@ class SpeechClient:
                 end=True if one_shot is not None else None,
             )
         )
-        speech.num_chars = len(one_shot or "")
+        speech.gave(one_shot or "")
         self._flow.spend(speech.num_chars)
         self._speeches[speech.utterance] = speech
         if text is not None and one_shot is None:

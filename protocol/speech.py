@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from .chunk import Chunk
+from .chunk_buffer import ChunkBuffer
 from .errors import ErrorCode, LocalProtocolError, SpeechError
+from .headstart import HeadStart
 from .messages import (
     Audio,
     AudioFormat,
@@ -22,6 +23,7 @@ from .messages import (
     Flush,
     Format,
     FormatChanged,
+    ModelDescription,
     Playhead,
     Segment,
     Started,
@@ -42,6 +44,7 @@ class Line:
 
     post: Callable[[ClientMessage], None]  # raises LocalProtocolError; does nothing once the connection is lost
     pieces: Callable[[str], AsyncIterator[str]]  # a text in parts that the server has room for, when it has
+    model: Callable[[], ModelDescription]  # the server's
     clock: Callable[[], float]  # monotonic seconds
 
 
@@ -60,13 +63,12 @@ class Speech:
         """What the server said went wrong, also where the speech went on."""
         self.num_chars = 0
         """Code points given."""
-        self.buffered_bytes = 0
-        """Sound that has come and was not taken."""
         self._line = line
-        self._words: dict[int, WordTiming] = {}
-        self._chunks: deque[Chunk] = deque()  # bounded by the client: it fails a speech that buffers too much
-        self._changed = asyncio.Event()
+        model = line.model()
+        self._head_start = HeadStart(None if model.realtime else model.rtf, model.sample_rate)
         self._over = asyncio.Event()
+        self._buffer = ChunkBuffer(self._head_start, self._over, line.clock)
+        self._words: dict[int, WordTiming] = {}
         self._failure: Exception | None = None
         self._left = False
         self._cancelled = False
@@ -97,6 +99,21 @@ class Speech:
         """Code points given that no segment has told of yet."""
         return 0 if self.is_over else self.num_chars - (self.segments[-1].text_end if self.segments else 0)
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Sound that has come and was not taken."""
+        return self._buffer.num_bytes
+
+    @property
+    def wait_s(self) -> float:
+        """How long `gapless` will hold the sound back; an estimate."""
+        return 0.0 if self.is_over else self._head_start.wait_s
+
+    def gave(self, text: str) -> None:
+        """From the client: that text was sent."""
+        self.num_chars += len(text)
+        self._head_start.write(text)
+
     async def write(self, text: str) -> None:
         """Give a delta; waits while the server has enough to speak. Does nothing once cancelled or over.
 
@@ -106,7 +123,7 @@ class Speech:
             if self.is_over or self._cancelled:
                 return
             self._line.post(Text(utterance=self.utterance, text=piece))
-            self.num_chars += len(piece)
+            self.gave(piece)
 
     async def write_all(self, text: str | AsyncIterable[str]) -> None:
         """Give a whole text as it comes, and end it. What its source raises comes out of the iteration."""
@@ -153,18 +170,21 @@ class Speech:
     def __aiter__(self) -> AsyncGenerator[Chunk, None]:
         return self._take_chunks()
 
+    def gapless(self) -> AsyncGenerator[Chunk, None]:
+        """The iteration for those who play each chunk as it comes. Where speech is made more slowly than it is heard,
+        the first is held back until the rest plays without a gap; so it is again after the text has paused."""
+        self._buffer.is_gapless = True
+        return self._take_chunks()
+
     async def _take_chunks(self) -> AsyncGenerator[Chunk, None]:
         try:
             while True:
-                while self._chunks:
-                    chunk = self._chunks.popleft()
-                    self.buffered_bytes -= chunk.num_bytes
+                while (chunk := self._buffer.take()) is not None:
                     self._took(chunk.seq + 1)
                     yield chunk
                 if self.is_over:
                     break
-                self._changed.clear()
-                await self._changed.wait()
+                await self._buffer.change()
             if self.done is not None:
                 self._took(self.done.seq + 1, at_once=True)
             self._raise_failure()
@@ -174,8 +194,7 @@ class Speech:
     def leave(self) -> None:
         """Take no more sound: what has come is dropped, and the utterance cancelled if it is not over."""
         self._left = True
-        self._chunks.clear()
-        self.buffered_bytes = 0
+        self._buffer.clear()
         if not self._cancelled:
             self.cancel()
 
@@ -188,7 +207,7 @@ class Speech:
         """From the client: no more will come."""
         self._failure = self._failure or failure
         self._over.set()
-        self._changed.set()
+        self._buffer.wake()
 
     def take(self, message: UtteranceMessage) -> None:
         """From the client: the server's next message about this utterance."""
@@ -202,10 +221,13 @@ class Speech:
                 self._audio, self._new_run = message.audio, True
             case Segment():
                 self.segments.append(message)
+                self._head_start.reach(message.text_start, message.pts)
                 self._new_segments.append(message)
             case Words():
                 self._words |= {word.text_start: word for word in message.words}
                 self._new_words += message.words
+                for word in message.words[-1:]:
+                    self._head_start.reach(word.text_end, word.pts_end)
             case Error():
                 self.errors.append(message)
                 if self.started is None and message.seq is None:  # the start is refused: no `done` will come
@@ -215,9 +237,10 @@ class Speech:
                 self._over.set()
                 if self._left:
                     self._took(message.seq + 1, at_once=True)
-        self._changed.set()
+        self._buffer.wake()
 
     def _take_audio(self, audio: Audio) -> None:
+        self._head_start.arrive(audio.samples, self._line.clock())
         chunk = Chunk(
             seq=audio.seq,
             pts=audio.pts,
@@ -235,8 +258,7 @@ class Speech:
         if self._left:
             self._took(audio.seq + 1)
         else:
-            self._chunks.append(chunk)
-            self.buffered_bytes += chunk.num_bytes
+            self._buffer.put(chunk)
 
     def _took(self, next_seq: int, *, at_once: bool = False) -> None:
         """Tell the server what has arrived and need not be held: at both ends at once, ten times a second between."""

@@ -1,0 +1,64 @@
+"""Sound that has come and was not taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from .chunk import Chunk
+from .headstart import HeadStart
+
+MAX_HELD_BYTES: Final = 12 << 20
+"""More is not held back: a server waits when it holds 16 MiB (its usual `replay_bytes`) that nobody has taken."""
+
+
+class ChunkBuffer:
+    """Chunks in their order. Bounded by the client, which fails a speech that buffers too much.
+
+    `is_gapless`: what comes too slowly is held back until the rest plays without a gap. `over`: no more will come.
+    """
+
+    def __init__(self, head_start: HeadStart, over: asyncio.Event, clock: Callable[[], float]) -> None:
+        self.num_bytes = 0
+        self.is_gapless = False
+        self._head_start = head_start
+        self._over = over
+        self._clock = clock
+        self._chunks: deque[Chunk] = deque()
+        self._changed = asyncio.Event()
+
+    def put(self, chunk: Chunk) -> None:
+        self._chunks.append(chunk)
+        self.num_bytes += chunk.num_bytes
+
+    def take(self) -> Chunk | None:
+        """The next chunk; None where there is none, or it is held back."""
+        if not self._chunks:
+            self._head_start.run_dry()
+            return None
+        may_hold = self.is_gapless and self.num_bytes < MAX_HELD_BYTES and not self._over.is_set()
+        if may_hold and self._head_start.holds(self._clock()):
+            return None
+        chunk = self._chunks.popleft()
+        self.num_bytes -= chunk.num_bytes
+        self._head_start.take(chunk.samples)
+        return chunk
+
+    def clear(self) -> None:
+        self._chunks.clear()
+        self.num_bytes = 0
+
+    def wake(self) -> None:
+        """Something has come that whoever waits is to look at."""
+        self._changed.set()
+
+    async def change(self) -> None:
+        """Wait for that, or until what is held back has been held for long enough."""
+        patience_s = self._head_start.patience_s(self._clock()) if self._chunks else None
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._changed.wait()
