@@ -10,14 +10,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-FIRST_UNSPACED = "\u2e80"
+_EAST_ASIAN = "\u2e80"  # scripts from here on have a syllable or more in a character
+_HANGUL = ("\uac00", "\ud7af")  # but spaces between words
 
-_WORD = re.compile(
-    r"[\u2e80-\u2fdf\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]"
-    r"|(?:(?![\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff])[^\W_])"
-    r"(?:(?![\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff])(?:[^\W_]|\u0300-\u036f|['’-](?=[^\W_])|[.,](?=\d)(?<=\d.)))*"
-)
-"""A Han, kana or Hangul character, or a run of other letters and digits: as espeak cuts them."""
+_WORD = re.compile(r"e[+]*|[ld](?:[ld+]|j(?=[ld])|(?<=d)\.(?=d))*")
+"""In the classes of `_character_class`: a Chinese or Japanese character, or a run of other letters and digits."""
 
 # Kinds of sounds: three strengths of vowels; m l r w; s f sh; z v th; p t k; b d g; h; the two halves of a Chinese
 # syllable; silence where the text asks for it, and where it does not. `models.sound_score` tells what they sound like.
@@ -41,55 +38,38 @@ USUAL_MS = {
 _STRONG_BREAK = re.compile(r"[.!?;:。！？；：…\n—]")
 _BREAK = re.compile(r"[,，、()（）–\"“”«»]|\s[-–]\s")
 
-_VOWELS = "aeiouy"
-_ENGLISH = re.compile(
-    r"(?P<tion>[tsc]ion|[tc]ious)"
-    r"|(?P<cure>ture)"
-    r"|(?P<igh>ough|augh|eigh|igh)"
-    r"|(?P<hiss>tch|sch|ch|sh|ph)"
-    r"|(?P<th>th)"
-    r"|(?P<silent>gh|(?<=m)b$|(?<=[^aeiou]l)e$)"
-    r"|(?P<sonorant>^kn|^wr|^wh|^gn|ng|mm|nn|ll|rr|[mnlrw]|^y)"
-    r"|(?P<qu>qu)"
-    r"|(?P<ed>(?<=[td])ed$)"
-    r"|(?P<d>ed$)"
-    r"|(?P<es>(?<=[sxzhc])es$)"
-    r"|(?P<stop>ck|pp|tt|cc(?![eiy])|kk|[ptkq]|c(?![eiy]))"
-    r"|(?P<soft>bb|dd|gg|[bdg])"
-    r"|(?P<j>j)"
-    r"|(?P<x>x)"
-    r"|(?P<hissing>ss|ff|[sf]|c)"
-    r"|(?P<buzz>zz|[zv])"
-    r"|(?P<breath>h)"
-    r"|(?P<coloured>[aeiou]r(?![aeiouyr]))"
-    r"|(?P<long>[aeiou][aeiouyw]+|y[aeiou]+|[aeiou](?=[^aeiouywx]e$)|[aeiou](?=[^aeiouywx]es$)|o$)"
-    r"|(?P<mute>e$|e(?=s$))"
-    r"|(?P<short>[aeiouy])"
+_RULES: tuple[tuple[str, tuple[int, ...]], ...] = (
+    (r"^the$", (BUZZ, WEAK)),
+    (r"(?<=^.)e$|(?<=^sh)e$", (LONG,)),  # he, she
+    (r"[tsc]ion|[tc]ious", (HISS, WEAK, SONORANT)),
+    (r"ture", (HISS, WEAK)),
+    (r"ough|augh|eigh|igh", (LONG,)),
+    (r"tch|sch|ch|sh|ph", (HISS,)),
+    (r"th", (BUZZ,)),
+    (r"gh|(?<=m)b$|(?<=[^aeiou]l)e$", ()),
+    (r"^kn|^wr|^wh|^gn|ng|mm|nn|ll|rr|[mnlrw]|^y", (SONORANT,)),
+    (r"qu", (STOP, SONORANT)),
+    (r"(?<=[td])ed$", (WEAK, SOFT_STOP)),
+    (r"ed$", (SOFT_STOP,)),
+    (r"(?<=[sxzhcg])es$", (WEAK, BUZZ)),
+    (r"ck|pp|tt|cc(?![eiy])|kk|[ptkq]|c(?![eiy])", (STOP,)),
+    (r"bb|dd|gg|[bdg]", (SOFT_STOP,)),
+    (r"j", (SOFT_STOP, BUZZ)),
+    (r"x", (STOP, HISS)),
+    (r"ss|ff|[sf]|c", (HISS,)),
+    (r"zz|[zv]", (BUZZ,)),
+    (r"h", (BREATH,)),
+    (r"[aeiou]r(?![aeiouyr])", (LONG,)),
+    (r"[aeiou][aeiouyw]+|y[aeiou]+|[aeiou](?=[^aeiouywx]es?$)|o$", (LONG,)),
+    (r"e(?=s?$)", ()),
+    (r"[aeiouy]", (SHORT,)),
+    (r"[0-9]", (HISS, LONG, SONORANT)),
+    (r"[^\W_]", (SHORT,)),  # of another alphabet
 )
-_SOUNDS = {
-    "tion": (HISS, WEAK, SONORANT),
-    "cure": (HISS, WEAK),
-    "igh": (LONG,),
-    "hiss": (HISS,),
-    "th": (BUZZ,),
-    "silent": (),
-    "sonorant": (SONORANT,),
-    "qu": (STOP, SONORANT),
-    "ed": (WEAK, SOFT_STOP),
-    "d": (SOFT_STOP,),
-    "es": (WEAK, BUZZ),
-    "stop": (STOP,),
-    "soft": (SOFT_STOP,),
-    "j": (SOFT_STOP, BUZZ),
-    "x": (STOP, HISS),
-    "hissing": (HISS,),
-    "buzz": (BUZZ,),
-    "breath": (BREATH,),
-    "coloured": (LONG,),
-    "long": (LONG,),
-    "mute": (),
-    "short": (SHORT,),
-}
+"""Spelling of English, which does for what else is written in Latin letters: the first rule that fits is taken."""
+
+_RULE = re.compile("|".join(f"({pattern})" for pattern, _ in _RULES))
+
 _REDUCED = frozenset(
     re.findall(
         r"\w+",
@@ -98,7 +78,7 @@ _REDUCED = frozenset(
     )
 )
 _UNSTRESSED = frozenset("的了着么们吗呢吧啊子个得地")
-_DIGIT = (HISS, LONG, SONORANT)
+_VOWELS = (LONG, SHORT, WEAK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,43 +93,38 @@ class Spelling:
 
 def spell(text: str) -> list[Spelling]:
     """The words of a text, in order."""
-    matches = list(_WORD.finditer(text))
+    ranges = [match.span() for match in _WORD.finditer("".join(map(_character_class, text)))]
+    limits = [*(start for start, _ in ranges[1:]), len(text)][: len(ranges)]
     words = []
-    for index, match in enumerate(matches):
-        limit = matches[index + 1].start() if index + 1 < len(matches) else len(text)
-        between = text[match.end() : limit]
+    for (start, end), limit in zip(ranges, limits, strict=True):
+        between = text[end:limit]
         pause = 2 if _STRONG_BREAK.search(between) else 1 if _BREAK.search(between) else 0
-        words.append(Spelling(match.start(), match.end(), _sounds(match[0]), pause))
+        words.append(Spelling(start, end, _sounds(text[start:end]), pause))
     return words
 
 
+def _character_class(character: str) -> str:
+    """For `_WORD`: an ideograph or kana, a letter, a digit, a mark, what joins words or digits, or none of these."""
+    category = unicodedata.category(character)
+    if category == "Lo" and character >= _EAST_ASIAN and not _HANGUL[0] <= character <= _HANGUL[1]:
+        return "e"
+    if category[0] == "M" or (category == "Lm" and character >= _EAST_ASIAN):
+        return "+"
+    if category[0] in "LN":
+        return "d" if category == "Nd" else "l"
+    return "j" if character in "'’-" else "." if character in ".," else " "
+
+
 def _sounds(word: str) -> tuple[int, ...]:
-    if word[0] >= FIRST_UNSPACED:
-        return (ONSET, WEAK) if word in _UNSTRESSED else (ONSET, RIME)
-    letters = unicodedata.normalize("NFD", word.lower())
-    letters = "".join(each for each in letters if each.isalnum())
-    if letters.isdigit():
-        return _DIGIT * len(letters)
-    sounds: list[int] = []
-    position = 0
-    while position < len(letters):
-        match = _ENGLISH.match(letters, position)
-        if match is None:
-            sounds += _DIGIT if letters[position].isdigit() else (SHORT,) if ord(letters[position]) > 255 else ()
-            position += 1
-        else:
-            sounds += _SOUNDS[str(match.lastgroup)]
-            position = match.end()
-    if word.lower() in _REDUCED:
-        sounds = [WEAK if each in (LONG, SHORT) else each for each in sounds]
-    if not any(each in (LONG, SHORT, WEAK) for each in sounds):  # the, he, m, by
-        sounds.append(SHORT if len(letters) > 1 else LONG)
-    if word.lower() == "the":
-        sounds = [BUZZ, WEAK]
-    seen = False
-    for index, each in enumerate(sounds):
-        if each in (LONG, SHORT):
-            if seen and each == SHORT:
-                sounds[index] = WEAK
-            seen = True
+    if word >= _EAST_ASIAN:
+        syllables = sum(unicodedata.category(character) == "Lo" for character in word)
+        if syllables:
+            return (ONSET, WEAK) if word in _UNSTRESSED else (ONSET, RIME) * syllables
+    letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKD", word.casefold())))
+    sounds = [sound for match in _RULE.finditer(letters) for sound in _RULES[(match.lastindex or 1) - 1][1]]
+    vowels = [index for index, sound in enumerate(sounds) if sound in _VOWELS]
+    if not vowels:  # an initial: m
+        return (*sounds, SHORT)
+    for index in vowels if letters in _REDUCED else vowels[1:]:
+        sounds[index] = WEAK if sounds[index] == SHORT or letters in _REDUCED else LONG
     return tuple(sounds)

@@ -71,33 +71,51 @@ def costs(frames: Frames, voice_level: float) -> Costs:
     return cost
 
 
+class Outline:
+    """The sounds of a text and the pauses between its words, in order, at no pace in particular."""
+
+    def __init__(self, words: Sequence[Spelling]) -> None:
+        kinds, frames, pauses, numbers = [PAUSE], [0.0], [1], [-1]
+        for number, word in enumerate(words):
+            drawn_out = _LAST_LENGTHENED if word.pause or number == len(words) - 1 else 1
+            num_pause = _PAUSE_FRAMES[word.pause]
+            kinds += [*word.sounds, PAUSE if num_pause else GAP]
+            frames += [*(USUAL_MS[sound] * drawn_out / FRAME_MS for sound in word.sounds), 0.0]
+            pauses += [*(0 for _ in word.sounds), num_pause or 1]
+            numbers += [*(number for _ in word.sounds), -1]
+        self.kinds = np.array([*kinds, PAUSE])
+        self.frames = np.array([*frames, 0.0])  # of each sound at the usual pace; 0 for a pause
+        self.pauses = np.array([*pauses, 1])  # of each pause; 0 for a sound
+        self.words = np.array([*numbers, -1])  # the word of each sound
+        self.num_words = len(words)
+
+    @property
+    def usual_frames(self) -> float:
+        return float(self.frames.sum() + self.pauses.sum())
+
+
 class Score:
-    """`kinds` and `words` of each frame, the latter -1 in pauses; `first` and `last` frame of each word.
+    """The `kinds` of its frames; the `first` and the `last` frame of each word, of which each has one at least.
 
     `standing` is the cost of staying in a frame, `passing` that of leaving it out. A pause may last for ever, and
     between any two words there may be one.
     """
 
-    def __init__(self, words: Sequence[Spelling], scale: float = 1.0) -> None:
-        """`scale`: how much slower than usual it is spoken. Each word has a frame at least."""
-        kinds, numbers, self.first, self.last = [PAUSE], [-1], [], []
-        for number, word in enumerate(words):
-            drawn_out = word.pause or number == len(words) - 1
-            usual = np.array([USUAL_MS[sound] for sound in word.sounds])
-            frames = usual * (scale * (_LAST_LENGTHENED if drawn_out else 1) / FRAME_MS)
-            ends = np.maximum(np.round(np.cumsum(frames)), 1).astype(int)
-            self.first.append(len(kinds))
-            kinds += np.repeat(word.sounds, np.diff(ends, prepend=0)).tolist()
-            numbers += [number] * int(ends[-1])
-            self.last.append(len(kinds) - 1)
-            num_pause = _PAUSE_FRAMES[word.pause]
-            kinds += [PAUSE] * num_pause or [GAP]
-            numbers += [-1] * (num_pause or 1)
-        self.kinds = np.array([*kinds, PAUSE])
-        self.words = np.array([*numbers, -1])
-        is_pause = self.words < 0
-        self.sounding = np.flatnonzero(~is_pause)
-        self.standing = np.where(is_pause, 0, _STANDING).astype(np.float32)
+    def __init__(self, outline: Outline, pace: float = 1.0) -> None:
+        """`pace`: how much longer than usual the sounds last."""
+        ends = np.round(np.cumsum(outline.frames * pace)).astype(int)
+        lengths = np.diff(ends, prepend=0) + outline.pauses
+        sounds = np.flatnonzero(outline.words >= 0)
+        firsts = sounds[np.searchsorted(outline.words[sounds], np.arange(outline.num_words))]  # of each word
+        in_word = np.bincount(outline.words[sounds], lengths[sounds], minlength=outline.num_words)
+        lengths[firsts[in_word == 0]] = 1
+        self.kinds = np.repeat(outline.kinds, lengths)
+        words = np.repeat(outline.words, lengths)
+        numbers = np.arange(outline.num_words)
+        spoken = np.flatnonzero(words >= 0)
+        self.first = spoken[np.searchsorted(words[spoken], numbers)]
+        self.last = spoken[np.searchsorted(words[spoken], numbers, side="right") - 1]
+        self.standing = np.where(self.kinds >= PAUSE, 0, _STANDING).astype(np.float32)
         self.passing = np.where(self.kinds == GAP, 0, _JUMPING).astype(np.float32)
 
     def __len__(self) -> int:

@@ -1,20 +1,21 @@
 """When each word of a text sounds, for a voice that does not tell: guessed from the letters and heard in the speech.
 
 The letters give a row of expected sounds (`models.letter_sounds`, `models.sound_score`), the speech a row of frames
-(`models.sound_frames`), and the way through both that fits best gives the times (`models.time_warp`). While speech is
-being made the way is followed as far as it is known; when it is over, it is looked for once more from end to end.
+(`models.sound_frames`), and the way through both that fits best gives the times (`models.time_warp`). How fast the
+voice speaks is not known: several paces are followed side by side, and the one that fits best counts.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
 
 from models.base import Word
 from models.letter_sounds import spell
 from models.sound_frames import FRAME_MS, Frames, Samples, SoundFrames
-from models.sound_score import Score, costs
-from models.time_warp import TimeWarp
+from models.sound_score import Outline, Score, costs
+from models.time_warp import IMPOSSIBLE, TimeWarp
 
 _MOVED_MS = 20
 """A word is told again when it has moved by more."""
@@ -22,13 +23,16 @@ _MOVED_MS = 20
 _AHEAD_MS = 80
 """A word that is about to begin is told with the audio before it: it may have begun already."""
 
-_KEPT_FRAMES = 150  # a word is put right while it is not older
-_MAX_FRAMES = 12_000  # two minutes, far more than a segment lasts; later speech is not looked at
+_LATEST_FRAMES = 150  # a word is put right while it is not older
+_MAX_FRAMES = 6_000  # a minute, far more than a segment lasts; later speech is not looked at
+_UNDECIDED_FRAMES = 400  # so long several paces are followed
+
 _LEAST_LEVEL = -50.0  # dB of full scale: nothing softer is taken for a voice
-_SILENT = 35.0  # dB below the voice
-_LEAST_PAUSE = 8  # frames: a shorter silence belongs to a stop
-_MIN_SCALE, _MAX_SCALE = 0.3, 4.0
-_WINDOW_BEFORE = 200  # frames of the score, while the whole speech is looked at
+
+_PACES = (0.7, 0.85, 1.0, 1.2, 1.45)  # times as long as usual
+_PACES_AROUND = (0.85, 1.0, 1.2)  # times as long as expected
+_ODD = 0.3  # what each frame costs at a pace that is e times the usual one
+_MIN_PACE, _MAX_PACE = 0.3, 4.0
 
 Range = tuple[int, int]
 """Of samples since the segment's first."""
@@ -44,11 +48,14 @@ class WordTimes:
         self._sound = SoundFrames(sample_rate)
         self._frames: Frames = np.empty((0, 3), np.float32)
         self._num_samples = 0
-        self._told: dict[int, Range] = {}  # by the word's number
-        score = Score(self._words)
+        self._told: dict[int, Range] = {}  # by the word's number: the first ones, without a gap
+        outline = Outline(self._words)
+        usual = 1.0
+        paces: tuple[float, ...] = _PACES
         if expected_seconds is not None:
-            score = Score(self._words, _bounded(expected_seconds * 1000 / FRAME_MS / len(score)))
-        self._live = TimeWarp(score, num_kept=_KEPT_FRAMES)
+            usual = expected_seconds * 1000 / FRAME_MS / max(1.0, outline.usual_frames)
+            usual, paces = min(max(usual, _MIN_PACE), _MAX_PACE), _PACES_AROUND
+        self._warps = [TimeWarp(Score(outline, usual * pace), _ODD * abs(math.log(pace))) for pace in paces]
 
     def push(self, pcm: Samples, last: bool) -> tuple[Word, ...]:
         """Hear the next patch: int16, or float32 from -1 to 1. Gives the words that are new or have moved.
@@ -57,16 +64,23 @@ class WordTimes:
         been told: in order, none overlapping, inside the speech that was pushed.
         """
         self._num_samples += len(pcm)
-        frames = self._sound.push(pcm, last)[: _MAX_FRAMES - len(self._frames)]
-        self._frames = np.concatenate((self._frames, frames))
         if not self._words:
             return ()
+        num_missing = _MAX_FRAMES - len(self._frames)
+        frames = self._sound.push(pcm, last)[:num_missing] if num_missing else self._frames[:0]
+        if len(frames):
+            self._frames = np.concatenate((self._frames, frames))
+            heard = costs(frames, self._voice_level())
+            for warp in self._warps:
+                warp.advance(heard)
         if last:
-            return self._tell(self._settle(), 0)
-        if not len(frames):
+            return self._tell(self._settle())
+        if not len(self._frames):
             return ()
-        self._live.advance(costs(frames, self._voice_level()))
-        return self._tell(self._guess(), self._sound.hop * _MOVED_MS // FRAME_MS)
+        warp = min(self._warps, key=lambda warp: warp.cost)
+        if warp.num_frames > _UNDECIDED_FRAMES:
+            self._warps = [warp]
+        return self._tell(self._guess(warp, len(frames)))
 
     def _voice_level(self) -> float:
         """What the louder tenth of the speech exceeds."""
@@ -74,82 +88,61 @@ class WordTimes:
         rank = len(levels) * 9 // 10
         return max(_LEAST_LEVEL, float(np.partition(levels, rank)[rank]))
 
-    def _guess(self) -> dict[int, Range]:
-        """The words that began not long ago, and those that begin soon or were told too early."""
-        warp, score, hop = self._live, self._live.score, self._sound.hop
-        now, place = warp.num_frames, warp.place
-        path = warp.path(place)
-        oldest = now - len(path)
-        firsts, lasts = np.array(score.first), np.array(score.last)
-        begin = int(np.searchsorted(firsts, path[0], side="right")) if oldest else 0
-        end = max(int(np.searchsorted(firsts, place + _AHEAD_MS // FRAME_MS)), max(self._told, default=-1) + 1)
-        starts = oldest + np.searchsorted(path, firsts[begin:end]) + np.maximum(0, firsts[begin:end] - place)
-        ends = oldest + np.searchsorted(path, lasts[begin:end], side="right") + np.maximum(0, lasts[begin:end] - place)
-        floor = self._told[begin - 1][1] if begin - 1 in self._told else 0
+    def _guess(self, warp: TimeWarp, num_new: int) -> dict[int, Range]:
+        """The words that began not long ago, and those that begin soon or were told too early.
+
+        `num_new` frames came last. What is given here and what was told before are in order, and do not overlap.
+        """
+        place, score = warp.place, warp.score
+        path = warp.path(place, _LATEST_FRAMES + num_new)
+        oldest = warp.num_frames - len(path)
+        begin = int(np.searchsorted(score.first, path[0], side="right")) if oldest else 0
+        begin = min(begin, len(self._told))
+        end = max(int(np.searchsorted(score.first, place + _AHEAD_MS // FRAME_MS)), len(self._told))
+        firsts, lasts = score.first[begin:end], score.last[begin:end]
+        starts = oldest + np.searchsorted(path, firsts) + np.maximum(0, firsts - place)
+        ends = oldest + np.searchsorted(path, lasts, side="right") + np.maximum(0, lasts - place)
+        floor = self._told[begin - 1][1] if begin else 0
         ranges: dict[int, Range] = {}
-        for number, first, stop in zip(range(begin, end), starts.tolist(), ends.tolist(), strict=True):
-            word_start = max(floor, first * hop)
-            floor = max(word_start + 1, stop * hop)
-            ranges[number] = (word_start, floor)
+        hop, least = self._sound.hop, self._sound.hop * _MOVED_MS // FRAME_MS
+        for number, first, after in zip(range(begin, end), starts.tolist(), ends.tolist(), strict=True):
+            told = self._told.get(number, (-least, -least))
+            if told[0] < floor or abs(told[0] - first * hop) > least or abs(told[1] - after * hop) > least:
+                told = max(floor, first * hop), max(floor + 1, first * hop + 1, after * hop)
+            ranges[number] = told
+            floor = told[1]
         return ranges
 
     def _settle(self) -> dict[int, Range]:
-        """All words, now that their speech is over."""
-        num_words, num_samples, hop = len(self._words), self._num_samples, self._sound.hop
+        """All words, now that their speech is over; those that it did not come to are squeezed in at its end."""
+        num_words, num_samples = len(self._words), self._num_samples
         if num_samples < num_words:
             return {number: (number, number + 1) for number in range(num_samples)}
-        frames = self._align() if len(self._frames) >= num_words else None
-        if frames is None:
-            bounds = np.linspace(0, num_samples, num_words + 1).astype(int).tolist()
-            return {number: (bounds[number], bounds[number + 1]) for number in range(num_words)}
-        starts, ends = (each.tolist() for each in frames)
+        warp = min(self._warps, key=lambda warp: warp.end)
+        cost, place = warp.end
+        place = place if cost < IMPOSSIBLE else warp.place
+        path = warp.path(place, warp.num_frames)
+        num_said = int(np.searchsorted(warp.score.first, place, side="right")) if len(path) else 0
+        starts = (np.searchsorted(path, warp.score.first[:num_said]) * self._sound.hop).tolist()
+        ends = (np.searchsorted(path, warp.score.last[:num_said], side="right") * self._sound.hop).tolist()
+        said_end = min(len(path) * self._sound.hop, num_samples)
+        rest = np.linspace(said_end, num_samples, num_words - num_said + 1).astype(int).tolist()
+        starts, ends = starts + rest[:-1], ends + rest[1:]
         ranges: dict[int, Range] = {}
         limit = num_samples
         for number in range(num_words - 1, -1, -1):  # the last ones must find room
-            end = max(number + 1, min(ends[number] * hop, limit))
-            limit = max(number, min(starts[number] * hop, end - 1))
-            ranges[number] = (limit, end)
+            after = max(number + 1, min(ends[number], limit))
+            limit = max(number, min(starts[number], after - 1))
+            ranges[number] = (limit, after)
         return ranges
 
-    def _align(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """First and end frame of each word; None when the speech is nothing like the text."""
-        level = self._voice_level()
-        is_speech = _is_speech(self._frames[:, 0] > level - _SILENT)
-        num_speech = np.count_nonzero(is_speech)
-        if not num_speech:
-            return None
-        score = Score(self._words, _bounded(num_speech / len(Score(self._words).sounding)))
-        reached = np.cumsum(is_speech) * (len(score.sounding) - 1) // num_speech
-        warp = TimeWarp(score, num_kept=len(self._frames))
-        heard = costs(self._frames, level)
-        for first in range(0, len(heard), 50):
-            warp.advance(heard[first : first + 50], int(score.sounding[reached[first]]) - _WINDOW_BEFORE)
-        place = warp.end()
-        if place is None:
-            return None
-        path = warp.path(place)
-        return np.searchsorted(path, score.first), np.searchsorted(path, score.last, side="right")
-
-    def _tell(self, ranges: dict[int, Range], least: int) -> tuple[Word, ...]:
-        """Those that are not where they were told to be, by more than `least` samples."""
+    def _tell(self, ranges: dict[int, Range]) -> tuple[Word, ...]:
+        """Those that were told elsewhere, or not at all."""
         words = []
-        for number, (start, end) in sorted(ranges.items()):
-            told = self._told.get(number)
-            if told is None or abs(told[0] - start) > least or abs(told[1] - end) > least:
+        for number in sorted(ranges):
+            start, end = ranges[number]
+            if self._told.get(number) != (start, end):
                 self._told[number] = (start, end)
                 spelling = self._words[number]
                 words.append(Word(spelling.text_start, spelling.text_end, self._start + start, self._start + end))
         return tuple(words)
-
-
-def _is_speech(is_loud: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """All frames but those in long silences."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], is_loud, [True]))))
-    is_speech = np.ones(len(is_loud), bool)
-    for start, end in edges.reshape(-1, 2).tolist():
-        is_speech[start:end] = end - start < _LEAST_PAUSE
-    return is_speech
-
-
-def _bounded(scale: float) -> float:
-    return min(max(scale, _MIN_SCALE), _MAX_SCALE)
