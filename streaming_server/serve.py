@@ -52,7 +52,7 @@ def serve(config: Config, argv: Sequence[str]) -> int:
             _run(_serve(config, listener, argv))
     except* (ModelError, ConfigError) as group:  # from inside the task group that keeps the engine
         print(f"voxwire: {_first(group)}", file=sys.stderr)
-        status = 1
+        status = 2
     return status
 
 

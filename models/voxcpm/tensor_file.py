@@ -23,7 +23,7 @@ DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F
 """What weights may be stored in, by safetensors' names. Integers and eight-bit floats are somebody's quantisation,
 without its scales."""
 
-REOPEN_BYTES = 256 << 20
+REOPEN_BYTES = 64 << 20
 """Pages of a mapped file count as resident from their first reading until the file is unmapped: so often it is."""
 
 

@@ -18,8 +18,6 @@ SPACE = "\u2581"
 CONTROL_IDS = range(AUDIO_START, AUDIO_START + 4)
 """Starts and ends of speech and of a reference: the numbers are fixed in training, whatever the tokens are called."""
 
-_KEYS = {"id", "content"}
-
 
 class Tokenizer:
     """Reads tokenizer.json and nothing else; `encode` adds no token of its own.
@@ -41,28 +39,30 @@ class Tokenizer:
         values = fields.values
         unknown = fields.object("model").values.get("unk_token") or "<unk>"
         added = values.get("added_tokens") or []
-        if not isinstance(added, list) or not all(isinstance(token, dict) and set(token) >= _KEYS for token in added):
-            raise fields.error("'added_tokens' was expected to be a list of tokens with 'id' and 'content'")
-        controls = {token["id"]: token["content"] for token in added if _is_control(token)}
-        # Left in the list, they would be found in any text.
-        values["added_tokens"] = [token for token in added if token["id"] not in controls]
+        if not isinstance(added, list) or not all(_is_token(each) for each in added):
+            raise fields.error("'added_tokens' was expected to be a list of objects with 'id' and 'content'")
+        spelled = [token for token in added if _is_control(token)]
+        for token in spelled:
+            token["special"] = True
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(values))
         except Exception as error:  # the library raises nothing narrower
             raise fields.error(f"a tokenizer was expected, but it cannot be read: {error}") from None
+        self._tokenizer.encode_special_tokens = True  # as the characters they are written with
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        for token, number in vocabulary.items():
-            if number >= vocab_size and number not in controls:
-                raise fields.error(
-                    f"ids below lm_config.vocab_size, {vocab_size}, were expected, but that of {token!r} is {number}"
-                )
         if unknown not in vocabulary:
             raise fields.error(f"the token {unknown!r} was expected in the vocabulary, but it is missing")
         unknown_id = vocabulary[unknown]
-        controls |= {number: token for token, number in vocabulary.items() if number in CONTROL_IDS}
+        texts = {token["content"] for token in spelled}
+        controls = {number: text for text, number in vocabulary.items() if text in texts or number in CONTROL_IDS}
         controls.pop(unknown_id, None)  # the right answer to a character that nobody knows
+        for text, number in vocabulary.items():
+            if number >= vocab_size and number not in controls:
+                raise fields.error(
+                    f"ids below lm_config.vocab_size, {vocab_size}, were expected, but that of {text!r} is {number}"
+                )
         self._instead = dict(_split_words(vocabulary, unknown_id))
         self._instead |= {number: self._spelled(text, controls) for number, text in controls.items()}
 
@@ -82,6 +82,10 @@ class Tokenizer:
         model = self._tokenizer.model
         ids = (token.id for character in text.replace(" ", SPACE) for token in model.tokenize(character))
         return tuple(number for number in ids if number not in controls)
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("content"), str) and isinstance(value.get("id"), int)
 
 
 def _is_control(token: Mapping[str, Any]) -> bool:
