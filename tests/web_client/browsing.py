@@ -35,12 +35,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WITHOUT_LIBOPUS = """
-import ctypes.util
-ctypes.util.find_library = lambda name: None
-from streaming_server.__main__ import main
-main()
-"""
+WITHOUT_LIBOPUS = "import ctypes.util; ctypes.util.find_library = lambda name: None"
+"""Run before the server: as on a machine that lacks it."""
 INSECURE_HOST = "voxwire.test"
 """A name of this machine that no browser takes for a secure origin."""
 
@@ -66,9 +62,13 @@ class Server:
 
 
 @contextmanager
-def serving(*flags: str, port: int = 0, libopus: bool = True) -> Iterator[Server]:
-    """The real server on a port of its own; without `libopus`, as on a machine that lacks it."""
-    program = ["-m", "streaming_server"] if libopus else ["-c", WITHOUT_LIBOPUS]
+def serving(*flags: str, port: int = 0, before: str = "") -> Iterator[Server]:
+    """The real server on a port of its own. `before`: Python that its process runs first."""
+    program = (
+        ["-c", f"{before}\nfrom streaming_server.__main__ import main\nmain()"]
+        if before
+        else ["-m", "streaming_server"]
+    )
     command = [sys.executable, *program, "serve", "--port", str(port), *flags]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -94,10 +94,19 @@ def free_port() -> int:
         return port
 
 
-def launched(playwright: Playwright) -> Browser:
+def launched(playwright: Playwright, *flags: str) -> Browser:
     """Chromium; pages of `INSECURE_HOST` come from this machine, but the browser does not trust them."""
     resolver = f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1"
-    return playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*FLAGS, resolver])
+    return playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*FLAGS, resolver, *flags])
+
+
+def hearing(recording: Path) -> list[str]:
+    """Flags for a browser whose microphone hears a WAV file, over and over, and that lets every page use it."""
+    return [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={recording}",
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.web_client.browsing import CHROMIUM, launched, serving
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def stage() -> Iterator[Playwright]:
+    """What starts browsers."""
     if CHROMIUM is None:
         pytest.skip("Chromium is missing (apt install chromium)")
     with sync_playwright() as playwright:
-        browser = launched(playwright)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(stage: Playwright) -> Iterator[Browser]:
+    browser = launched(stage)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from streaming_server.audio.opus import opus_available
-from tests.web_client.browsing import INSECURE_HOST, Visit, serving
+from tests.web_client.browsing import INSECURE_HOST, WITHOUT_LIBOPUS, Visit, serving
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it rests for a while in the shade of a tree."
 COUNT_SEGMENTS = """
@@ -252,7 +252,7 @@ def test_a_page_of_a_strange_origin_is_told_how_it_may_connect(browser: Browser,
 
 
 def test_opus_is_offered_where_the_server_has_it(browser: Browser) -> None:
-    with serving("--model", "tone", libopus=False) as server, Visit(browser, local(server.port)) as visit:
+    with serving("--model", "tone", before=WITHOUT_LIBOPUS) as server, Visit(browser, local(server.port)) as visit:
         visit.ready()
         assert visit.page.locator("#codec option").all_inner_texts() == ["PCM, exact (44.1 kHz)"]
     if opus_available():
