@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base import ModelError
-from .linear import Linear, make_linear
+from .linear import make_linear
 
 
 class TakesTensors(Protocol):
@@ -89,18 +89,33 @@ class Dense:
     `upsample` > 1: each window makes that many rows (a transposed convolution).
     """
 
-    def __init__(self, linear: Linear, *, size: int = 1, stride: int = 1, num_past: int = 0, upsample: int = 1) -> None:
-        self._linear = linear  # size * C_in -> upsample * C_out
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        size: int = 1,
+        stride: int = 1,
+        num_past: int = 0,
+        upsample: int = 1,
+    ) -> None:
+        """`weight` [upsample * C_out, size * C_in], `bias` [upsample * C_out]."""
+        self._linear = make_linear(weight, bias, device=device, dtype=dtype)
+        self._dtype = dtype
         self._size, self._stride, self._upsample = size, stride, upsample
-        self.past = (num_past, linear.in_features // size)  # shape of one stream's memory
+        self.past = (num_past, weight.shape[1] // size)  # shape of one stream's memory
 
     def __call__(self, joined: Tensor) -> Tensor:
-        y = self._linear(windows(joined, self._size, self._stride))
+        y = self._linear(windows(joined.to(self._dtype), self._size, self._stride)).float()
         return y.view(y.shape[0], y.shape[1] * self._upsample, -1)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
         """residual + y, of a convolution that looks at no row but its own."""
-        return self._linear.plus(x, residual)
+        if self._dtype is torch.float32:
+            return self._linear.plus(x, residual)
+        return self._linear(x.to(self._dtype)).float().add_(residual)
 
 
 class Depthwise:
@@ -122,9 +137,9 @@ class Depthwise:
 class ToMono:
     """A causal convolution to one channel: each row times each tap, then sums along the diagonals."""
 
-    def __init__(self, weights: TakesTensors, name: str, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, weights: TakesTensors, name: str, device: torch.device) -> None:
         taps = fold_weight_norm(weights, name)[0].t()  # [k, C]
-        self._linear = make_linear(taps.contiguous(), None, device=device, dtype=dtype)
+        self._linear = make_linear(taps.contiguous(), None, device=device, dtype=torch.float32)
         self._bias = weights.take(f"{name}.bias").float().to(device)  # [1]
         self.past = (taps.shape[0] - 1, taps.shape[1])
 
@@ -181,8 +196,9 @@ def dense(
     weight = fold_weight_norm(weights, name)
     size = weight.shape[2]
     matrix = weight.transpose(1, 2).reshape(weight.shape[0], -1)  # [C_out, k * C_in]
-    linear = make_linear(matrix, weights.take(f"{name}.bias").float(), device=device, dtype=dtype)
-    return Dense(linear, size=size, stride=stride, num_past=size - 1 if num_past is None else num_past)
+    bias = weights.take(f"{name}.bias").float()
+    num_past = size - 1 if num_past is None else num_past
+    return Dense(matrix, bias, device, dtype, size=size, stride=stride, num_past=num_past)
 
 
 def upsampler(weights: TakesTensors, name: str, device: torch.device, dtype: torch.dtype) -> Dense:
@@ -197,4 +213,4 @@ def upsampler(weights: TakesTensors, name: str, device: torch.device, dtype: tor
     halves = weight.view(num_in, num_out, 2, stride).flip(2)  # row t - 1 takes the second half
     matrix = halves.permute(3, 1, 2, 0).reshape(stride * num_out, 2 * num_in)
     bias = weights.take(f"{name}.bias").float().repeat(stride)
-    return Dense(make_linear(matrix, bias, device=device, dtype=dtype), size=2, num_past=1, upsample=stride)
+    return Dense(matrix, bias, device, dtype, size=2, num_past=1, upsample=stride)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .vae import AudioVaeDecoder
+from .vae import CHUNK_LATENTS, AudioVaeDecoder
 
 
 class StreamingDecoder:
@@ -41,17 +41,26 @@ class StreamingDecoder:
         """
         device = self._decoder.device
         index = slots if isinstance(slots, Tensor) else torch.tensor(slots, dtype=torch.int64, device=device)
-        rows = self._memory.index_select(0, index)  # [B, values], a copy: streams never share memory
-        audio = self._decoder.run(latents.to(device, torch.float32), self._views(rows))
-        self._memory.index_copy_(0, index, rows)
-        return audio
+        latents = latents.to(device, torch.float32)
+        together = max(1, CHUNK_LATENTS // latents.shape[1])
+        if device.type != "cpu" or len(latents) <= together:
+            return self._go_on(index, latents)
+        groups = zip(torch.split(index, together), torch.split(latents, together), strict=True)
+        return torch.cat([self._go_on(*group) for group in groups])
 
     def warm(self, slot: int, latents: Tensor) -> None:
         """Let the slot hear latents [T, feat] that were spoken before, and drop the sound of them.
 
-        After a restart the decoder's last `history_latents` are enough: nothing older reaches the next sample.
+        No more than the decoder's last `history_latents` are looked at: nothing older reaches the next sample.
         """
-        self.step([slot], latents.unsqueeze(0))
+        self.step([slot], latents[None, -self._decoder.history_latents :])
+
+    def _go_on(self, index: Tensor, latents: Tensor) -> Tensor:
+        """A step of so many streams as run together best."""
+        rows = self._memory.index_select(0, index)  # [B, values], a copy: streams never share memory
+        audio = self._decoder.run(latents, self._views(rows))
+        self._memory.index_copy_(0, index, rows)
+        return audio
 
     def _views(self, rows: Tensor) -> list[Tensor]:
         """The memory of each layer [B, rows, channels], as views of `rows`."""

@@ -60,6 +60,16 @@ def test_weights_in_bfloat16_decode_as_the_numbers_they_are() -> None:
     torch.testing.assert_close(audio, reference_decode(as_float, V1, latents), atol=1e-5, rtol=0)
 
 
+def test_products_in_bfloat16_stay_near_the_default() -> None:
+    """Not near enough for a default: 60 dB would be."""
+    latents = torch.randn(1, 24, V15.latent_dim, generator=torch.Generator().manual_seed(1))
+    tensors = random_codec(V15)
+    exact = reference_decode(tensors, V15, latents)
+    error = AudioVaeDecoder(V15, tensors, dtype=torch.bfloat16).decode(latents) - exact
+    signal_to_noise_db = 10 * torch.log10(exact.square().sum() / error.square().sum())
+    assert 35 < signal_to_noise_db < 60
+
+
 def test_decoder_without_depthwise_convolutions_is_refused() -> None:
     config = dataclasses.replace(V15, depthwise=False)
     with pytest.raises(ModelError, match=r"'audio_vae_config\.depthwise' was expected to be true, but false came"):

@@ -133,6 +133,14 @@ def test_a_memory_starts_any_slot_any_number_of_times_from_the_same_history(stag
     assert torch.equal(memory, kept)
 
 
+def test_of_a_long_history_only_its_end_is_heard_again(stage: Stage) -> None:
+    stream = StreamingDecoder(stage.decoder, num_slots=1)
+    history = stage.latents[0, :30].clone()
+    history[: 30 - stage.decoder.history_latents] = torch.nan
+    stream.warm(0, history)
+    assert_sounds(stream.step([0], stage.latents[:1, 30:]), stage.audio[:1, 30 * stage.hop :])
+
+
 def test_a_slot_warmed_with_half_of_the_history_would_be_heard(stage: Stage) -> None:
     """The measure above is not vacuous: what is older than that does sound."""
     stream = StreamingDecoder(stage.decoder, num_slots=1)
