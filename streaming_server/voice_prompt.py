@@ -1,13 +1,21 @@
 """The recording of a voice: decoded a block at a time, looked at, and made mono 16-bit.
 
 Nothing that a file says of itself is believed but its format: how long it is, is what comes out of the decoder.
+
+    python -m streaming_server.voice_prompt < FILE
+
+prints one JSON line, {"rate_hz", "sound_s"} and after it the samples, or {"status", "code", "message"}: decoders are C,
+the file is anybody's, and so a server decodes in such a process. It may use little memory and little time.
 """
 
 from __future__ import annotations
 
+import json
+import resource
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -34,6 +42,10 @@ FULL_SCALE = 0.999
 MAX_CLIPPED = 0.002
 """So many of the samples may be at full scale. A loud recording has a few; an overdriven one has runs of them."""
 
+CPU_S = 20
+MEMORY_BYTES = 2 << 30
+"""Of addresses, for the process; what is resident stays far below."""
+
 _MAGIC = ((b"RIFF", 8, b"WAVE"), (b"RF64", 8, b"WAVE"), (b"fLaC", 0, b""), (b"OggS", 0, b""), (b"ID3", 0, b""))
 
 Samples = NDArray[np.float32]
@@ -48,8 +60,20 @@ class Prompt:
     sound_s: float
 
 
-def read_prompt(file: BinaryIO) -> Prompt:
+def read_prompt(file: IO[bytes]) -> Prompt:
     """Raises VoiceRefused, with what is wrong with the recording. Blocks; decodes no more than `MAX_PROMPT_S`."""
+    check_kind(file)
+    try:
+        with soundfile.SoundFile(file) as sound:
+            rate_hz = _rate_of(sound)
+            samples = _decode(sound)
+    except soundfile.LibsndfileError as error:
+        raise bad_audio(f"the file cannot be read: {error.error_string}") from None
+    return Prompt(np.rint(32_767 * samples).astype(np.int16), rate_hz, _sound_s(samples, rate_hz))
+
+
+def check_kind(file: IO[bytes]) -> None:
+    """By its size and first bytes, before a decoder sees it; then it stands at its beginning. Raises VoiceRefused."""
     num_bytes = file.seek(0, 2)
     if num_bytes > MAX_BYTES:
         raise too_large()
@@ -60,13 +84,6 @@ def read_prompt(file: BinaryIO) -> Prompt:
         raise bad_audio("a recording was expected, but the file is empty.")
     if not _is_known(head):
         raise bad_audio(f"a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file was expected, but this is none.")
-    try:
-        with soundfile.SoundFile(file) as sound:
-            rate_hz = _rate_of(sound)
-            samples = _decode(sound)
-    except soundfile.LibsndfileError as error:
-        raise bad_audio(f"the file cannot be read: {error.error_string}") from None
-    return Prompt(np.rint(32_767 * samples).astype(np.int16), rate_hz, _sound_s(samples, rate_hz))
 
 
 def too_large() -> VoiceRefused:
@@ -74,7 +91,7 @@ def too_large() -> VoiceRefused:
 
 
 def _is_known(head: bytes) -> bool:
-    """Before libsndfile looks: it knows many formats that no recorder writes, and each is a parser more."""
+    """libsndfile knows many formats that no recorder writes, and each is a parser more."""
     if any(head.startswith(start) and head[at:].startswith(rest) for start, at, rest in _MAGIC):
         return True
     return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2  # an MPEG frame of layer 3
@@ -127,3 +144,22 @@ def _sound_s(samples: Samples, rate_hz: int) -> float:
     if sound_s < MIN_SOUND_S:
         raise bad_audio(f"at least {MIN_SOUND_S:g} s of speech were expected, but only {sound_s:.2f} s are not silent.")
     return sound_s
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    answer: dict[str, object]
+    samples = b""
+    try:
+        prompt = read_prompt(sys.stdin.buffer)
+        answer = {"rate_hz": prompt.rate_hz, "sound_s": prompt.sound_s}
+        samples = prompt.pcm.astype("<i2").tobytes()
+    except VoiceRefused as refused:
+        answer = {"status": refused.status, "code": refused.code, "message": str(refused)}
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + samples)
+
+
+if __name__ == "__main__":
+    main()

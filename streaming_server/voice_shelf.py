@@ -8,7 +8,7 @@ import errno
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from models.base import ModelError, Voice
 from models.own_voice import OwnVoice, own_voice
@@ -27,8 +27,9 @@ from models.voice_folder import (
 from models.voices import speaks
 
 from .engine_client import EngineClient, EngineUnavailable
+from .voice_inspection import inspect
 from .voice_preparation import PREPARE_S, Preparation, prepare
-from .voice_prompt import Prompt, read_prompt
+from .voice_prompt import Prompt
 from .voice_refusal import VoiceRefused, bad_field
 from .voice_transcript import check_transcript
 
@@ -41,7 +42,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class VoiceShelf:
-    """What is slow (disk, decoder, encoder) happens in threads and in a process; the loop only waits."""
+    """What is slow happens elsewhere (the disk in threads, decoder and encoder in processes); the loop only waits."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class VoiceShelf:
         finally:
             self._num_uploads -= 1
 
-    async def add(self, values: Mapping[str, str], audio: BinaryIO) -> tuple[Voice, bool]:
+    async def add(self, values: Mapping[str, str], audio: IO[bytes]) -> tuple[Voice, bool]:
         """The voice, and whether it can be spoken with already; it cannot when the engine is just being restarted.
 
         Raises VoiceRefused, and then nothing is left of it.
@@ -97,7 +98,7 @@ class VoiceShelf:
             raise bad_field(str(error)) from None
         async with self._turn:
             await self._check(voice)
-            prompt = await asyncio.to_thread(read_prompt, audio)
+            prompt = await inspect(audio)
             check_transcript(voice.transcript, voice.language, prompt.sound_s)
             await self._store(voice, prompt)
             return voice.voice, await self._is_spoken(voice.name)

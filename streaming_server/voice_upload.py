@@ -7,7 +7,8 @@ import datetime
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from tempfile import SpooledTemporaryFile
+from typing import cast
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -30,7 +31,7 @@ class Upload:
     """What a form held: its known fields, and a file that lives as long as the request."""
 
     values: dict[str, str]
-    audio: BinaryIO
+    audio: SpooledTemporaryFile[bytes]
 
 
 @asynccontextmanager
@@ -38,8 +39,10 @@ async def received(request: Request, *, timeout_s: float = UPLOAD_S) -> AsyncIte
     """Raises VoiceRefused, OSError when there is no room for it. It is refused while it comes, not afterwards."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise VoiceRefused(415, "bad_upload", "A form as multipart/form-data was expected, but another kind came.")
-    stream = _bounded(request)
-    parser = MultiPartParser(request.headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+    whole = asyncio.Event()
+    stream = _bounded(request, whole)
+    parser = _Parser(request.headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+    parser.whole = whole
     try:
         async with asyncio.timeout(timeout_s):
             form = await parser.parse()
@@ -47,18 +50,29 @@ async def received(request: Request, *, timeout_s: float = UPLOAD_S) -> AsyncIte
         message = f"All of the form was expected within {timeout_s:g} s, but it was still coming."
         raise VoiceRefused(408, "timeout", message) from None
     except MultiPartException as error:
-        raise _bad_upload(f"the form cannot be read: {error.message}") from None
+        raise _bad_upload(f"the form cannot be read: {error.message[0].lower()}{error.message[1:]}") from None
     except ClientDisconnect:
         raise _bad_upload("the connection was lost before all of it came.") from None
     finally:
         await stream.aclose()
     try:
-        yield _upload(form)
+        upload = _upload(form)
+        await asyncio.to_thread(upload.audio.rollover)  # a file that another process can read
+        yield upload
     finally:
         await form.close()
 
 
-async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
+class _Parser(MultiPartParser):
+    """Says when the form's last boundary has come: a form that lacks it is cut short."""
+
+    whole: asyncio.Event
+
+    def on_end(self) -> None:
+        self.whole.set()
+
+
+async def _bounded(request: Request, whole: asyncio.Event) -> AsyncGenerator[bytes, None]:
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told[:20]) > MAX_FORM_BYTES:
         raise too_large()
@@ -68,18 +82,20 @@ async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
         if num_bytes > MAX_FORM_BYTES:
             raise too_large()
         yield chunk
+    if not whole.is_set():
+        raise _bad_upload("the form is cut short: its last boundary was expected, but it did not come.")
 
 
 def _upload(form: FormData) -> Upload:
     values: dict[str, str] = {}
-    audio: BinaryIO | None = None
+    audio: SpooledTemporaryFile[bytes] | None = None
     for field, value in form.multi_items():
         if field in values or (field == "audio" and audio is not None):
             raise _bad_upload(f"{field[:40]!r} was expected once, but it came twice.")
         if field == "audio":
             if not isinstance(value, UploadFile):
                 raise bad_field("'audio' was expected as a file, but a text came.")
-            audio = value.file
+            audio = cast("SpooledTemporaryFile[bytes]", value.file)
         elif field in FIELDS:
             if isinstance(value, UploadFile):
                 raise bad_field(f"'{field}' was expected as a text, but a file came.")
