@@ -1,7 +1,8 @@
 """When playing may start where speech is made more slowly than it is heard (PROTOCOL.md, Pacing). Pure.
 
 Made at `rtf` seconds a second, what is missing of a rest of L seconds takes rtf x (L - buffered), and must not take
-longer than that rest sounds: so buffered >= L x (1 - 1 / rtf). L is a guess from the text, hence a margin.
+longer than that rest sounds: so buffered >= L x (1 - 1 / rtf), and a patch more, since it comes whole. L is a guess
+from the text, hence a margin.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class HeadStart:
         if self._plays or rtf <= 1:
             return 0.0
         rest_s = self.length_s - self._taken_s
-        wanted_s = min(rest_s, MARGIN * rest_s * (1 - 1 / rtf))
+        wanted_s = min(rest_s, MARGIN * rest_s * (1 - 1 / rtf) + self._patch_s)
         return max(0.0, rtf * (wanted_s - (self._arrived_s - self._taken_s)))
 
     def write(self, text: str) -> None:
@@ -104,11 +105,12 @@ class HeadStart:
 
     def arrive(self, ticks: int, now: float) -> None:
         """Sound has come."""
-        self._patch_s = ticks / self._sample_rate
-        self._arrived_s += self._patch_s
+        speech_s = ticks / self._sample_rate
+        self._patch_s = max(self._patch_s, speech_s)
+        self._arrived_s += speech_s
         if self._arrived_at is not None:
             self._work_s += min(now - self._arrived_at, MAX_PATCHES * self._patch_s * self.rtf)
-            self._speech_s += self._patch_s
+            self._speech_s += speech_s
         self._arrived_at = now
 
     def take(self, ticks: int) -> None:

@@ -40,13 +40,13 @@ def play(text: str, rtf: float, *, told: float | None = None, letter: int = LETT
 def test_the_rest_plays_without_a_gap(rtf: float, num_letters: int, letter: int) -> None:
     wait_s, gap_s = play("x" * num_letters, rtf, letter=letter)
     total_s = num_letters * letter / RATE_HZ
-    assert gap_s <= 0.5 * rtf * PATCH / RATE_HZ + 0.01 * total_s
-    assert wait_s <= rtf * MARGIN * total_s * (1 - 1 / rtf) + 2 * rtf * PATCH / RATE_HZ
+    assert gap_s <= 0.01 * total_s
+    assert wait_s <= rtf * MARGIN * total_s * (1 - 1 / rtf) + 3 * rtf * PATCH / RATE_HZ
 
 
 def test_a_wrong_guess_of_the_speed_is_corrected_by_what_is_seen() -> None:
     wait_s, gap_s = play("x" * 600, 3.0, told=1.5)
-    assert gap_s <= 0.3
+    assert gap_s == 0
     assert wait_s == pytest.approx(3.0 * MARGIN * 40.2 * (1 - 1 / 3), rel=0.15)
 
 
@@ -66,7 +66,7 @@ def test_the_wait_counts_down() -> None:
     for number in range(40):
         start.arrive(PATCH, 0.32 * number)
         waits.append(start.wait_s)
-    assert waits[0] == pytest.approx(2.0 * (MARGIN * 10.0 - 0.16), rel=0.05)
+    assert waits[0] == pytest.approx(2.0 * MARGIN * 10.0, rel=0.05)
     assert all(later < earlier for earlier, later in itertools.pairwise(waits))
 
 

@@ -43,11 +43,12 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    model: str | SpeechModel = "tone", *, preparation: Preparation | None = None, **settings: Any
+    model: str | SpeechModel = "tone", *, preparation: Preparation | None = None, warm: bool = False, **settings: Any
 ) -> AsyncIterator[Server]:
-    """The real application on a free port, with the engine in a thread."""
+    """The real application on a free port, with the engine in a thread; `warm`: its speed is known from the start."""
     config = Config(port=0, **settings)
-    engine = LocalEngine(await asyncio.to_thread(load_model, model) if isinstance(model, str) else model)
+    loaded = await asyncio.to_thread(load_model, model) if isinstance(model, str) else model
+    engine = await LocalEngine.warmed_up(loaded) if warm else LocalEngine(loaded)
     started: asyncio.Future[uvicorn.Server] = asyncio.get_running_loop().create_future()
     with listen(config) as listener:
         serving = asyncio.create_task(serve_web(config, engine, listener, started.set_result, preparation))

@@ -1,0 +1,21 @@
+"""The tone on a machine that is too slow for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from models.slots import Done
+from models.tone import PATCH_SAMPLES, SAMPLE_RATE, ToneModel
+
+
+class SlowTone(ToneModel):
+    """A step takes `rtf` seconds for each second of a full patch, whatever its rows."""
+
+    def __init__(self, rtf: float) -> None:
+        super().__init__()
+        self.rtf = rtf
+
+    def submit(self, slots: Sequence[int]) -> Done:
+        time.sleep(self.rtf * PATCH_SAMPLES / SAMPLE_RATE)
+        return super().submit(slots)
