@@ -1,0 +1,228 @@
+"""The panel of voices in real Chromium, against a real server: recorded, uploaded, tried, refused and deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Playwright, expect
+
+from bench.checkpoint import write_checkpoint
+from bench.checkpoint_shapes import SHAPES
+from tests.streaming_server.learning import sound_file, speech
+from tests.web_client.browsing import INSECURE_HOST, Visit, free_port, hearing, launched, serving
+
+RATE_HZ = 48_000
+KEEP_STARTED = """
+    window.spoken = [];
+    window.Worker = class extends Worker {
+        constructor(...options) {
+            super(...options);
+            this.addEventListener("message", ({ data }) => {
+                if (data.type === "started") window.spoken.push(data.started.voice);
+            });
+        }
+    };
+"""
+ALL_HEARD = "state.utterances.length && state.utterances.every((one) => one.over)"
+SENTENCE = "The quick brown fox jumps over the lazy dog."
+
+
+@pytest.fixture(scope="module")
+def voices_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("voices")
+
+
+@pytest.fixture(scope="module")
+def port(browser: Browser, voices_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A small VoxCPM with random weights: it learns voices, and speaks noise."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_checkpoint(folder / "tiny", SHAPES["tiny"], seed=1)
+    flags = ("--model", str(folder / "tiny"), "--voices-dir", str(voices_dir), "--cache-dir", str(folder / "cache"))
+    port = free_port()
+    insecure = f"http://{INSECURE_HOST}:{port}"
+    with serving(*flags, "--threads", "1", "--allowed-origins", insecure, port=port) as server:
+        yield server.port
+
+
+@pytest.fixture(scope="module")
+def hearing_browser(stage: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Its microphone hears somebody speak."""
+    recording = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    recording.write_bytes(sound_file(speech(10, rate_hz=RATE_HZ), rate_hz=RATE_HZ))
+    browser = launched(stage, *hearing(recording))
+    yield browser
+    browser.close()
+
+
+def local(port: int) -> str:
+    return f"http://127.0.0.1:{port}/"
+
+
+def open_panel(visit: Visit) -> None:
+    visit.ready().page.locator("#voices-panel > summary").click()
+    expect(visit.page.locator("#voice-count")).not_to_be_empty()
+
+
+def upload(visit: Visit, audio: bytes, name: str = "sample.wav") -> None:
+    visit.page.get_by_label("Upload a file").check()
+    visit.page.locator("#voice-file").set_input_files({"name": name, "mimeType": "audio/wav", "buffer": audio})
+
+
+def test_a_voice_is_recorded_named_sent_and_heard_and_deleted(
+    hearing_browser: Browser, port: int, voices_dir: Path
+) -> None:
+    with Visit(hearing_browser, local(port), script=KEEP_STARTED) as visit:
+        page = visit.page
+        open_panel(visit)
+        visit.click("Add a voice")
+        expect(page.get_by_label("Name", exact=True)).to_be_focused()
+        page.keyboard.type("Anna's voice")
+        visit.click("Record")
+        expect(page.get_by_role("timer")).to_have_text(re.compile("2[0-9] s left"))
+        page.wait_for_function("() => parseInt(document.querySelector('#record-level').style.width) > 50")
+        expect(page.get_by_role("timer")).to_have_text("26 s left")
+        visit.click("Stop recording")
+        page.wait_for_function("() => document.querySelector('#voice-playback').duration > 3.5")
+        expect(page.locator("#voice-sample-note")).to_be_empty()
+        expect(page.locator("#voice-transcript")).to_have_value(page.locator("#voice-sentence").inner_text())
+        visit.click("Add this voice")
+        expect(page.get_by_role("alert").last).to_contain_text("Confirm that you speak here yourself")
+        page.get_by_label("I speak here myself").check()
+        visit.click("Add this voice")
+        expect(page.locator("#voice-news")).to_have_text("Anna's voice is added, and chosen for what is spoken next.")
+        expect(page.locator("#voice-form")).to_be_hidden()
+        expect(page.locator("#voice")).to_have_value("Anna's voice")
+        expect(page.get_by_role("button", name="Try it")).to_be_focused()
+        page.keyboard.press("Enter")
+        visit.until("state.heard?.ticks > 0 && state.utterances[0].ticks > 7056")
+        assert page.evaluate("spoken") == ["Anna's voice"]
+        visit.until(ALL_HEARD)
+        assert len(list(voices_dir.glob("*/prompt.wav"))) == 1
+
+        page.get_by_role("button", name="Delete Anna's voice").click()
+        visit.click("Keep it")
+        expect(page.get_by_role("button", name="Delete Anna's voice")).to_be_visible()
+        page.get_by_role("button", name="Delete Anna's voice").click()
+        visit.click("Delete")
+        expect(page.locator("#voice-news")).to_have_text("Anna's voice is deleted.")
+        expect(page.get_by_role("button", name="Delete Anna's voice")).to_have_count(0)
+        expect(page.locator("#voice")).to_have_value("")
+        assert list(voices_dir.glob("*/prompt.wav")) == []
+
+
+def test_what_the_server_says_against_a_voice_is_shown_and_nothing_is_lost(browser: Browser, port: int) -> None:
+    with Visit(browser, local(port), tolerated=("422", "409")) as visit:
+        page = visit.page
+        open_panel(visit)
+        visit.click("Add a voice")
+        page.get_by_label("Name", exact=True).fill("amber")
+        upload(visit, sound_file(speech(3)))
+        page.locator("#voice-transcript").fill(SENTENCE)
+        page.get_by_label("I speak here myself").check()
+        visit.click("Add this voice")
+        expect(page.locator("#voice-error")).to_contain_text("'name': ")
+        page.get_by_label("Name", exact=True).fill("Ben")
+        page.locator("#voice-file").set_input_files(
+            {"name": "silence.flac", "mimeType": "audio/flac", "buffer": sound_file(np.zeros(48_000), format="FLAC")}
+        )
+        visit.click("Add this voice")
+        expect(page.locator("#voice-error")).to_have_text("'audio': speech was expected, but it is silent.")
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Ben")
+        expect(page.locator("#voice-transcript")).to_have_value(SENTENCE)
+        page.locator("#voice-file").set_input_files(
+            {"name": "ben.ogg", "mimeType": "audio/ogg", "buffer": sound_file(speech(3), format="OGG")}
+        )
+        expect(page.locator("#voice-error")).to_be_empty()
+        visit.click("Add this voice")
+        expect(page.locator("#voice-news")).to_contain_text("Ben is added")
+        visit.click("Add a voice")
+        expect(page.get_by_label("Name", exact=True)).to_have_value("")
+
+
+def test_what_is_too_long_or_too_big_is_not_sent(browser: Browser, port: int) -> None:
+    with Visit(browser, local(port)) as visit:
+        open_panel(visit)
+        visit.click("Add a voice")
+        upload(visit, sound_file(speech(31)))
+        expect(visit.page.locator("#voice-error")).to_have_text(
+            "This sample lasts 31 s; the server takes 30 s at most."
+        )
+        upload(visit, bytes(11 * 2**20))
+        expect(visit.page.locator("#voice-error")).to_have_text("This file has 11 MB; the server takes 10 MB at most.")
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("NotAllowedError", "The browser does not let this page use the microphone"),
+        ("NotFoundError", "No microphone is connected"),
+        ("NotReadableError", "another program may be using it"),
+    ],
+)
+def test_a_microphone_that_does_not_open_is_explained(browser: Browser, port: int, script: str, sentence: str) -> None:
+    refusing = f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{script}'));"
+    with Visit(browser, local(port), script=refusing) as visit:
+        open_panel(visit)
+        visit.click("Add a voice")
+        visit.click("Record")
+        expect(visit.page.get_by_role("alert").last).to_contain_text(sentence)
+        expect(visit.page.get_by_role("button", name="Record", exact=True)).to_be_enabled()
+
+
+def test_a_browser_without_a_microphone_says_so(browser: Browser, port: int) -> None:
+    with Visit(browser, local(port)) as visit:
+        open_panel(visit)
+        visit.click("Add a voice")
+        visit.click("Record")
+        expect(visit.page.get_by_role("alert").last).to_contain_text("microphone")
+
+
+def test_a_page_that_is_not_secure_says_why_there_is_no_microphone(browser: Browser, port: int) -> None:
+    tolerated = ("ScriptProcessorNode is deprecated",)
+    with Visit(browser, f"http://{INSECURE_HOST}:{port}/", tolerated=tolerated) as visit:
+        open_panel(visit)
+        visit.click("Add a voice")
+        visit.click("Record")
+        expect(visit.page.get_by_role("alert").last).to_contain_text("only on secure pages")
+
+
+def test_a_model_with_voices_of_its_own_says_which_can_learn_some(browser: Browser, tone_port: int) -> None:
+    with Visit(browser, local(tone_port)) as visit:
+        open_panel(visit)
+        expect(visit.page.get_by_role("button", name="Add a voice")).to_be_disabled()
+        expect(visit.page.locator("#voice-fixed")).to_contain_text("where the server speaks with VoxCPM")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_panel_fits_and_is_used_by_keyboard(browser: Browser, port: int, width: int) -> None:
+    with Visit(browser, local(port), {"viewport": {"width": width, "height": 740}, "locale": "zh-CN"}) as visit:
+        page = visit.ready().page
+        page.locator("#voices-panel > summary").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("list", name="现有音色").get_by_role("listitem").first).to_be_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        for role, name in [
+            ("textbox", "名称"),
+            ("combobox", "音色的语言"),
+            ("radio", "现在录制"),
+            ("button", "开始录音"),
+            ("textbox", "样本中所说的内容（逐字）"),
+            ("textbox", "许可：谁可以使用此音色，用于什么"),
+            ("checkbox", "这是我本人的声音，或已获得说话人的许可。"),
+            ("button", "添加此音色"),
+            ("button", "试听 amber"),
+        ]:
+            expect(page.get_by_role(role, name=name, exact=True)).to_have_count(1)  # type: ignore[arg-type]
+        expect(page.locator("#voice-language")).to_have_value("zh")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        order = [page.evaluate("document.activeElement.id")]
+        for _ in range(8):
+            page.keyboard.press("Tab")
+            order.append(page.evaluate("document.activeElement.id"))
+        wanted = ["name", "language", "by-recording", "record", "transcript", "licence", "consent", "send", "cancel"]
+        assert [name.removeprefix("voice-") for name in order] == wanted
