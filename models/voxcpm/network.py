@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .allocator import returning_memory
 from .backbone import Backbone, Span
 from .config import read_config
 from .flow import FlowSolver
@@ -59,7 +60,7 @@ class VoxCPM:
         self.num_positions = min(num_positions or config.max_length, config.max_length)
         self.tokenizer = Tokenizer(checkpoint, vocab_size=config.vocab_size)
         self.adapters = Adapters.read(adapters, config, device=device, dtype=dtype) if adapters else None
-        with Weights(checkpoint, config) as weights:
+        with returning_memory(), Weights(checkpoint, config) as weights:
             load = Loader(
                 weights=weights,
                 device=device,
