@@ -16,7 +16,9 @@ import numpy as np
 from models.base import Failure, History, ModelError, ModelInfo, Patch, Pcm, Pending, SpeechModel, SpeechParams, Word
 from models.stretcher import MAX_SPEED, MIN_SPEED, Stretcher
 
-_TAIL = Struct("<qqq")
+_TAIL = Struct("<qqhi")
+"""Of a patch's latents: the segment's start and how much of it is heard, in the model's samples; the last sample that
+was heard; and how many samples of the model, which stand before this, are not heard yet."""
 
 
 class StretchedModel:
@@ -30,11 +32,15 @@ class StretchedModel:
         if model.info.speed != "none":
             raise ValueError(f"A model without a speed was expected, but that of {model.info.name!r} is in place.")
         self._model = model
+        self._own_info = model.info
         self._info = _with_speed(model.info)
         self._slots: dict[int, _StretchedSlot] = {}  # those whose speed is not 1
 
     @property
     def info(self) -> ModelInfo:
+        if self._model.info is not self._own_info:  # voices were loaded
+            self._own_info = self._model.info
+            self._info = _with_speed(self._own_info)
         return self._info
 
     def open(
@@ -65,7 +71,6 @@ class StretchedModel:
 
     def reload_voices(self) -> None:
         self._model.reload_voices()
-        self._info = _with_speed(self._model.info)
 
     def shutdown(self) -> None:
         self._slots.clear()
@@ -75,8 +80,8 @@ class StretchedModel:
 class _StretchedSlot:
     """One utterance's stretcher, and where its segment began: in the model's samples and in those that are heard.
 
-    A patch's latents get a tail, so that the utterance can be opened again after it: the model's position after the
-    patch and at the segment's start, and the samples of the model that are not heard yet.
+    A patch's latents get a tail, so that the utterance can be opened again after it: the samples of the model that are
+    not heard yet (4 KB), and where they lie.
     """
 
     __slots__ = ("generation", "heard_start", "start", "stretcher", "unheard")
@@ -97,7 +102,8 @@ class _StretchedSlot:
             self.start += self.stretcher.num_taken
             pcm = np.concatenate((pcm, self.stretcher.finish()))
         pending = self.stretcher.pending
-        tail = _TAIL.pack(self.start, self.stretcher.num_taken - len(pending), len(pending))
+        num_heard = self.stretcher.num_taken - len(pending)
+        tail = _TAIL.pack(self.start, num_heard, self.stretcher.last_given, len(pending))
         return replace(patch, pcm=pcm, words=words, latents=patch.latents + pending.tobytes() + tail)
 
     def resume(self, history: History) -> History:
@@ -108,8 +114,8 @@ class _StretchedSlot:
         parts = latents or before
         if not parts:
             return history
-        _, self.start, num_heard, self.unheard = parts[-1]
-        self.stretcher.begin(num_heard, history.position - history.segment_start)
+        _, self.start, num_heard, last_heard, self.unheard = parts[-1]
+        self.stretcher.begin(num_heard, history.position - history.segment_start, last_heard)
         return replace(
             history,
             segment_start=self.start,
@@ -148,15 +154,15 @@ def _with_speed(info: ModelInfo) -> ModelInfo:
     return replace(info, speed="stretch" if find_spec("audiotsm") else "none")
 
 
-def _split(latents: bytes) -> tuple[bytes, int, int, Pcm]:
-    """What a patch carries: the model's latents, where its segment began, how much of it is heard, what is not yet.
+def _split(latents: bytes) -> tuple[bytes, int, int, int, Pcm]:
+    """What a patch carries: the model's own latents, the numbers of `_TAIL`, and the samples that are not heard yet.
 
     Raises ModelError for latents that no stretched patch carried.
     """
     own = latents[: -_TAIL.size]
     if len(own) + _TAIL.size == len(latents):
-        start, num_heard, num_pending = _TAIL.unpack(latents[len(own) :])
-        if 2 * num_pending <= len(own):
-            cut = len(own) - 2 * num_pending
-            return own[:cut], start, num_heard, np.frombuffer(own[cut:], np.int16)
-    raise ModelError("A history of speech at another speed than 1 was expected, but that of one at speed 1 came.")
+        *numbers, num_pending = _TAIL.unpack(latents[len(own) :])
+        cut = len(own) - 2 * num_pending
+        if 0 <= cut <= len(own):
+            return own[:cut], *numbers, np.frombuffer(own[cut:], np.int16)
+    raise ModelError("A history of stretched speech was expected, but latents without its tail came.")

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from models.base import ModelError, Patch, Pcm, SpeechParams
-from models.engine import Continuity, Spoke
+from models.base import Failure, History, ModelError, Patch, Pcm, SpeechParams
+from models.engine import Closed, Continuity, Engine, Extend, Finish, Open, Seal, Spoke
 from models.espeak import EspeakModel
+from models.slots import Done
 from models.stretch import StretchedModel
 from models.tone import ToneModel
+from tests.models.engine.scripted import PATCH
+from tests.models.engine.stage import Stage
 from tests.models.speaking import finish, speak
+from tests.streaming_server.serving import assert_complete, connected, serving
 
 pytest.importorskip("audiotsm")
 
 SPEEDS = (0.5, 0.8, 1.25, 2.0)
+UNREAD = "Never read. " * 20
 TEXTS = ["Hello there.", "", "One more, and more.", "x"]
 
 
@@ -121,8 +127,7 @@ def test_utterance_goes_on_after_a_restart(num_heard: int) -> None:
     for text in texts:
         continuity.say(text)
     for patch in whole.patches[:num_heard]:
-        pcm, rest = patch.pcm.tobytes(), (patch.words, patch.estimated, patch.latents, patch.last, 0.0)
-        continuity.take(Spoke("s", patch.segment, patch.index, pcm, *rest))
+        continuity.take(as_event(patch))
     model = stretched_tone()
     model.open(0, 1, "tone", params, continuity.history)
     patches = []
@@ -139,3 +144,128 @@ def test_utterance_goes_on_after_a_restart(num_heard: int) -> None:
     words = [word for patch in patches for word in patch.words]
     for word, was in zip(words, [word for patch in left for word in patch.words], strict=True):
         assert word.start == pytest.approx(was.start, abs=2)
+
+
+class _Reader(ToneModel):
+    """Says the same recording in every segment, a patch for each code point of its text, and goes on in the middle."""
+
+    def __init__(self, speech: Pcm, patch: int = 7_056) -> None:
+        super().__init__()
+        self.speech = speech
+        self.patch = patch
+        self._starts: dict[int, int] = {}
+
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
+        super().open(slot, generation, voice, params)
+        self._starts[slot] = history.position - history.segment_start if history else 0
+
+    def submit(self, slots: Sequence[int]) -> Done:
+        return Done([self._say(patch) for patch in super().submit(slots).patches()])
+
+    def _say(self, patch: Patch | Failure) -> Patch | Failure:
+        assert isinstance(patch, Patch)
+        start = self._starts[patch.slot]
+        self._starts[patch.slot] = end = start + self.patch
+        return replace(patch, pcm=self.speech[start:end], words=(), last=end >= len(self.speech))
+
+
+@pytest.mark.parametrize("speed", [0.6, 1.7])
+def test_restart_neither_repeats_nor_leaves_out_a_sound(espeak: EspeakModel, speed: float) -> None:
+    """Both openings together are the sentence as it is without the interruption, moved by no more than a period."""
+    speech = speak(espeak, ["The morning train arrives at nine, so we should leave."]).pcm
+    params = SpeechParams(speed=speed)
+    whole = speak(StretchedModel(_Reader(speech)), [UNREAD], params=params).pcm
+    continuity = Continuity()
+    continuity.say(UNREAD)
+    model = StretchedModel(_Reader(speech))
+    model.open(0, 1, "tone", params)
+    model.extend(0, UNREAD)
+    model.seal(0)
+    heard: list[Patch] = []
+    for _ in range(6):
+        (patch,) = model.submit([0]).patches()
+        assert isinstance(patch, Patch)
+        continuity.take(as_event(patch))
+        heard.append(patch)
+    again = StretchedModel(_Reader(speech))
+    again.open(0, 2, "tone", params, continuity.history)
+    again.extend(0, UNREAD)
+    again.seal(0)
+    both = joined(heard + finish(again, 0))
+    assert len(both) == pytest.approx(len(whole), abs=2)
+    cut = len(joined(heard))
+    window = slice(cut - 4_410, cut + 8_820)
+    likeness = np.correlate(both[window].astype(float), whole[window][700:-700].astype(float))
+    assert abs(int(np.argmax(likeness)) - 700) < 0.015 * 44_100
+    sharpest = np.abs(np.diff(speech.astype(int), 2)).max()
+    assert np.abs(np.diff(both[window].astype(int), 2)).max() <= 1.05 * sharpest
+
+
+def test_history_of_another_kind_is_refused() -> None:
+    model = stretched_tone()
+    history = History(index=1, position=7_056, latents=(b"four",))
+    with pytest.raises(ModelError, match="A history of stretched speech was expected"):
+        model.open(0, 1, "tone", SpeechParams(speed=1.5), history)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.9])
+def test_patches_shorter_than_what_is_held_back_are_spoken_by_the_engine(espeak: EspeakModel, speed: float) -> None:
+    """The first ones are empty; the stream goes on, and all of it comes."""
+    speech = speak(espeak, ["A few short words."]).pcm
+    now = [0.0]
+    engine = Engine(StretchedModel(_Reader(speech, patch=882)), clock=lambda: now[0])
+    commands = (
+        Open("s", "session", "tone", SpeechParams(speed=speed), 44_100),
+        Extend("s", UNREAD),
+        Seal("s"),
+        Finish("s"),
+    )
+    for command in commands:
+        engine.apply(command)
+    events: list[object] = []
+    while (wake := engine.next_wake()) is not None:
+        now[0] = max(now[0], wake)
+        step = engine.step()
+        events += step.events if step else ()
+    spoken = [event for event in events if isinstance(event, Spoke)]
+    assert not len(spoken[0].pcm)
+    assert len(joined(spoken)) == round(len(speech) / speed)
+    assert [event.last for event in spoken].count(True) == 1
+    assert events[-1] == Closed("s")
+    assert not engine.num_errors
+
+
+def test_listener_at_double_speed_never_runs_dry() -> None:
+    """A patch is half as long to hear: such a stream is due twice as often, and the engine sees to it."""
+    stage = Stage(step_s=lambda num_rows: 0.02)
+    stage.engine = Engine(StretchedModel(stage.model), clock=lambda: stage.now)
+    for key in (1, 2, 3):
+        speed = 2.0 if key == 2 else 1.0
+        stage.tell(Open(key, key, "actor", SpeechParams(seed=key, speed=speed), 4 * PATCH))
+        stage.tell(Extend(key, "a" * 40), Seal(key), Finish(key))
+    stage.run()
+    assert [stage.messages(key) for key in (1, 2, 3)] == [["closed"]] * 3
+    assert len(joined(stage.heard[2])) == 20 * PATCH
+    assert max(stage.underrun_s(key) for key in (1, 2, 3)) < 0.02
+
+
+async def test_client_is_told_of_the_stretch_and_hears_it() -> None:
+    async with serving(StretchedModel(ToneModel())) as server, await connected(server) as wire:
+        await wire.send("hello", version=1)
+        ready = await wire.receive()
+        assert ready["model"]["controls"]["speed"] == "stretch"
+        messages = await wire.speak("u", "Twice as fast. And once more.", speed=2.0, seed=1)
+        plain = await wire.speak("v", "Twice as fast. And once more.", seed=1)
+    assert_complete(messages)
+    assert messages[-1]["samples"] == pytest.approx(plain[-1]["samples"] / 2, abs=2)
+    words, plain_words = ([w for m in each if m["type"] == "words" for w in m["words"]] for each in (messages, plain))
+    for word, was in zip(words, plain_words, strict=True):
+        assert word == [*was[:2], pytest.approx(was[2] / 2, abs=2), pytest.approx(was[3] / 2, abs=2)]
+
+
+def as_event(patch: Patch) -> Spoke:
+    """As the engine tells of it."""
+    pcm = patch.pcm.tobytes()
+    return Spoke("s", patch.segment, patch.index, pcm, patch.words, patch.estimated, patch.latents, patch.last, 0.0)
