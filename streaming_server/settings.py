@@ -32,7 +32,7 @@ LIMIT_NAMES = (
 """What `ready.limits` tells (PROTOCOL.md, Server to client); each is a field of Config."""
 
 MODEL_NAMES = (
-    *("model", "device", "dtype", "quantize", "threads", "slots", "adapters", "merge_adapter"),
+    *("model", "device", "dtype", "quantize", "threads", "slots", "adapters", "merge_adapter", "context_ms"),
     *("voices_dir", "cache_dir"),
 )
 """Which model, and how it is loaded: what `voxwire say` and `voxwire voices` take, too."""
@@ -101,6 +101,14 @@ class Config(BaseModel):
     )
     cache_dir: Path | None = setting(
         None, "engine", "DIR", "what is made once for a checkpoint or a voice; none takes the user's cache"
+    )
+    context_ms: int = setting(
+        round(1000 * ModelOptions().context_s),
+        "engine",
+        "MS",
+        "a segment goes on from the one before it, unless that lasted longer",
+        ge=0,
+        le=60_000,
     )
     engine: Literal["process", "inprocess"] = setting(
         "process", "engine", "WHERE", "process: beside the web processes, restarted when it dies; inprocess: a thread"
@@ -211,6 +219,7 @@ class Config(BaseModel):
             quantize=self.quantize,
             num_threads=self.threads,
             num_slots=self.slots,
+            context_s=self.context_ms / 1000,
             voices=self.voices_dir,
             cache=self.cache_dir,
             adapters=self.adapters,

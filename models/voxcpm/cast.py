@@ -71,6 +71,7 @@ class Cast:
         self._network = network
         self._folder = options.voices
         self._cache = PromptCache(options.cache, checkpoint_fingerprint(network.checkpoint))
+        self._progress = options.progress
         self._defaults = {each.name: self._make(each) for each in DEFAULTS}
         self._own: dict[str, _Own] = {}
         self.reload()
@@ -129,6 +130,7 @@ class Cast:
             log.info("making the voice %s of %s", default.name, network.checkpoint.name)
             longest = round(MAX_PROMPT_S * network.config.sample_rate / network.config.patch_samples)
             for number in range(NUM_TRIES):
+                self._progress(f"makes the voice {default.name}, once for this checkpoint")
                 latents, stopped = generate_latents(
                     network, default.sentence, seed=default.seed + 1000 * number, max_patches=longest
                 )

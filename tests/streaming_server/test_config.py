@@ -236,7 +236,7 @@ def test_adapters_come_comma_separated_or_one_by_one_and_reach_the_model(tmp_pat
 
 
 def test_every_model_setting_reaches_the_model() -> None:
-    loaded = Config(device="cuda:1", dtype="bfloat16", quantize="int8", threads=3, slots=5)
+    loaded = Config(device="cuda:1", dtype="bfloat16", quantize="int8", threads=3, slots=5, context_ms=8_000)
     config = loaded.model_copy(update={"voices_dir": Path("v"), "cache_dir": Path("c")})
     assert config.model_options == ModelOptions(
         device="cuda:1",
@@ -244,6 +244,7 @@ def test_every_model_setting_reaches_the_model() -> None:
         quantize="int8",
         num_threads=3,
         num_slots=5,
+        context_s=8.0,
         voices=Path("v"),
         cache=Path("c"),
     )
