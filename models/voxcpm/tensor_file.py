@@ -59,12 +59,12 @@ class TensorFile:
         self.stored: Mapping[str, Stored] = self._opened.stored()
         self._num_bytes_read = 0
 
-    def read(self, name: str) -> Tensor:
-        """A copy of the tensor, in the dtype it is stored in.
+    def read(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """A copy of the tensor, in that dtype or the one it is stored in.
 
         Raises ModelError for a NaN or an infinity.
         """
-        return self._finite(name).clone(memory_format=torch.contiguous_format)
+        return self._finite(name).to(dtype=dtype, copy=True, memory_format=torch.contiguous_format)
 
     def verify(self, name: str) -> None:
         """Raises ModelError for a NaN or an infinity in the tensor."""
@@ -82,7 +82,7 @@ class TensorFile:
             raise ModelError(f"{self.path}: the tensor '{name}' cannot be read: {error}.") from None
         self._num_bytes_read += tensor.nbytes
         # A sum that is finite had finite terms only, and takes no memory; one that is not may be a mere overflow.
-        if not torch.isfinite(tensor.sum(dtype=torch.float64)):
+        if not torch.isfinite(tensor.sum()):
             num_bad = int(torch.count_nonzero(~torch.isfinite(tensor)))
             if num_bad:
                 raise ModelError(

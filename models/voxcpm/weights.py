@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from torch import Tensor
 
 from ..base import ModelError
@@ -43,14 +44,15 @@ class Weights:
             self.close()
             raise
 
-    def take(self, name: str) -> Tensor:
-        """The tensor on the CPU, in the dtype it is stored in; its values are finite. Nothing of it is kept here.
+    def take(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """The tensor on the CPU, in that dtype or the one it is stored in; its values are finite. Nothing is kept here.
 
+        With a dtype it is converted on its way out of the file, which leaves no holes in the process's memory.
         Raises ModelError for a NaN or an infinity.
         """
         own_name = name.removeprefix(VAE_PREFIX) if len(self._files) > 1 else name
         file = self._files[-1 if name.startswith(VAE_PREFIX) else 0]
-        return file.read(own_name)
+        return file.read(own_name, dtype)
 
     def close(self) -> None:
         for file in self._files:

@@ -118,6 +118,14 @@ def test_every_tensor_is_taken_as_it_is_stored(whole: Path, config: VoxCPMConfig
             assert torch.equal(taken, stored)
 
 
+@pytest.mark.parametrize("name", [NORM, "audio_vae.encoder.fc_mu.bias"])
+def test_a_tensor_is_taken_in_the_precision_asked_for(name: str, whole: Path, config: VoxCPMConfig) -> None:
+    with Weights(whole, config) as weights:
+        assert torch.equal(weights.take(name, torch.bfloat16), weights.take(name).to(torch.bfloat16))
+        weights.take(name).zero_()  # a copy of one's own
+        assert weights.take(name).abs().sum() > 0
+
+
 @pytest.mark.parametrize("wrap", [lambda tensors: tensors, lambda tensors: {"state_dict": tensors, "step": 5}])
 @pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
 def test_a_pytorch_file_is_read_wrapped_or_not(
