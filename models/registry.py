@@ -72,7 +72,7 @@ def voice_preparation(name_or_dir: str, options: ModelOptions, prompt: Path) -> 
 
     It prints one JSON line: `{"key": ..., "num_patches": ...}`, or `{"error": sentence}` with exit code 2.
     """
-    if options.voices is None or options.cache is None or _architecture(Path(name_or_dir)) not in SERVED_ARCHITECTURES:
+    if options.voices is None or options.cache is None or not (Path(name_or_dir) / "config.json").is_file():
         return None
     return (sys.executable, "-P", "-m", "models.voxcpm.encode", name_or_dir, str(prompt), str(options.cache))
 

@@ -20,10 +20,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_serve_arguments(commands.add_parser("serve", help="serve the page and the stream", allow_abbrev=False))
     say_parser = commands.add_parser("say", help="speak a text into a file")
     from .check import add_check_arguments, check
-    from .say import add_say_arguments, add_voices_arguments, list_voices, say
+    from .say import add_say_arguments, say
+    from .voice_commands import add_voice_commands, voices
 
     add_say_arguments(say_parser)
-    add_voices_arguments(commands.add_parser("voices", help="list the voices"))
+    add_voice_commands(commands.add_parser("voices", help="list the voices, add one's own or remove one"))
     add_check_arguments(commands.add_parser("check", help="tell whether a checkpoint is whole, and what it is"))
     try:
         match args[:1]:
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             case ["serve-worker"]:
                 return _serve_worker(int(args[1]), Path(args[2]), args[3:])
         options = parser.parse_args(args)
-        return {"say": say, "voices": list_voices, "check": check}[options.command](options)
+        return {"say": say, "voices": voices, "check": check}[options.command](options)
     except ConfigError as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 2

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.base import ModelError
-from models.registry import find_checkpoint, known_models, load_model
+from models.base import ModelError, ModelOptions
+from models.registry import find_checkpoint, known_models, load_model, voice_preparation
 
 
 @pytest.mark.parametrize("name", known_models())
@@ -59,6 +59,18 @@ def test_tone_needs_no_espeak() -> None:
         "sys.exit(any('espeak' in name or 'soxr' in name for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_a_checkpoint_with_folders_for_it_learns_voices(tmp_path: Path) -> None:
+    prompt, folders = Path("prompt.wav"), ModelOptions(voices=Path("voices"), cache=tmp_path / "cache")
+    assert voice_preparation("espeak", folders, prompt) is None
+    assert voice_preparation(str(tmp_path), folders, prompt) is None
+    (tmp_path / "config.json").write_text("{}")
+    assert voice_preparation(str(tmp_path), ModelOptions(voices=Path("voices")), prompt) is None
+    assert voice_preparation(str(tmp_path), ModelOptions(cache=Path("cache")), prompt) is None
+    command = voice_preparation(str(tmp_path), folders, prompt)
+    assert command is not None
+    assert command[-3:] == (str(tmp_path), "prompt.wav", str(tmp_path / "cache"))
 
 
 def test_only_a_checkpoint_that_can_be_served_is_found(tmp_path: Path) -> None:

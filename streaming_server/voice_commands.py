@@ -1,0 +1,102 @@
+"""`voxwire voices`, `voxwire voices add` and `voxwire voices remove`: the folder of voices from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from models.base import ModelError
+from models.own_voice import own_voice
+from models.registry import voice_preparation
+from models.voice_folder import (
+    PROMPT_FILE,
+    check_free,
+    discard_voice,
+    publish_voice,
+    remove_voice,
+    stage_voice,
+    voice_names,
+)
+
+from .config import Config, add_model_arguments, embedded_config
+from .say import add_voices_arguments, list_voices
+from .serve import default_model
+from .voice_preparation import prepare
+from .voice_prompt import read_prompt
+from .voice_refusal import VoiceRefused
+from .voice_transcript import check_transcript
+
+FIELDS = ("name", "language", "transcript", "licence", "consent", "gender", "description", "adapter")
+
+
+def add_voice_commands(parser: argparse.ArgumentParser) -> None:
+    """Without a command of its own, `voices` lists them."""
+    add_voices_arguments(parser)
+    commands = parser.add_subparsers(dest="action", metavar="COMMAND")
+    add = commands.add_parser("add", help="put a voice of one's own into the folder")
+    add.add_argument("name", metavar="NAME", help="letters, digits, blanks, hyphens and underscores")
+    add.add_argument("--audio", required=True, type=Path, metavar="FILE", help="1 to 30 s as WAV, FLAC, Ogg or MP3")
+    add.add_argument("--transcript", required=True, metavar="TEXT", help="all that is said in it, word for word")
+    add.add_argument("--language", required=True, metavar="TAG", help="en, zh, ...")
+    add.add_argument("--licence", required=True, metavar="TEXT", help="under which the recording may be used")
+    add.add_argument("--consent", required=True, metavar="TEXT", help="who speaks, and that they agree")
+    add.add_argument("--gender", metavar="WORD", help="female, male or neutral (default: neutral)")
+    add.add_argument("--description", metavar="TEXT", help="what it sounds like")
+    add.add_argument("--adapter", metavar="NAME", help="the LoRA that it speaks with, one of --adapters")
+    add_model_arguments(add)
+    remove = commands.add_parser("remove", help="delete a voice of one's own from the folder")
+    remove.add_argument("name", metavar="NAME", help="as it is listed")
+    add_model_arguments(remove)
+
+
+def voices(options: argparse.Namespace) -> int:
+    """The exit status: 0 done, 1 failed, 2 refused for what was given. Raises ConfigError."""
+    if options.action is None:
+        return list_voices(options)
+    config = embedded_config(options, os.environ)
+    try:
+        if options.action == "add":
+            _add(options, config)
+        else:
+            _remove(options.name, config.voices_dir)
+    except (ModelError, VoiceRefused) as error:
+        print(f"voxwire: {error}", file=sys.stderr)
+        return 1 if isinstance(error, VoiceRefused) and error.status >= 500 else 2
+    except OSError as error:
+        print(f"voxwire: {error.strerror or error}: {error.filename or config.voices_dir}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _add(options: argparse.Namespace, config: Config) -> None:
+    voice = own_voice({field: getattr(options, field) for field in FIELDS})
+    folder = config.voices_dir
+    check_free(voice.name, voice_names(folder))
+    with options.audio.open("rb") as file:
+        prompt = read_prompt(file)
+    check_transcript(voice.transcript, voice.language, prompt.sound_s)
+    staged = stage_voice(folder, voice, prompt.pcm, prompt.rate_hz)
+    try:
+        _prepare(staged, config)
+        published = publish_voice(staged, voice)
+    finally:
+        discard_voice(staged)
+    print(f"{voice.name}: {published}; a running server has it from its next start on")
+
+
+def _prepare(staged: Path, config: Config) -> None:
+    """Now, so that the model's next start need not; and a recording that it cannot use is refused."""
+    command = voice_preparation(config.model or default_model(), config.model_options, staged / PROMPT_FILE)
+    if command is not None:
+        asyncio.run(prepare(command))
+
+
+def _remove(name: str, folder: Path) -> None:
+    names = voice_names(folder)
+    if name not in names or not remove_voice(folder, name):
+        there = ", ".join(sorted(names)[:12]) or "none"
+        raise ModelError(f"A voice in {folder} was expected ({there}), but {name!r} came.")
+    print(f"{name} is removed; a running server has it until it ends")
