@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .offline import Generated, generate, load
     from .network import VoxCPM
+    from .offline import Generated, generate, load
 
 __all__ = ["Generated", "VoxCPM", "generate", "load"]
 

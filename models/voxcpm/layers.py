@@ -51,7 +51,7 @@ class Loader:
     merged: Lora | None = None
 
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
-        return self._take(name).to(device=self.device, dtype=dtype or self.dtype)
+        return self._take(name, dtype or self.dtype).to(self.device)
 
     def projection(self, *names: str, bias: bool = False, quantize: bool = True) -> Projection:
         """One layer whose outputs are those of the named ones, one after the other."""
@@ -65,9 +65,13 @@ class Loader:
         weights = (self._take(f"{name}.weight") for name in (gate, up))
         return SwiGLU(*weights, device=self.device, dtype=self.dtype, quantize=self.quantize)
 
-    def _take(self, name: str) -> Tensor:
-        tensor = self.weights.take(name)
-        return self.merged.merge(name, tensor) if self.merged else tensor
+    def _take(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """In the dtype that it is used in, unless something finer is made of it first."""
+        dtype = dtype or (None if self.quantize else self.dtype)
+        if self.merged is None:
+            return self.weights.take(name, dtype)
+        merged = self.merged.merge(name, self.weights.take(name))
+        return merged if dtype is None else merged.to(dtype)
 
 
 class Rope:
