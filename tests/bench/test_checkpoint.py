@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from bench.checkpoint import Draws, as_bfloat16, main, write_checkpoint
+from bench.checkpoint_lora import write_lora
 from bench.checkpoint_shapes import SHAPES, TINY, TINY_CHANNELS, TINY_MUP, TINY_V1, CheckpointShape
 from models.voxcpm.config import read_config
+from models.voxcpm.lora import Lora
 
 FILES = {
     "config.json",
@@ -104,3 +106,26 @@ def test_a_value_becomes_the_nearest_bfloat16() -> None:
     values[:3] = [0.0, 1.00390625, 1.01171875]  # two halfway between neighbours: one up, one down
     expected = torch.from_numpy(values).to(torch.bfloat16).view(torch.uint16).numpy()
     assert np.array_equal(as_bfloat16(values), expected)
+
+
+def test_an_adapter_is_read_for_the_checkpoint_it_was_written_for(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint", TINY_V1, seed=1)
+    config = read_config(tmp_path / "checkpoint")
+    write_lora(tmp_path / "a", config, seed=1, rank=3, alpha=5, projections=True)
+    adapter = Lora(tmp_path / "a", config)
+    pair = adapter.pair("base_lm.layers.0.self_attn.q_proj")
+    assert pair is not None
+    assert pair[0].shape == (3, TINY_V1.hidden)
+    assert adapter.scaling == pytest.approx(5 / 3)
+    assert adapter.pair("enc_to_lm_proj") is not None
+    assert adapter.pair("feat_encoder.encoder.layers.0.self_attn.q_proj") is None
+
+
+def test_what_an_adapter_adds_is_a_part_of_what_a_layer_gives_whatever_its_rank(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint", TINY_V1, seed=1)
+    config = read_config(tmp_path / "checkpoint")
+    for rank, alpha in ((2, 16), (16, 4)):
+        folder = tmp_path / f"rank {rank}"
+        write_lora(folder, config, seed=1, rank=rank, alpha=alpha)
+        a, b = Lora(folder, config).pair("base_lm.layers.1.self_attn.o_proj") or ()
+        assert 0.2 < (b @ a @ torch.randn(a.shape[1], 1000)).std() < 0.4
