@@ -37,7 +37,7 @@ export const CHINESE = {
   underrunsTitle: "缓冲耗尽的次数",
   download: "下载 WAV",
   ms: "{value} 毫秒",
-  wait: "本机生成语音比播放慢。大约 {seconds} 秒后可以不间断播放。",
+  wait: "服务器生成语音比播放慢。大约 {seconds} 秒后可以不间断播放。",
   hurry: "立即播放",
   hurryTitle: "先播放已有的部分，之后会有停顿",
   tapToHear: "点击播放声音",

@@ -37,7 +37,7 @@ export const ENGLISH = {
   underrunsTitle: "Times that the buffer ran dry",
   download: "Download WAV",
   ms: "{value} ms",
-  wait: "This machine speaks more slowly than it is heard. About {seconds} s until it can play without a gap.",
+  wait: "The server speaks more slowly than one listens. About {seconds} s until it can play without a gap.",
   hurry: "Play now anyway",
   hurryTitle: "Plays what there is; pauses will follow",
   tapToHear: "Tap to hear",

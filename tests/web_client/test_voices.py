@@ -178,7 +178,7 @@ def test_a_browser_without_a_microphone_says_so(browser: Browser, port: int) -> 
         open_panel(visit)
         visit.click("Add a voice")
         visit.click("Record")
-        expect(visit.page.get_by_role("alert").last).to_contain_text("microphone")
+        expect(visit.page.get_by_role("alert").last).to_contain_text("No microphone is connected")
 
 
 def test_a_page_that_is_not_secure_says_why_there_is_no_microphone(browser: Browser, port: int) -> None:
