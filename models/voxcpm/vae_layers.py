@@ -214,7 +214,9 @@ def upsampler(weights: TakesTensors, name: str, device: torch.device, dtype: tor
     weight = fold_weight_norm(weights, name)
     num_in, num_out, size = weight.shape
     stride = size // 2
-    halves = weight.view(num_in, num_out, 2, stride).flip(2)  # row t - 1 takes the second half
-    matrix = halves.permute(3, 1, 2, 0).reshape(stride * num_out, 2 * num_in)
+    matrix = torch.empty(stride, num_out, 2, num_in)
+    matrix[:, :, 0] = weight[:, :, stride:].permute(2, 1, 0)  # row t - 1 takes the second half
+    matrix[:, :, 1] = weight[:, :, :stride].permute(2, 1, 0)
+    del weight  # the largest is 117 MB
     bias = weights.take(f"{name}.bias").float().repeat(stride)
-    return Dense(matrix, bias, device, dtype, size=2, num_past=1, upsample=stride)
+    return Dense(matrix.view(stride * num_out, -1), bias, device, dtype, size=2, num_past=1, upsample=stride)
