@@ -89,9 +89,10 @@ def _add(options: argparse.Namespace, config: Config) -> None:
 
 def _prepare(staged: Path, config: Config) -> None:
     """Now, so that the model's next start need not; and a recording that it cannot use is refused."""
-    command = voice_preparation(config.model or default_model(), config.model_options, staged / PROMPT_FILE)
+    prompt = staged / PROMPT_FILE
+    command = voice_preparation(config.model or default_model(), config.model_options, prompt)
     if command is not None:
-        asyncio.run(prepare(command))
+        asyncio.run(prepare(command, prompt))
 
 
 def _remove(name: str, folder: Path) -> None:

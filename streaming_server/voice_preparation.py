@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .voice_process import run
-from .voice_refusal import VoiceRefused, bad_audio
+from .voice_refusal import VoiceRefused, bad_audio, disk_full
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +22,26 @@ REFUSED = 2
 """The exit status that goes with {"error": sentence}."""
 
 
-async def prepare(command: Sequence[str], *, timeout_s: float = PREPARE_S) -> None:
-    """Raises VoiceRefused: the model cannot use the prompt, or the work came to no good end."""
+async def prepare(command: Sequence[str], prompt: Path, *, timeout_s: float = PREPARE_S) -> None:
+    """Raises VoiceRefused: the model cannot use the prompt, or the work came to no good end.
+
+    A sentence about the prompt is its owner's; one about anything else, such as the cache, is the server's.
+    """
     ended = await run(command, timeout_s=timeout_s)
     status, output = ended or (1, b"")
     if status == 0:
         return
-    sentence = _error_in(output) if status == REFUSED else None
-    if sentence is None:
-        log.error("a voice's preparation failed, exit=%s", status)
-        raise VoiceRefused(500, "internal", "The voice could not be made ready; the server's log says why.")
-    raise bad_audio(sentence)
+    sentence = _error_in(output) if status == REFUSED else ""
+    if str(prompt) in sentence:
+        raise bad_audio(sentence.removeprefix(f"{prompt}: ").replace(str(prompt), prompt.name))
+    log.error("a voice's preparation failed, exit=%s: %s", status, sentence)
+    if os.strerror(errno.ENOSPC) in sentence:
+        raise disk_full()
+    raise VoiceRefused(500, "internal", "The voice could not be made ready; the server's log says why.")
 
 
-def _error_in(output: bytes) -> str | None:
+def _error_in(output: bytes) -> str:
     try:
         return str(json.loads(output.strip().rpartition(b"\n")[2])["error"])
     except (ValueError, KeyError, TypeError):
-        return None
+        return ""

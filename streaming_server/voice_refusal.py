@@ -20,3 +20,7 @@ def bad_audio(message: str) -> VoiceRefused:
 def bad_field(message: str) -> VoiceRefused:
     """A field is missing or unsound; the message names it."""
     return VoiceRefused(422, "bad_field", message)
+
+
+def disk_full() -> VoiceRefused:
+    return VoiceRefused(507, "disk_full", "Room for the voice was expected on the server's disk, but it is full.")

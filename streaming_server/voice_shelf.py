@@ -30,7 +30,7 @@ from .engine_client import EngineClient, EngineUnavailable
 from .voice_inspection import inspect
 from .voice_preparation import PREPARE_S, Preparation, prepare
 from .voice_prompt import Prompt
-from .voice_refusal import VoiceRefused, bad_field
+from .voice_refusal import VoiceRefused, bad_field, disk_full
 from .voice_transcript import check_transcript
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class VoiceShelf:
         try:
             command = self._preparation(staged / PROMPT_FILE)
             if command is not None:
-                await prepare(command, timeout_s=self._prepare_s)
+                await prepare(command, staged / PROMPT_FILE, timeout_s=self._prepare_s)
             with _disk(), _taken():
                 await asyncio.to_thread(publish_voice, staged, voice, self._names())
         finally:
@@ -181,5 +181,5 @@ def disk_refusal(error: OSError) -> VoiceRefused:
     """What is said of a disk that takes no more, or nothing."""
     log.error("a voice cannot be stored or removed: %s", error)
     if error.errno in _FULL:
-        return VoiceRefused(507, "disk_full", "Room for the voice was expected on the server's disk, but it is full.")
+        return disk_full()
     return VoiceRefused(500, "internal", "The voices on the server's disk cannot be changed; its log says why.")

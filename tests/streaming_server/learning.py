@@ -56,9 +56,9 @@ class LearningTone(ToneModel):
 
 
 def prints(report: str, *, exit_code: int = 0, wait_s: float = 0.0) -> Any:
-    """A preparation that comes to this."""
-    code = f"import sys, time; time.sleep({wait_s}); print({report!r}); sys.exit({exit_code})"
-    return lambda prompt: (sys.executable, "-S", "-c", code)
+    """A preparation that comes to this; PROMPT in its report is the prompt's path."""
+    code = "import sys, time; time.sleep({}); print({!r}.replace('PROMPT', sys.argv[1])); sys.exit({})"
+    return lambda prompt: (sys.executable, "-S", "-c", code.format(wait_s, report, exit_code), str(prompt))
 
 
 READY = prints('{"key": "k", "num_patches": 3}')

@@ -278,7 +278,9 @@ async def test_voices_that_cannot_be_stored_are_told_without_the_servers_paths(t
 @pytest.mark.parametrize(
     ("preparation", "expected_status", "said"),
     [
-        (prints('{"error": "The prompt was expected to hold speech, but music came."}', exit_code=2), 422, "but music"),
+        (prints('{"error": "PROMPT: speech was expected, but music came."}', exit_code=2), 422, "'audio': speech was"),
+        (prints('{"error": "/cache: expected, but it cannot: No space left on device."}', exit_code=2), 507, "is full"),
+        (prints('{"error": "/cache: a folder was expected, but it is none."}', exit_code=2), 500, "log says why"),
         (prints("loading\n", exit_code=2), 500, "could not be made ready"),
         (prints('["error"]', exit_code=2), 500, "could not be made ready"),
         (prints('{"error": "torn"}', exit_code=1), 500, "could not be made ready"),
