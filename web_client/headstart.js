@@ -11,9 +11,9 @@ const MARGIN = 1.2;
 const SPARE_MS = 400;
 /** Nobody waits for more, and no page holds much more: a longer speech will have to wait again. */
 const MAX_BUFFER_MS = 600_000;
-/** Nothing has come for so long, and for so many patches' time: the writer waits, so it is no use to wait on. */
+/** Nothing has come for so long, and in so much work (eight patches): the writer waits, so it is no use to wait on. */
 const STALL_MS = 3000;
-const STALL_PATCHES = 8;
+const STALL_SPEECH_MS = 1280;
 
 /** @typedef {{ms: number, share: number}} Wait about how long it still takes, and how much of what must wait is there, 0 to 1 */
 
@@ -63,12 +63,9 @@ export class Headstart {
     return { ms: (1000 * this.#rtf * (wanted - buffered)) / this.#rate, share: buffered / wanted };
   }
 
-  /**
-   * @param {number} since samples' time since the last arrival
-   * @param {number} patch samples
-   */
-  stalled(since, patch) {
-    return since >= Math.max(this.#samples(STALL_MS), STALL_PATCHES * this.#rtf * patch);
+  /** @param {number} since samples' time since the last arrival */
+  stalled(since) {
+    return since >= this.#samples(Math.max(STALL_MS, STALL_SPEECH_MS * this.#rtf));
   }
 
   /** @param {number} ms */

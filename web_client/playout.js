@@ -220,7 +220,7 @@ export class Playout {
     if (track.complete) return true;
     if (!track.buffered) return false;
     const since = this.#frame - track.arrival;
-    if (track.headstart.wait(track)) return track.headstart.stalled(since, this.#patch);
+    if (track.headstart.wait(track)) return track.headstart.stalled(since);
     const interval = this.#rtf * this.#patch;
     const slack = track.buffered - Math.max(0, interval - since);
     return slack >= this.#target || since >= Math.max(this.#target, 2 * interval);

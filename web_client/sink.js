@@ -33,6 +33,8 @@ export class Sink {
   /** @type {number[]} */
   #ended = [];
   #changed = false;
+  /** The page shows a wait, which ends by itself. */
+  #waiting = false;
   /** @type {import("./playout.js").State} as last reported */
   #state = "idle";
 
@@ -143,7 +145,8 @@ export class Sink {
       this.#nextReport = 0;
     }
     if (end >= this.#nextHeard) this.#reportHeard(end);
-    if (end >= this.#nextReport && (this.#changed || this.#playout.state === "playing")) this.#report(end);
+    const moving = this.#changed || this.#waiting || this.#playout.state === "playing";
+    if (end >= this.#nextReport && moving) this.#report(end);
   }
 
   /** @param {number} frame */
@@ -159,15 +162,22 @@ export class Sink {
     this.#say({ type: "heard", track, offset, paused });
   }
 
+  /** @param {import("./track.js").Track} head @param {number} frame */
+  #waitOf(head, frame) {
+    const begun = head.played + head.buffered > 0;
+    return begun && head.headstart.stalled(frame - head.arrival) ? null : head.headstart.wait(head);
+  }
+
   /** @param {number} frame */
   #report(frame) {
     const { state, paused, buffered, targetMs, underruns, heard, head } = this.#playout;
-    const wait = (state === "buffering" && head && !head.complete && head.headstart.wait(head)) || null;
+    const wait = (state === "buffering" && head && !head.complete && this.#waitOf(head, frame)) || null;
     const runs = heard.runs.slice(-4).map((run) => ({ ...run }));
     const dry = this.#dry.splice(0);
     const ended = this.#ended.splice(0);
     this.#post({ type: "position", frame, runs, state, paused, buffered, targetMs, wait, underruns, dry, ended });
     this.#changed = false;
+    this.#waiting = wait !== null;
     this.#nextReport = frame + (REPORT_MS * this.#sampleRate) / 1000;
   }
 }

@@ -123,4 +123,8 @@ test("the page is told of the wait, and the server where a paused listener stand
   spend(RATE / 2);
   assert.equal(page.at(-1).state, "playing");
   assert.equal(page.at(-1).wait, null);
+  spend(2 * RATE);
+  assert.ok(page.at(-1).wait, "it has run dry, and waits again");
+  spend(2 * RATE);
+  assert.equal(page.at(-1).wait, null, "nothing comes any more: it is the writer who is waited for");
 });
