@@ -2,7 +2,8 @@
 #
 #   docker build -t voxwire .                            CPU: the embedded voice
 #   docker build -t voxwire --build-arg VARIANT=cuda .   adds torch with CUDA; run it with --gpus all
-#   docker run -p 6006:6006 -e VOXWIRE_API_KEY=choose-one -v "$PWD/weights:/app/weights:ro" voxwire
+#   docker run -p 6006:6006 -e VOXWIRE_API_KEY=choose-one -v "$PWD/weights:/app/weights:ro" \
+#     -v voxwire-voices:/app/voices -v voxwire-cache:/home/voxwire/.cache voxwire
 #
 # It listens on every address of the container, and therefore refuses to start without VOXWIRE_API_KEY.
 
@@ -23,10 +24,12 @@ FROM python:3.12-slim-bookworm
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libopus0 \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --create-home voxwire
+ && useradd --system --uid 10001 --create-home voxwire \
+ && install -d -o voxwire /home/voxwire/.cache
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
+RUN install -d -o voxwire /app/voices
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

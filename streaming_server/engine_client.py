@@ -161,12 +161,13 @@ class RemoteEngine(EngineClient):
                 pong = self._pongs.get(nonce)
                 if pong is not None and not pong.done():
                     pong.set_result(Pulse(step_age_s, healthy_s))
+            case {"info": info} if link is self._link:
+                self._loop.call_soon(self._learn, unpack_info(info))  # after what a step before it told
             case {"info": info}:
-                self._info = unpack_info(info)
-                if link is not self._link:
-                    self._link = link
-                    self.num_restarts += self._reached.is_set()
-                    self._reached.set()
+                self._learn(unpack_info(info))
+                self._link = link
+                self.num_restarts += self._reached.is_set()
+                self._reached.set()
             case _:
                 raise ValueError(f"expected a step, a pong or the info, {str(message)[:40]} came")
 

@@ -188,8 +188,11 @@ class EngineClient:
                     listener.on_failed(event.message, event.busy)
                 self._end_reload(key, EngineUnavailable(event.message))
             case Reloaded():
-                self._info = event.info
+                self._learn(event.info)
                 self._end_reload(key, None)
+
+    def _learn(self, info: ModelInfo) -> None:
+        self._info = info
 
     def _end_reload(self, key: int, error: EngineUnavailable | None) -> None:
         reload = self._reloads.get(key)

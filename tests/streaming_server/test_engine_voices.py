@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 from models.base import ModelError, ModelOptions, SpeechModel
+from models.engine import Reloaded
 from models.own_voice import own_voice
 from models.voice_folder import publish_voice, remove_voice, stage_voice
-from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine
+from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine
+from streaming_server.engine_frames import FrameLink
+from streaming_server.engine_link import pack_event, pack_info
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST
 from tests.streaming_server.ears import connected, hear, served, soon, speak, until, watched
@@ -120,6 +123,20 @@ async def test_every_web_process_is_told_and_so_is_the_next_one(tmp_path: Path) 
             assert known(three) == ["tone", "Anna"]
         assert (one.num_restarts, two.num_restarts) == (0, 0)
         (await hear(two)).heard_the_tone(1, "ok")
+
+
+async def test_of_two_looks_the_later_one_counts(tmp_path: Path) -> None:
+    """One's own, told with a step, and another's, told by itself, may arrive at once."""
+    engine, link = RemoteEngine(tmp_path / "engine"), FrameLink()
+    empty, full = LearningTone(tmp_path), LearningTone(tmp_path)
+    put(tmp_path)
+    full.reload_voices()
+    step = {"rows": 0, "s": 0.0, "errors": 0, "tempo": (None, False)}
+    engine.take(link, {"info": pack_info(empty.info)})
+    engine.take(link, {"events": [pack_event(Reloaded(1, empty.info), 1)], **step})
+    engine.take(link, {"info": pack_info(full.info)})
+    await asyncio.sleep(0)
+    assert known(engine) == ["tone", "Anna"]
 
 
 async def test_engine_that_is_lost_meanwhile_is_told(tmp_path: Path) -> None:
