@@ -125,6 +125,8 @@ def _sounds(word: str) -> tuple[int, ...]:
     vowels = [index for index, sound in enumerate(sounds) if sound in _VOWELS]
     if not vowels:  # an initial: m
         return (*sounds, SHORT)
-    for index in vowels if letters in _REDUCED else vowels[1:]:
-        sounds[index] = WEAK if sounds[index] == SHORT or letters in _REDUCED else LONG
+    is_reduced = letters in _REDUCED
+    for index in vowels[not is_reduced :]:  # the first one is stressed
+        if is_reduced or sounds[index] == SHORT:
+            sounds[index] = WEAK
     return tuple(sounds)

@@ -37,8 +37,9 @@ Costs = NDArray[np.float32]
 _PAUSE_FRAMES = (0, 6, 10)  # the shortest pause that is expected, by `Spelling.pause`
 _LAST_LENGTHENED = 1.15  # a word before a pause is drawn out
 
-_STANDING, _JUMPING = 0.9, 0.9
-"""What it costs that speech takes one frame more, or one less, than the score has."""
+_STANDING, _PASSING = 0.9, 0.5
+"""What it costs that speech takes a frame more, or a frame less, than the score has. Were both the same, the way would
+rather lag behind than catch up, for as long as it does not have to reach the end."""
 
 _WEIGHT = 0.4  # of what is heard against these
 _FARTHEST = 8.0  # in squared deviations: beyond, unlike is unlike
@@ -77,16 +78,17 @@ class Outline:
     def __init__(self, words: Sequence[Spelling]) -> None:
         kinds, frames, pauses, numbers = [PAUSE], [0.0], [1], [-1]
         for number, word in enumerate(words):
-            drawn_out = _LAST_LENGTHENED if word.pause or number == len(words) - 1 else 1
-            num_pause = _PAUSE_FRAMES[word.pause]
+            is_last = number == len(words) - 1
+            drawn_out = _LAST_LENGTHENED if word.pause or is_last else 1
+            num_pause = 1 if is_last else _PAUSE_FRAMES[word.pause]
             kinds += [*word.sounds, PAUSE if num_pause else GAP]
             frames += [*(USUAL_MS[sound] * drawn_out / FRAME_MS for sound in word.sounds), 0.0]
             pauses += [*(0 for _ in word.sounds), num_pause or 1]
             numbers += [*(number for _ in word.sounds), -1]
-        self.kinds = np.array([*kinds, PAUSE])
-        self.frames = np.array([*frames, 0.0])  # of each sound at the usual pace; 0 for a pause
-        self.pauses = np.array([*pauses, 1])  # of each pause; 0 for a sound
-        self.words = np.array([*numbers, -1])  # the word of each sound
+        self.kinds = np.array(kinds)
+        self.frames = np.array(frames)  # of each sound at the usual pace; 0 for a pause
+        self.pauses = np.array(pauses)  # of each pause; 0 for a sound
+        self.words = np.array(numbers)  # the word of each sound; -1 for a pause
         self.num_words = len(words)
 
     @property
@@ -116,7 +118,7 @@ class Score:
         self.first = spoken[np.searchsorted(words[spoken], numbers)]
         self.last = spoken[np.searchsorted(words[spoken], numbers, side="right") - 1]
         self.standing = np.where(self.kinds >= PAUSE, 0, _STANDING).astype(np.float32)
-        self.passing = np.where(self.kinds == GAP, 0, _JUMPING).astype(np.float32)
+        self.passing = np.where(self.kinds == GAP, 0, _PASSING).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.kinds)

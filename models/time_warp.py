@@ -14,7 +14,7 @@ from models.sound_score import Costs, Score
 _WINDOW = 400  # frames of the score: 4 s
 _FAR = np.float32(1e9)
 IMPOSSIBLE = 1e8
-_NUM_ENDS = 3  # the last sound, and the pauses behind it
+_NUM_ENDS = 2  # the last sound, and the silence behind it
 
 Row = NDArray[np.uint8]
 """[window]: how many frames of the score before each one its best predecessor lies, 0 to 2."""

@@ -25,13 +25,12 @@ _AHEAD_MS = 80
 
 _LATEST_FRAMES = 150  # a word is put right while it is not older
 _MAX_FRAMES = 6_000  # a minute, far more than a segment lasts; later speech is not looked at
-_UNDECIDED_FRAMES = 400  # so long several paces are followed
+_UNDECIDED_FRAMES = 1_500  # so long all paces are followed
 
 _LEAST_LEVEL = -50.0  # dB of full scale: nothing softer is taken for a voice
 
-_PACES = (0.7, 0.85, 1.0, 1.2, 1.45)  # times as long as usual
-_PACES_AROUND = (0.85, 1.0, 1.2)  # times as long as expected
-_ODD = 0.3  # what each frame costs at a pace that is e times the usual one
+_PACES = (0.6, 0.78, 1.0, 1.28, 1.6)  # times as long as expected
+_ODD = 0.2  # what each frame costs at a pace that is e times the expected one
 _MIN_PACE, _MAX_PACE = 0.3, 4.0
 
 Range = tuple[int, int]
@@ -50,12 +49,11 @@ class WordTimes:
         self._num_samples = 0
         self._told: dict[int, Range] = {}  # by the word's number: the first ones, without a gap
         outline = Outline(self._words)
-        usual = 1.0
-        paces: tuple[float, ...] = _PACES
+        expected = 1.0
         if expected_seconds is not None:
-            usual = expected_seconds * 1000 / FRAME_MS / max(1.0, outline.usual_frames)
-            usual, paces = min(max(usual, _MIN_PACE), _MAX_PACE), _PACES_AROUND
-        self._warps = [TimeWarp(Score(outline, usual * pace), _ODD * abs(math.log(pace))) for pace in paces]
+            expected = expected_seconds * 1000 / FRAME_MS / max(1.0, outline.usual_frames)
+            expected = min(max(expected, _MIN_PACE), _MAX_PACE)
+        self._warps = [TimeWarp(Score(outline, expected * pace), _ODD * abs(math.log(pace))) for pace in _PACES]
 
     def push(self, pcm: Samples, last: bool) -> tuple[Word, ...]:
         """Hear the next patch: int16, or float32 from -1 to 1. Gives the words that are new or have moved.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bench.word_texts import HELD_OUT
+from bench.words import Errors, measure
 from models.base import Pcm, SpeechParams, Word
 from models.espeak import EspeakModel
 from models.word_times import WordTimes
 from tests.models.speaking import speak
-from tests.models.word_texts import HELD_OUT
 
 SAMPLE_RATE = 44_100
 PATCH = 7_056
@@ -46,37 +46,9 @@ def assert_orderly(words: Sequence[Word], text: str, num_samples: int) -> None:
         assert word.end <= following.start
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """Milliseconds, one for each of espeak's own words."""
-
-    starts: list[float]
-    ends: list[float]
-    live: list[float]
-    """Of the starts as they stood before the segment's end was known."""
-    lateness: list[float]
-    """How long before the patch that told it a word began."""
-
-
 @pytest.fixture(scope="module")
 def errors(loaded_espeak: EspeakModel) -> Errors:
-    found = Errors([], [], [], [])
-    for voice, speed, text in HELD_OUT:
-        spoken = speak(loaded_espeak, [text], voice=voice, params=SpeechParams(speed=speed))
-        patches = told(text, spoken.pcm)
-        final = {word.text_start: word for word in last_told(patches)}
-        ends = {word.text_end: word for word in final.values()}
-        live = {word.text_start: word for word in itertools.chain(*patches[:-1])}
-        told_in = {word.text_start: number for number, words in reversed([*enumerate(patches)]) for word in words}
-        for word in spoken.words:
-            start = START + word.start
-            found.starts.append((final[word.text_start].start - start) * 1000 / SAMPLE_RATE)
-            found.lateness.append(max(0, START + told_in[word.text_start] * PATCH - start) * 1000 / SAMPLE_RATE)
-            if word.text_start in live:
-                found.live.append((live[word.text_start].start - start) * 1000 / SAMPLE_RATE)
-            if word.text_end in ends:  # espeak takes some words together: of the
-                found.ends.append((ends[word.text_end].end - START - word.end) * 1000 / SAMPLE_RATE)
-    return found
+    return measure(loaded_espeak, HELD_OUT)
 
 
 def test_words_are_found_where_espeak_says_them(errors: Errors) -> None:
@@ -89,41 +61,18 @@ def test_words_are_found_where_espeak_says_them(errors: Errors) -> None:
 
 
 def test_words_are_known_while_they_are_spoken(errors: Errors) -> None:
-    """Though nobody says how fast the voice speaks, and these speak at six speeds."""
+    """Though nobody says how fast the voice speaks, and these speak at five speeds."""
     assert np.median(np.abs(errors.live)) <= 20
     assert np.percentile(np.abs(errors.live), 90) <= 120
-    assert np.mean(np.array(errors.lateness) > 0) <= 0.1
+    assert np.mean(np.array(errors.late) > 0) <= 0.1
 
 
 def test_words_are_found_in_a_reverberant_room_without_pauses_between_them(loaded_espeak: EspeakModel) -> None:
     """espeak sets its words apart, and is silent between them; other voices do not, and are not."""
-    rng = np.random.default_rng(0)
-    tail = int(0.25 * SAMPLE_RATE)
-    echo = rng.normal(0, 1, tail) * np.exp(-np.arange(tail) / (0.06 * SAMPLE_RATE))
-    echo[0] = 12
-    wrong: list[float] = []
-    for voice, speed, text in HELD_OUT[::3]:
-        spoken = speak(loaded_espeak, [text], voice=voice, params=SpeechParams(speed=speed))
-        pcm, words = run_together(spoken.pcm, spoken.words)
-        size = 1 << (len(pcm) + tail).bit_length()
-        sound = np.fft.irfft(np.fft.rfft(pcm, size) * np.fft.rfft(echo, size))[: len(pcm)]
-        sound *= 0.25 / np.abs(sound).max()
-        sound += rng.normal(0, 0.03 * sound.std(), len(sound))
-        final = {word.text_start: word for word in last_told(told(text, sound.astype(np.float32)))}
-        wrong += [(final[word.text_start].start - START - word.start) * 1000 / SAMPLE_RATE for word in words]
-    assert len(wrong) > 150
-    assert np.median(np.abs(wrong)) <= 60
-    assert np.percentile(np.abs(wrong), 95) <= 200
-
-
-def run_together(pcm: Pcm, words: Sequence[Word]) -> tuple[Pcm, list[Word]]:
-    """The same speech without the silences of up to 120 ms between its words."""
-    kept = np.ones(len(pcm), bool)
-    for word, following in itertools.pairwise(words):
-        if following.start - word.end < 0.12 * SAMPLE_RATE:
-            kept[word.end : following.start] = False
-    moved = np.concatenate(([0], np.cumsum(kept))).tolist()
-    return pcm[kept], [Word(*(word.text_start, word.text_end), moved[word.start], moved[word.end]) for word in words]
+    errors = measure(loaded_espeak, HELD_OUT[::3], room=True)
+    assert len(errors.starts) > 150
+    assert np.median(np.abs(errors.starts)) <= 60
+    assert np.percentile(np.abs(errors.starts), 95) <= 200
 
 
 @pytest.mark.parametrize(
