@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.sound_score import Costs, Score
 
 _WINDOW = 400  # frames of the score: 4 s
+_STRIDE = 50  # frames of speech, until the window moves
 _FAR = np.float32(1e9)
 IMPOSSIBLE = 1e8
 _NUM_ENDS = 2  # the last sound, and the silence behind it
@@ -62,7 +63,12 @@ class TimeWarp:
 
     def advance(self, frame_costs: Costs) -> None:
         """Go on by these frames of speech, [frames, kinds]."""
-        self._follow()
+        for start in range(0, len(frame_costs), _STRIDE):
+            self._follow()
+            self._stride(frame_costs[start : start + _STRIDE])
+
+    def _stride(self, frame_costs: Costs) -> None:
+        """Go on within the window."""
         window = slice(self._low, self._low + self._width)
         heard = frame_costs[:, self.score.kinds[window]] + self._frame_cost  # [frames, window]
         standing = self.score.standing[window]

@@ -105,6 +105,20 @@ def test_word_is_told_again_only_where_it_has_moved(loaded_espeak: EspeakModel) 
             kept[word.text_start] = word
 
 
+def test_long_speech_is_taken_at_once_too(loaded_espeak: EspeakModel) -> None:
+    """As when an utterance is opened again: what was heard comes as one patch, and all of its words are told."""
+    text = (
+        "Every student receives a book, a pencil, and a sheet of paper, and when the bell rings they may all go home."
+    )
+    spoken = speak(loaded_espeak, [text])
+    assert len(spoken.pcm) > 5 * SAMPLE_RATE
+    times = WordTimes(text, SAMPLE_RATE, start=START)
+    words = {word.text_start: word for word in times.push(spoken.pcm, False)}
+    found = [words[word.text_start].start - START - word.start for word in spoken.words]
+    assert np.median(np.abs(found)) < 0.03 * SAMPLE_RATE
+    assert not times.push(np.zeros(0, np.int16), False)
+
+
 def test_pcm_is_taken_as_integers_or_floats(loaded_espeak: EspeakModel) -> None:
     text = "Either way is fine."
     pcm = speak(loaded_espeak, [text]).pcm
