@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say_parser = commands.add_parser("say", help="speak a text into a file")
     from .check import add_check_arguments, check
     from .say import add_say_arguments, say
-    from .voice_commands import add_voice_commands, voices
+    from .voices.commands import add_voice_commands, voices
 
     add_say_arguments(say_parser)
     add_voice_commands(commands.add_parser("voices", help="list the voices, add one's own or remove one"))

@@ -17,8 +17,8 @@ from .config import Config
 from .endpoint import StreamEndpoint
 from .metrics import Metrics
 from .studio import Studio
-from .voice_routes import VoiceRoutes
-from .voice_shelf import VoiceShelf
+from .voices.routes import VoiceRoutes
+from .voices.shelf import VoiceShelf
 
 WEB_CLIENT = Path(__file__).parents[1] / "web_client"
 

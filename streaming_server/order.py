@@ -11,7 +11,7 @@ from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import AudioFormat, Start
 
 from .config import Config
-from .voices import NoSuchVoice, choose_voice
+from .voices.catalogue import NoSuchVoice, choose_voice
 
 if TYPE_CHECKING:
     from .engine_client import EngineClient

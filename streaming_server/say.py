@@ -28,7 +28,7 @@ from .engine_client import EngineUnavailable, LocalEngine
 from .narration import NarrationFailed, embedded_narration, http_url, remote_narration
 from .runs import as_samples
 from .serve import default_model
-from .voices import describe
+from .voices.catalogue import describe
 
 READ_BYTES = 65_536
 

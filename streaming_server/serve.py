@@ -30,8 +30,8 @@ from .engine_process import EngineProcess
 from .garbage import collect_in_silence, collector_at_rest
 from .studio import create_studio
 from .text.normalizer import Normalizer
-from .voice_preparation import Preparation
-from .voice_shelf import VoiceShelf
+from .voices.preparation import Preparation
+from .voices.shelf import VoiceShelf
 from .web_worker import end_with_parent, keep_worker
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from models.registry import load_model
 from streaming_server.engine_client import LocalEngine
 from streaming_server.serve import listen, serve_web
 from streaming_server.settings import Config
-from streaming_server.voice_preparation import Preparation
+from streaming_server.voices.preparation import Preparation
 
 WAIT_S = 20
 

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from types import MappingProxyType
 
-from .voice_refusal import bad_field
+from .refusal import bad_field
 
 MIN_SYLLABLES_PER_S, MAX_SYLLABLES_PER_S = 0.7, 12.0
 """Of sound, silence not counted. Speech has 3 to 8; the estimate below is off by half at most."""

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming_server.voice_inspection import inspect
-from streaming_server.voice_prompt import MAX_BYTES
-from streaming_server.voice_refusal import VoiceRefused
+from streaming_server.voices.inspection import inspect
+from streaming_server.voices.prompt import MAX_BYTES
+from streaming_server.voices.refusal import VoiceRefused
 from tests.streaming_server.learning import (
     RATE_HZ,
     add,

@@ -2,7 +2,7 @@
 
 Nothing that a file says of itself is believed but its format: how long it is, is what comes out of the decoder.
 
-    python -m streaming_server.voice_prompt < FILE
+    python -m streaming_server.voices.prompt < FILE
 
 prints one JSON line, {"rate_hz", "sound_s"} and after it the samples, or {"status", "code", "message"}: decoders are C,
 the file is anybody's, and so a server decodes in such a process. It may use little memory and little time.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from models.base import Pcm
 from models.voice_folder import MAX_PROMPT_S, MIN_PROMPT_S
 
-from .voice_refusal import VoiceRefused, bad_audio
+from .refusal import VoiceRefused, bad_audio
 
 MAX_BYTES = 10 * 2**20
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000

@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .voice_process import run
-from .voice_refusal import VoiceRefused, bad_audio, disk_full
+from .process import run
+from .refusal import VoiceRefused, bad_audio, disk_full
 
 log = logging.getLogger(__name__)
 

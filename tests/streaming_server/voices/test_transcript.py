@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streaming_server.voice_refusal import VoiceRefused
-from streaming_server.voice_transcript import check_length, check_script, check_transcript
+from streaming_server.voices.refusal import VoiceRefused
+from streaming_server.voices.transcript import check_length, check_script, check_transcript
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from .voice_prompt import MAX_BYTES, too_large
-from .voice_refusal import VoiceRefused, bad_field
+from .prompt import MAX_BYTES, too_large
+from .refusal import VoiceRefused, bad_field
 
 FIELDS = ("name", "language", "transcript", "licence", "consent", "gender", "description")
 MAX_FIELDS = 32

@@ -8,13 +8,13 @@ from starlette.responses import JSONResponse, Response
 from models.base import Voice
 from models.voice_folder import MAX_PROMPT_S
 
-from .auth import Doorkeeper
-from .engine_client import EngineClient
-from .voice_prompt import MAX_BYTES
-from .voice_refusal import VoiceRefused
-from .voice_shelf import VoiceShelf, disk_refusal
-from .voice_upload import received
-from .voices import describe, describe_voice
+from ..auth import Doorkeeper
+from ..engine_client import EngineClient
+from .catalogue import describe, describe_voice
+from .prompt import MAX_BYTES
+from .refusal import VoiceRefused
+from .shelf import VoiceShelf, disk_refusal
+from .upload import received
 
 RETRY_AFTER_S = 10
 

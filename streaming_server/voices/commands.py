@@ -21,13 +21,13 @@ from models.voice_folder import (
     voice_names,
 )
 
-from .config import Config, add_model_arguments, embedded_config
-from .say import add_voices_arguments, list_voices
-from .serve import default_model
-from .voice_preparation import prepare
-from .voice_prompt import read_prompt
-from .voice_refusal import VoiceRefused
-from .voice_transcript import check_transcript
+from ..config import Config, add_model_arguments, embedded_config
+from ..say import add_voices_arguments, list_voices
+from ..serve import default_model
+from .preparation import prepare
+from .prompt import read_prompt
+from .refusal import VoiceRefused
+from .transcript import check_transcript
 
 FIELDS = ("name", "language", "transcript", "licence", "consent", "gender", "description", "adapter")
 

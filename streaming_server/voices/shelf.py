@@ -26,12 +26,12 @@ from models.voice_folder import (
 )
 from models.voices import speaks
 
-from .engine_client import EngineClient, EngineUnavailable
-from .voice_inspection import inspect
-from .voice_preparation import PREPARE_S, Preparation, prepare
-from .voice_prompt import Prompt
-from .voice_refusal import VoiceRefused, bad_field, disk_full
-from .voice_transcript import check_transcript
+from ..engine_client import EngineClient, EngineUnavailable
+from .inspection import inspect
+from .preparation import PREPARE_S, Preparation, prepare
+from .prompt import Prompt
+from .refusal import VoiceRefused, bad_field, disk_full
+from .transcript import check_transcript
 
 log = logging.getLogger(__name__)
 

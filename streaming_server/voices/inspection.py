@@ -1,4 +1,4 @@
-"""A recording is decoded in a process of its own (`voice_prompt`); what comes back can be trusted."""
+"""A recording is decoded in a process of its own (`prompt`); what comes back can be trusted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import IO
 
 import numpy as np
 
-from .voice_process import run
-from .voice_prompt import Prompt, check_kind
-from .voice_refusal import VoiceRefused, bad_audio
+from .process import run
+from .prompt import Prompt, check_kind
+from .refusal import VoiceRefused, bad_audio
 
 INSPECT_S = 30.0
 
@@ -21,7 +21,7 @@ async def inspect(file: IO[bytes], *, timeout_s: float = INSPECT_S) -> Prompt:
     check_kind(file)
     position = os.lseek(file.fileno(), 0, os.SEEK_CUR)
     os.lseek(file.fileno(), 0, os.SEEK_SET)
-    command = (sys.executable, "-P", "-m", "streaming_server.voice_prompt")
+    command = (sys.executable, "-P", "-m", "streaming_server.voices.prompt")
     try:
         ended = await run(command, timeout_s=timeout_s, stdin=file)
     finally:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Sequence
 from typing import IO
 
-from .engine_process import child_environment
+from ..engine_process import child_environment
 
 log = logging.getLogger(__name__)
 

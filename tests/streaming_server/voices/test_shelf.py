@@ -19,9 +19,9 @@ from starlette.requests import Request
 
 from models.voice_folder import STALE_S
 from streaming_server.engine_client import LocalEngine
-from streaming_server.voice_refusal import VoiceRefused
-from streaming_server.voice_shelf import VoiceShelf
-from streaming_server.voice_upload import received
+from streaming_server.voices.refusal import VoiceRefused
+from streaming_server.voices.shelf import VoiceShelf
+from streaming_server.voices.upload import received
 from tests.streaming_server.learning import READY, LearningTone, everything, fields, prints, sound_file, speech
 
 
