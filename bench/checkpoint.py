@@ -59,10 +59,10 @@ def write_checkpoint(
 ) -> None:
     """All files of a checkpoint into the directory `out`, the same for the same arguments.
 
-    `never_stop` makes both rows of the stop head equal: the first wins every tie, and speech goes on to its greatest
-    length. `dtype` is that of all weights but the codec's, which are float32 as published. "safetensors" writes
-    model.safetensors and audiovae.pth, tensor by tensor in little memory; "bin" writes pytorch_model.bin, which holds
-    the whole model in memory once. Raises OSError.
+    `never_stop` makes the stop head zero: the first of two equal outputs wins, and speech goes on to its greatest
+    length. (Equal rows are not enough: a library may add up two outputs in two ways.) `dtype` is that of all weights
+    but the codec's, which are float32 as published. "safetensors" writes model.safetensors and audiovae.pth, tensor by
+    tensor in little memory; "bin" writes pytorch_model.bin, which holds the whole model in memory once. Raises OSError.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(shape.config(dtype), indent=1) + "\n", encoding="utf-8")
@@ -88,8 +88,7 @@ class Draws:
         """The tensor's values in order, flat and in pieces."""
         generator = np.random.Generator(np.random.PCG64([self._seed, zlib.crc32(name.encode())]))
         if self._never_stop and name == "stop_head.weight":
-            row = next(self._values(generator, name, shape, shape[1]))
-            yield np.concatenate([row, row])
+            yield np.zeros(shape, np.float32).reshape(-1)
         else:
             yield from self._values(generator, name, shape, int(np.prod(shape)))
 

@@ -16,7 +16,10 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
-PACKAGES = ("espeakng-loader", "msgpack", "numpy", "opuslib", "soxr", "starlette", "uvicorn", "uvloop", "websockets")
+PACKAGES = (
+    *("espeakng-loader", "msgpack", "numpy", "opuslib", "soxr", "starlette", "torch", "uvicorn", "uvloop", "voxcpm"),
+    "websockets",
+)
 PERCENTS = (50, 95, 99)
 
 
