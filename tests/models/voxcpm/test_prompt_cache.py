@@ -107,6 +107,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert cache.read("key") is None
 
 
+def test_an_entry_that_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
+    cache = PromptCache(tmp_path, "checkpoint")
+    key = cache.key_of_words("alba")
+    (tmp_path / f"{key}.safetensors").mkdir()
+    with pytest.raises(ModelError, match=r"a folder that can be written was expected"):
+        cache.write(key, LATENTS)
+    assert [path.name for path in entries(tmp_path)] == [f"{key}.safetensors"]
+
+
 class TestFingerprint:
     @pytest.fixture
     def checkpoint(self, tmp_path: Path) -> Path:
@@ -114,6 +123,7 @@ class TestFingerprint:
         folder.mkdir()
         (folder / "config.json").write_text('{"a": 1}')
         (folder / "model.safetensors").write_bytes(bytes(range(256)) * 30_000)
+        (folder / "tokenizer.json").write_bytes(b"x" * 2_500_000)
         (folder / "audiovae.pth").write_bytes(b"short")
         (folder / "README.md").write_text("hello")
         return folder
@@ -127,8 +137,8 @@ class TestFingerprint:
         (other / "README.md").write_text("changed")
         assert checkpoint_fingerprint(other) == checkpoint_fingerprint(checkpoint)
 
-    @pytest.mark.parametrize("name", ["config.json", "audiovae.pth"])
-    def test_changes_with_a_byte_of_a_small_file(self, checkpoint: Path, name: str) -> None:
+    @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "audiovae.pth"])
+    def test_changes_with_a_byte_of_what_is_read_whole(self, checkpoint: Path, name: str) -> None:
         before = checkpoint_fingerprint(checkpoint)
         data = bytearray((checkpoint / name).read_bytes())
         data[-1] ^= 1

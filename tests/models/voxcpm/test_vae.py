@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.base import ModelError
+from models.voxcpm import vae_layers
 from models.voxcpm.config import AudioVaeConfig
 from models.voxcpm.vae import AudioVaeDecoder
 
@@ -58,6 +59,15 @@ def test_weights_in_bfloat16_decode_as_the_numbers_they_are() -> None:
     latents = torch.randn(1, 6, V1.latent_dim, generator=torch.Generator().manual_seed(2))
     audio = AudioVaeDecoder(V1, Tensors(stored)).decode(latents)
     torch.testing.assert_close(audio, reference_decode(as_float, V1, latents), atol=1e-5, rtol=0)
+
+
+def test_either_sine_gives_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numpy's on few threads, torch's on many."""
+    decoder = AudioVaeDecoder(V15, random_codec(V15))
+    latents = torch.randn(1, 6, V15.latent_dim, generator=torch.Generator().manual_seed(1))
+    audio = decoder.decode(latents)
+    monkeypatch.setattr(vae_layers, "NUMPY_SINE_THREADS", 0)
+    torch.testing.assert_close(decoder.decode(latents), audio, atol=1e-5, rtol=0)
 
 
 def test_products_in_bfloat16_stay_near_the_default() -> None:
