@@ -143,7 +143,8 @@ class Word:
 class Patch:
     """One step's speech for one slot.
 
-    `words`: those that the model learns of with this patch; none starts before the patch does.
+    `words`: those that the model learns of with this patch. Exact ones come once, and none starts before the patch does;
+    of estimated ones the last for a `text_start` in a segment wins.
     `last`: the segment ends with this patch.
     """
 

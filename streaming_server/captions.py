@@ -28,7 +28,7 @@ class Captions:
         if segment != self._segment:
             self._segment = segment
             messages.append(self._begin(segment, pts))
-        placed = self._script.place(segment, words)
+        placed = self._script.place(segment, words, estimated=estimated)
         for word in placed:
             self.spoken.add_word(*word, estimated=estimated)
         if placed and self._with_words:

@@ -101,7 +101,6 @@ class _Parent(asyncio.Protocol):
 async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     loop = asyncio.get_running_loop()
     engine = Engine(model)
-    _report(report, doing="is warming up")
     warm_up(engine)
     host = EngineHost(engine)
     server = await loop.create_unix_server(host.connect, socket_path)

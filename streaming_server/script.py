@@ -63,6 +63,9 @@ class Script:
         self._num_chars = 0
         self._num_cut = 0
         self._placed_until = 0  # original text that has its words
+        self._estimated_segment = -1
+        self._estimated: dict[int, SpokenWord] = {}  # of that segment, by where they start in its text
+        self._told: dict[int, WordTiming] = {}  # of that segment, by where they start in the original
         self.segments: list[tuple[Segment, Spoken]] = []
         """Those handed to the engine, in its order."""
 
@@ -110,25 +113,46 @@ class Script:
         self._do(lambda: self._take(self._stream.end()))
         self._do(lambda: self._jobs.submit(None, lambda _: then()))
 
-    def place(self, segment: int, words: Sequence[SpokenWord]) -> tuple[WordTiming, ...]:
-        """Words of a segment's spoken text in original text. Those that one original word became are one again."""
+    def place(self, segment: int, words: Sequence[SpokenWord], *, estimated: bool) -> tuple[WordTiming, ...]:
+        """Words of a segment's spoken text in original text. Those that one original word became are one again.
+
+        Exact words are placed once. Of estimated ones those are told that are new or have moved, whole.
+        """
         if not words:
             return ()
+        if estimated:
+            return self._corrected(segment, words)
+        cut, spoken = self.segments[segment]
+        lead = len(cut.opening)
+        fresh = [w for w in words if spoken.span(w.text_start - lead, w.text_end - lead)[0] >= self._placed_until]
+        placed = self._merged(segment, fresh)
+        if placed:
+            self._placed_until = placed[-1].text_end
+        return tuple(placed)
+
+    def _corrected(self, segment: int, words: Sequence[SpokenWord]) -> tuple[WordTiming, ...]:
+        if segment != self._estimated_segment:
+            self._estimated_segment = segment
+            self._estimated.clear()
+            self._told.clear()
+        self._estimated.update((word.text_start, word) for word in words)
+        placed = self._merged(segment, [word for _, word in sorted(self._estimated.items())])
+        moved = tuple(word for word in placed if self._told.get(word.text_start) != word)
+        self._told.update((word.text_start, word) for word in moved)
+        return moved
+
+    def _merged(self, segment: int, words: Sequence[SpokenWord]) -> list[WordTiming]:
         cut, spoken = self.segments[segment]
         lead = len(cut.opening)
         placed: list[WordTiming] = []
         for word in words:
             text_start, text_end = spoken.span(word.text_start - lead, word.text_end - lead)
-            if text_start < self._placed_until:
-                continue  # the rest of a word that an earlier patch began
             if placed and text_start < placed[-1].text_end:
                 former = placed.pop()
                 placed.append(WordTiming(former.text_start, max(former.text_end, text_end), former.pts, word.end))
             else:
                 placed.append(WordTiming(text_start, text_end, word.start, word.end))
-        if placed:
-            self._placed_until = placed[-1].text_end
-        return tuple(placed)
+        return placed
 
     def close(self) -> None:
         self._steps.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 
 from protocol.messages import Spoken
@@ -23,8 +23,7 @@ class SpokenText:
     def __init__(self) -> None:
         self._segment_pts: list[int] = []
         self._segments: list[tuple[int, int]] = []  # text_start, text_end
-        self._word_pts: list[int] = []
-        self._words: list[tuple[int, int, int]] = []  # text_start, text_end, pts_end
+        self._words: list[tuple[int, int, int, int]] = []  # pts, text_start, text_end, pts_end
         self._estimated = False
 
     def add_segment(self, text_start: int, text_end: int, pts: int) -> None:
@@ -32,10 +31,12 @@ class SpokenText:
         self._segments.append((text_start, text_end))
 
     def add_word(self, text_start: int, text_end: int, pts: int, pts_end: int, *, estimated: bool) -> None:
-        """In the order of `pts`."""
-        self._word_pts.append(pts)
-        self._words.append((text_start, text_end, pts_end))
-        self._estimated = self._estimated or estimated
+        """Of the latest segment. An estimated word takes the place of the one with its `text_start`."""
+        if estimated:
+            self._estimated = True
+            first = bisect_left(self._words, (self._segment_pts[-1],)) if self._segment_pts else 0
+            self._words[first:] = [word for word in self._words[first:] if word[1] != text_start]
+        insort(self._words, (pts, text_start, text_end, pts_end))
 
     def heard(self, pts: int, num_samples: int) -> HeardText:
         """What was heard when the audio stopped at `pts` of `num_samples` known ones."""
@@ -47,9 +48,9 @@ class SpokenText:
         segment_end = num_samples if is_last else self._segment_pts[segment + 1]
         if pts >= segment_end:
             return HeardText(text_end, False, self._estimated)
-        word = bisect_right(self._word_pts, pts - 1) - 1
-        if word >= 0 and self._word_pts[word] >= self._segment_pts[segment]:
-            word_start, word_end, pts_end = self._words[word]
+        word = bisect_left(self._words, (pts,)) - 1
+        if word >= 0 and self._words[word][0] >= self._segment_pts[segment]:
+            _, word_start, word_end, pts_end = self._words[word]
             heard = HeardText(word_end, pts < pts_end, self._estimated)
             return heard if word_start >= text_start else HeardText(text_end, False, self._estimated)
         if word >= 0 or self._words:
@@ -71,7 +72,7 @@ class SpokenText:
 
     def word_end_after(self, pts: int) -> int:
         """The next tick at which a word ends; `pts` itself where none is known."""
-        for *_, pts_end in self._words[max(0, bisect_right(self._word_pts, pts) - 1) :]:
+        for *_, pts_end in self._words[max(0, bisect_left(self._words, (pts + 1,)) - 1) :]:
             if pts_end >= pts:
                 return pts_end
         return pts

@@ -182,6 +182,6 @@ def test_a_taken_port_is_said_in_one_sentence() -> None:
         port = address.strip().rstrip("/").rpartition(":")[2]
         ended = voxwire("serve", "--model", "tone", "--port", port)
         process.terminate()
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert f"127.0.0.1:{port}".encode() in ended.stderr
     assert b"--port" in ended.stderr

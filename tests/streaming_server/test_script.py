@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from models.base import Word
 from streaming_server.script import Script
 from streaming_server.text.normalizer import Normalizer
 
@@ -109,3 +110,30 @@ async def test_what_is_closed_cuts_no_further(executor: ThreadPoolExecutor) -> N
     before = len(spoken)
     await asyncio.sleep(0.05)
     assert len(spoken) == before
+
+
+async def test_corrections_of_estimated_words_are_told_and_unmoved_words_are_not(executor: ThreadPoolExecutor) -> None:
+    text = script(executor, [])
+    text.add("Now 42 go.")
+    await ended(text)
+    assert text.segments[0][1].text == "Now forty-two go."
+    now, two, go = Word(0, 3, 0, 90), Word(10, 13, 300, 400), Word(14, 16, 500, 600)
+    forty = Word(4, 9, 200, 290)
+    assert [tuple(each) for each in text.place(0, (now, forty, two), estimated=True)] == [
+        (0, 3, 0, 90),
+        (4, 6, 200, 400),
+    ]
+    moved = Word(10, 13, 320, 450)
+    placed = text.place(0, (moved, go), estimated=True)
+    assert [tuple(each) for each in placed] == [(4, 6, 200, 450), (7, 9, 500, 600)], "as long as both words it became"
+    assert text.place(0, (now, moved), estimated=True) == ()
+
+
+async def test_an_exact_word_is_told_once_however_many_words_it_became(executor: ThreadPoolExecutor) -> None:
+    text = script(executor, [])
+    text.add("Now 42 go.")
+    await ended(text)
+    first = text.place(0, (Word(0, 3, 0, 90), Word(4, 9, 200, 290)), estimated=False)
+    assert [tuple(each) for each in first] == [(0, 3, 0, 90), (4, 6, 200, 290)]
+    rest = text.place(0, (Word(10, 13, 300, 400), Word(14, 16, 500, 600)), estimated=False)
+    assert [tuple(each) for each in rest] == [(7, 9, 500, 600)]

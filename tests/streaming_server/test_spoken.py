@@ -73,3 +73,14 @@ def test_the_next_word_end_is_that_of_the_word_under_way_or_of_the_one_to_come(t
     assert two_segments.word_end_after(5500) == 10000
     assert two_segments.word_end_after(99999) == 99999
     assert SpokenText().word_end_after(700) == 700
+
+
+def test_a_corrected_word_takes_the_place_of_its_estimate() -> None:
+    spoken = SpokenText()
+    spoken.add_segment(0, 15, 0)
+    for start, pts in ((0, 0), (6, 1000), (11, 2000)):
+        spoken.add_word(start, start + 4, pts, pts + 800, estimated=True)
+    spoken.add_word(6, 10, 1500, 1900, estimated=True)
+    assert spoken.heard(1400, 4000) == HeardText(4, False, True)
+    assert spoken.heard(2500, 4000) == HeardText(15, True, True)
+    assert spoken.word_end_after(1600) == 1900
