@@ -116,7 +116,7 @@ async def test_corrections_of_estimated_words_are_told_and_unmoved_words_are_not
     text = script(executor, [])
     text.add("Now 42 go.")
     await ended(text)
-    assert text.segments[0][1].text == "Now forty-two go."
+    assert text.segments[0][1].text == "Now forty two go."
     now, two, go = Word(0, 3, 0, 90), Word(10, 13, 300, 400), Word(14, 16, 500, 600)
     forty = Word(4, 9, 200, 290)
     assert [tuple(each) for each in text.place(0, (now, forty, two), estimated=True)] == [
