@@ -97,7 +97,6 @@ class Int8Linear(Linear):
         # Without VNNI a pair of products is summed in 16 bits; with 7-bit inputs that sum cannot overflow.
         self._levels = 127 if torch.cpu._is_vnni_supported() else 63
         self._middle = self._levels + 1  # inputs travel as unsigned bytes around this one: s8 x s8 has no fast kernel
-        self._offset = torch.tensor(self._middle + 0.5)  # and are rounded by cutting off
         self._run = torch.ops.onednn.qlinear_pointwise.default
 
     @property
@@ -107,26 +106,14 @@ class Int8Linear(Linear):
     def __call__(self, x: Tensor) -> Tensor:
         if not x.numel():
             return x.new_empty(*x.shape[:-1], self.out_features)
-        y, scale = self._unscaled(x)
-        y = y.mul_(scale) if self._bias is None else torch.addcmul(self._bias, y, scale, out=y)
-        return y.to(x.dtype)
-
-    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        if self._bias is not None or not x.numel():
-            return super().plus(x, residual)
-        y, scale = self._unscaled(x)
-        return torch.addcmul(residual, y.to(residual.dtype), scale.to(residual.dtype))
-
-    def _unscaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x W^T / scale [..., out] and scale [..., 1], both float32."""
-        x = x.float()
-        scale = torch.linalg.vector_norm(x, float("inf"), -1, keepdim=True).div_(self._levels).clamp_min_(1e-30)
-        rows = torch.addcdiv(self._offset, x, scale).to(torch.uint8)
+        dtype, x = x.dtype, x.float()
+        scale = x.abs().amax(-1, keepdim=True).div_(self._levels).clamp_min_(1e-30)
+        rows = (x / scale).add_(self._middle + 0.5).to(torch.uint8)  # cut off, which rounds
         y: Tensor = self._run(
             rows, 1.0, self._middle, self._weight, self._scale, self._zero_points, None, 1.0, 0, torch.float32,
             "none", [], "",
-        )  # fmt: skip
-        return y, scale
+        ).mul_(scale)  # fmt: skip
+        return (y if self._bias is None else y.add_(self._bias)).to(dtype)
 
 
 def make_linear(
