@@ -139,8 +139,8 @@ def _running(checkpoint: Path, plan: Mapping[str, Any]) -> Iterator[_Process]:
         (view / "config.json").unlink()
         (view / "config.json").write_text(json.dumps(config))
         command = [sys.executable, "-m", "bench.peer", json.dumps({**plan, "checkpoint": folder})]
-        # Threads that wait by spinning take the time that the others need, where there are no more cores than threads.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        # A thread that waits must not spin for long: the one it waits for may need its core, where others work too.
+        environment = {"GOMP_SPINCOUNT": "20000", **os.environ}
         with subprocess.Popen(
             command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=environment,
