@@ -160,8 +160,13 @@ class EngineProcess:
             return False
 
 
+SPIN_COUNT = "20000"
+"""A model's threads share their cores with web processes: one that waits for another (libgomp) may spin only briefly.
+With libgomp's own hundreds of thousands of turns, a step among busy neighbours took ten times as long."""
+
+
 def child_environment() -> dict[str, str]:
     """Ours, with this code importable from wherever we were started, and without what a model need not know."""
     inherited = {name: value for name, value in os.environ.items() if name != "VOXWIRE_API_KEY"}
     paths = [str(Path(__file__).parents[1]), *filter(None, [inherited.get("PYTHONPATH")])]
-    return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}
+    return {"GOMP_SPINCOUNT": SPIN_COUNT, **inherited, "PYTHONPATH": os.pathsep.join(paths)}
