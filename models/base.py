@@ -113,11 +113,15 @@ class SpeechParams:
     knobs: Mapping[str, float] = field(default_factory=dict)
 
 
+MAX_EARLIER = 16
+"""Patches of `History.earlier`: more than any decoder remembers, however short the segments are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What was heard of an utterance that is opened again. The text of `segment` and those after it comes anew.
 
-    `latents` and `before` are the `Patch.latents` that were not empty, in order.
+    `earlier`, `before` and `latents` are the `Patch.latents` that were not empty, in order.
     """
 
     segment: int = 0  # the one under way; those before it are over
@@ -125,6 +129,7 @@ class History:
     segment_start: int = 0  # samples before this segment
     position: int = 0  # samples in all
     text: str = ""  # of the segment before
+    earlier: tuple[bytes, ...] = ()  # the last patches before those of `before`, MAX_EARLIER of them at most
     before: tuple[bytes, ...] = ()  # the patches of the segment before
     latents: tuple[bytes, ...] = ()  # the patches heard of the segment under way
 
@@ -143,8 +148,8 @@ class Word:
 class Patch:
     """One step's speech for one slot.
 
-    `words`: those that the model learns of with this patch. Exact ones come once, and none starts before the patch does;
-    of estimated ones the last for a `text_start` in a segment wins.
+    `words`: those that the model learns of with this patch. Exact ones come once, and none starts before the patch
+    does; of estimated ones the last for a `text_start` in a segment wins.
     `last`: the segment ends with this patch.
     """
 

@@ -109,6 +109,7 @@ class _StretchedSlot:
     def resume(self, history: History) -> History:
         """Go on after what was heard; the same history in the model's own samples."""
         self.heard_start = history.segment_start
+        earlier = [_split(each) for each in history.earlier]
         before = [_split(each) for each in history.before]
         latents = [_split(each) for each in history.latents]
         parts = latents or before
@@ -120,6 +121,7 @@ class _StretchedSlot:
             history,
             segment_start=self.start,
             position=self.start + num_heard + len(self.unheard),
+            earlier=tuple(own for own, *_ in earlier if own),
             before=tuple(own for own, *_ in before if own),
             latents=tuple(own for own, *_ in latents if own),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ..base import History
+from ..base import MAX_EARLIER, History
 from .commands import Spoke
 
 
@@ -12,10 +12,20 @@ class Continuity:
     """Kept beside a stream by whoever listens, fed with each segment's text and with each patch, in order.
 
     When the stream is lost, `Open` a new one with `history`, say `texts` again, and feed on. Holds the texts that are
-    not over, and the latents of two segments: the one under way and the one before it.
+    not over, and the latents of two segments, the one under way and the one before it, and of a few patches earlier.
     """
 
-    __slots__ = ("_before", "_index", "_latents", "_position", "_segment", "_segment_start", "_text", "_texts")
+    __slots__ = (
+        "_before",
+        "_earlier",
+        "_index",
+        "_latents",
+        "_position",
+        "_segment",
+        "_segment_start",
+        "_text",
+        "_texts",
+    )
 
     def __init__(self) -> None:
         self._texts: deque[str] = deque()  # bounded by what a session may have unspoken
@@ -24,6 +34,7 @@ class Continuity:
         self._segment_start = 0  # samples
         self._position = 0  # samples
         self._text = ""  # of the segment before
+        self._earlier: tuple[bytes, ...] = ()
         self._before: tuple[bytes, ...] = ()
         self._latents: list[bytes] = []
 
@@ -41,6 +52,7 @@ class Continuity:
             self._segment = patch.segment + 1
             self._segment_start = self._position
             self._text = self._texts.popleft()
+            self._earlier = (*self._earlier, *self._before)[-MAX_EARLIER:]
             self._before, self._latents = tuple(self._latents), []
 
     @property
@@ -56,6 +68,7 @@ class Continuity:
             segment_start=self._segment_start,
             position=self._position,
             text=self._text,
+            earlier=self._earlier,
             before=self._before,
             latents=tuple(self._latents),
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +21,12 @@ from .cast import Cast
 from .config import read_config
 from .network import State, VoxCPM
 from .slot import VoxCPMSlot
+from .vae import CHUNK_LATENTS
 from .vae_stream import StreamingDecoder
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PARAMS = {
     "cfg_value": ParamRange(min=1.0, max=5.0, default=2.0),
@@ -94,7 +102,11 @@ class VoxCPMModel:
             history=history,
         )
         self._slots.open(opened)
-        self._prime(opened)
+        try:
+            self._prime(opened)
+        except BaseException:
+            self._slots.close(slot)
+            raise
 
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)
@@ -108,17 +120,22 @@ class VoxCPMModel:
         rows: list[VoxCPMSlot] = []
         for slot in self._slots.batch(slots):
             text = slot.text()
-            if text is None or slot.begin(text):
-                rows.append(slot)
-            else:
-                results.append(slot.silent())
+            is_spoken = True if text is None else self._own_part(slot, partial(slot.begin, text))
+            match is_spoken:
+                case True:
+                    rows.append(slot)
+                case False:
+                    results.append(slot.silent())
+                case failure:
+                    results.append(failure)
         self._embed(rows)
         contexts: list[_Context] = []
         for slot in rows:
-            try:
-                contexts.append(_Context(slot, *slot.tokens()))
-            except ModelError as error:
-                results.append(Failure(slot=slot.number, generation=slot.generation, message=str(error)))
+            match self._own_part(slot, slot.tokens):
+                case Failure() as failure:
+                    results.append(failure)
+                case tokens, num_text:
+                    contexts.append(_Context(slot, tokens, num_text))
         if contexts:
             results += self._speak(contexts)
         return Done(results)
@@ -137,17 +154,18 @@ class VoxCPMModel:
         """Let the codec hear what comes before the slot's first patch."""
         number, speaker = slot.number, slot.speaker
         self._decoder.reset(number)
-        if slot.history is not None:
-            earlier, own = slot.heard_latents()
-            if len(earlier):
-                self._decoder.warm(number, earlier.flatten(0, 1))
-            if len(own):
-                audio = self._decoder.step([number], own.flatten(0, 1)[None])
-                slot.resumed = _pcm(audio, [slot])[0]
+        if slot.is_reopened:
+            earlier, own = slot.delivered()
+            if earlier:
+                self._decoder.warm(number, torch.cat(earlier))
+            if own:
+                pieces = torch.split(torch.cat(own), CHUNK_LATENTS)  # not at once: a long segment would take gigabytes
+                audio = [self._decoder.step([number], piece[None]) for piece in pieces]
+                slot.resume(_pcm(torch.cat(audio, dim=1), [slot])[0])
         elif speaker.memory is not None:
             self._decoder.restore(number, speaker.memory)
         elif speaker.priming:
-            self._decoder.warm(number, torch.stack(speaker.priming).flatten(0, 1))
+            self._decoder.warm(number, torch.cat(speaker.priming))
             speaker.memory = self._decoder.memory(number)
 
     def _embed(self, slots: Sequence[VoxCPMSlot]) -> None:
@@ -169,26 +187,54 @@ class VoxCPMModel:
         by_token = self._rows([each.slot for each in contexts for _ in range(len(each.tokens))])
         tokens = torch.cat([context.tokens for context in contexts])
         state = network.advance(tokens, is_audio.to(network.device), spans, by_token)
-        flags = network.stops(state).tolist()
-        latents = torch.empty(len(slots), network.config.patch_size, network.config.feat_dim, device=network.device)
-        for num_steps in sorted({slot.num_steps for slot in slots}):
-            same = [index for index, slot in enumerate(slots) if slot.num_steps == num_steps]
-            group = [slots[index] for index in same]
+        flags = network.stops(state)
+        latents = self._solved(slots, state)
+        audio = self._decoder.step([slot.number for slot in slots], latents)
+        sound = torch.isfinite(audio).all(1)
+        # From here on all is on the host: nothing was read back before.
+        spoken = zip(slots, latents, latents.cpu(), _pcm(audio, slots), flags.tolist(), sound.tolist(), strict=True)
+        return [
+            self._own_part(slot, partial(slot.spoken, patch, on_host.numpy().astype("<f4").tobytes(), pcm, flag))
+            if is_sound
+            else _failure(slot, "the voice made no sound out of this text")
+            for slot, patch, on_host, pcm, flag, is_sound in spoken
+        ]
+
+    def _solved(self, slots: Sequence[VoxCPMSlot], state: State) -> Tensor:
+        """The slots' next patches, float32 [batch, patch, feat]; those of one number of steps are solved together."""
+        network = self._network
+        before = torch.stack([slot.before() for slot in slots])
+        noise = torch.stack([slot.noise() for slot in slots]).to(network.device)
+        cfg_value = torch.tensor([slot.cfg_value for slot in slots], device=network.device)
+        rows = self._rows(slots)
+        latents = torch.empty_like(noise)
+        by_steps: dict[int, list[int]] = {}
+        for index, slot in enumerate(slots):
+            by_steps.setdefault(slot.num_steps, []).append(index)
+        for steps, indices in by_steps.items():
+            same = slice(None) if len(by_steps) == 1 else indices
             latents[same] = network.solve(
                 State(state.lm[same], state.residual[same]),
-                torch.stack([slot.before() for slot in group]),
-                torch.stack([slot.noise() for slot in group]).to(network.device),
-                num_steps=num_steps,
-                cfg_value=torch.tensor([slot.cfg_value for slot in group], device=network.device),
-                rows=self._rows(group),
+                before[same],
+                noise[same],
+                num_steps=steps,
+                cfg_value=cfg_value[same],
+                rows=None if rows is None else rows[same],
             )
-        audio = self._decoder.step([slot.number for slot in slots], latents)
-        sound = torch.isfinite(audio).all(1).tolist()
-        spoken = zip(slots, latents, _pcm(audio, slots), flags, sound, strict=True)
-        return [
-            slot.spoken(patch, pcm, flag) if is_sound else _failure(slot, "The voice made no sound out of this text.")
-            for slot, patch, pcm, flag, is_sound in spoken
-        ]
+        return latents
+
+    def _own_part(self, slot: VoxCPMSlot, part: Callable[[], T]) -> T | Failure:
+        """What a slot does for itself in a step, over its user's text: a fault there is not its neighbours'.
+
+        One of the broad nets of the house.
+        """
+        try:
+            return part()
+        except ModelError as error:
+            return _failure(slot, str(error))
+        except Exception:
+            log.exception("a slot's own part of a step failed, segment=%d", slot.segment)
+            return _failure(slot, "the voice failed while speaking this text")
 
     def _rows(self, slots: Sequence[VoxCPMSlot]) -> Tensor | None:
         """Each row's adapter number."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from .backbone import Span
 from .config import AUDIO_START
 from .network import VoxCPM
 from .noise import patch_noise
+from .passage import spaced
 from .prompt import Prompt, encode_prompt
 from .speaker import PRIMING_PATCHES
 from .vae_encoder import AudioVaeEncoder
@@ -71,7 +71,7 @@ def generate(
     """
     if not text.strip():
         raise ModelError("A text was expected, but it is blank.")
-    text = re.sub(r"\s+", " ", text)
+    text = spaced(text)
     heard = prompt_latents(model, prompt[1]) if prompt else None
     latents, stopped = generate_latents(
         model,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import Tensor
 
 
@@ -22,6 +24,11 @@ class Passage:
     @property
     def unembedded(self) -> list[Tensor]:
         return self.latents[len(self.embeddings) :]
+
+
+def spaced(text: str) -> str:
+    """A text as the model reads it: runs of white space are one space (the original does so)."""
+    return re.sub(r"\s+", " ", text)
 
 
 def joined(*texts: str) -> str:

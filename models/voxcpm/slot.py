@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..base import Failure, History, ModelError, Patch, Pcm, SpeechParams
+from ..base import History, ModelError, Patch, Pcm, SpeechParams
 from ..slots import Slot
 from ..word_times import WordTimes
 from . import length
@@ -16,7 +14,7 @@ from .backbone import Span
 from .config import AUDIO_START
 from .network import VoxCPM
 from .noise import patch_noise
-from .passage import Passage, joined
+from .passage import Passage, joined, spaced
 from .speaker import Speaker
 
 
@@ -28,16 +26,18 @@ class VoxCPMSlot(Slot):
     """
 
     __slots__ = (
+        "_earlier",
+        "_history",
         "_latest",
         "_longest",
         "_model",
         "_num_positions",
         "_passage",
+        "_resumed",
+        "_resumed_pcm",
         "_segment_start",
         "_times",
-        "history",
         "max_latest_patches",
-        "resumed",
         "speaker",
     )
 
@@ -59,13 +59,15 @@ class VoxCPMSlot(Slot):
         self._model = model
         self._latest: Passage | None = None
         self._passage = Passage("")
-        self.history = history
-        self.resumed: Pcm = np.empty(0, np.int16)  # what was heard of the segment under way before this opening
+        self._history = heard = history or History()
+        self._resumed = [self._latents(each) for each in heard.latents]  # what was heard of the segment under way
+        self._resumed_pcm: Pcm = np.empty(0, np.int16)
         self._longest = self._num_positions = self._segment_start = 0
-        if history is not None:
-            self.position = history.position
-            if 0 < len(history.before) <= max_latest_patches:
-                self._latest = Passage(history.text, [self._latents(each) for each in history.before])
+        self.position = heard.position
+        before = [self._latents(each) for each in heard.before]
+        self._earlier = [*(self._latents(each) for each in heard.earlier), *before]
+        if 0 < len(before) <= max_latest_patches:
+            self._latest = Passage(spaced(heard.text), before)
         self._times = WordTimes("", model.config.sample_rate, start=0)
 
     @property
@@ -78,12 +80,9 @@ class VoxCPMSlot(Slot):
 
     def begin(self, text: str) -> bool:
         """Start a segment. False: there is nothing to say in it."""
-        text = re.sub(r"\s+", " ", text)
         self._settle()
-        resumed, self.history = self.history, None
-        self._segment_start = resumed.segment_start if resumed else self.position
-        latents = [self._latents(each) for each in resumed.latents] if resumed else []
-        self._passage = Passage(text, latents)
+        self._segment_start = self._history.segment_start if self._resumed else self.position
+        self._passage = Passage(spaced(text), self._resumed)
         self._times = WordTimes(
             text,
             self._model.config.sample_rate,
@@ -91,9 +90,9 @@ class VoxCPMSlot(Slot):
             expected_seconds=self.speaker.expected_seconds(text),
         )
         self._num_positions = 0
-        if len(self.resumed):
-            self._times.push(self.resumed, False)  # these words were told
-            self.resumed = self.resumed[:0]
+        if self._resumed:
+            self._times.push(self._resumed_pcm, False)  # these words were told
+            self._resumed, self._resumed_pcm = [], self._resumed_pcm[:0]
         return bool(text.strip())
 
     @property
@@ -148,29 +147,34 @@ class VoxCPMSlot(Slot):
             feat_dim=config.feat_dim,
         )
 
-    def spoken(self, latents: Tensor, pcm: Pcm, flag: bool) -> Patch | Failure:
-        """The next patch: latents [patch, feat], its samples, and its stop flag."""
+    def spoken(self, latents: Tensor, raw: bytes, pcm: Pcm, flag: bool) -> Patch:
+        """The next patch: latents [patch, feat], the same as `Patch.latents`, its samples, and its stop flag."""
         num_made = self._passage.num_patches
         self._passage.latents.append(latents)
         min_patches = round(self.params.knobs.get("min_len", length.MIN_PATCHES))
         last = length.stops(num_made, flag, min_patches=min_patches) or num_made + 1 >= self._longest
         words = self._times.push(pcm, last)
-        raw = latents.cpu().numpy().astype("<f4").tobytes()
         return self.patch(pcm, words, last=last, estimated=True, latents=raw)
 
     def silent(self) -> Patch:
         """The only patch of a segment without words."""
         return self.patch(np.empty(0, np.int16), (), last=True, estimated=True)
 
-    def heard_latents(self) -> tuple[Tensor, Tensor]:
-        """What the codec heard before this opening, [patches, patch, feat] each: before the segment under way, and of
-        it. Its history is 21 latents long: nothing older reaches the next sample."""
-        history = self.history or History()
-        earlier = self.speaker.priming
-        if history.segment:
-            num_before = -(-self._model.decoder.history_latents // self._model.config.patch_size)
-            earlier = [self._latents(each) for each in history.before[-num_before:]]
-        return self._stacked(earlier), self._stacked([self._latents(each) for each in history.latents])
+    @property
+    def is_reopened(self) -> bool:
+        return self._history.index > 0
+
+    def delivered(self) -> tuple[list[Tensor], list[Tensor]]:
+        """What the codec hears before this opening's first patch: patches [patch, feat] before the segment under way,
+        as far back as its memory reaches, and those of it."""
+        num_earlier = self._history.index - len(self._resumed)
+        earlier = self._earlier if num_earlier > len(self._earlier) else [*self.speaker.priming, *self._earlier]
+        num_remembered = -(-self._model.decoder.history_latents // self._model.config.patch_size)
+        return earlier[-num_remembered:], self._resumed
+
+    def resume(self, pcm: Pcm) -> None:
+        """The segment's samples that were heard before this opening."""
+        self._resumed_pcm = pcm
 
     def _ids(self) -> tuple[list[int], int]:
         """The segment's text with its context's, and how many tokens are its own."""
@@ -192,11 +196,6 @@ class VoxCPMSlot(Slot):
         over = self._passage
         if over.latents:
             self._latest = over if over.num_patches <= self.max_latest_patches else None
-
-    def _stacked(self, patches: list[Tensor]) -> Tensor:
-        config = self._model.config
-        empty = torch.empty(0, config.patch_size, config.feat_dim, device=self._model.device)
-        return torch.stack(patches) if patches else empty
 
     def _latents(self, raw: bytes) -> Tensor:
         config = self._model.config

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.base import History, SpeechModel, SpeechParams
+from models.base import MAX_EARLIER, History, SpeechModel, SpeechParams
 from models.engine import Cancel, Continuity, Engine, Extend, Failed, Finish, Open, Seal, Spoke
 from models.espeak import EspeakModel
 from models.tone import ToneModel
@@ -98,7 +98,7 @@ def test_a_stream_that_is_lost_again_and_again_is_heard_once(espeak: EspeakModel
     assert [word for patch in heard for word in patch.words] == [word for patch in whole for word in patch.words]
 
 
-def test_only_two_segments_are_kept() -> None:
+def test_two_segments_are_kept_and_a_few_patches_before_them() -> None:
     continuity = Continuity()
     for segment in range(50):
         continuity.say(f"text {segment}")
@@ -113,6 +113,7 @@ def test_only_two_segments_are_kept() -> None:
         segment_start=600,
         position=603,
         text="text 49",
+        earlier=tuple(bytes([patch // 3, patch % 3]) for patch in range(147 - MAX_EARLIER, 147)),
         before=(b"\x31\x00", b"\x31\x01", b"\x31\x02"),
         latents=(b"now",),
     )

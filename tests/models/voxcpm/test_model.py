@@ -275,3 +275,33 @@ def test_closing_in_the_middle_of_a_segment_is_no_trouble(model: VoxCPMModel) ->
     model.seal(0)
     assert finish(model, 0)[-1].last
     model.close(0)
+
+
+@pytest.mark.parametrize("text", ["\n\nHello  there, you.", " 你好，  世界。", "Plain."])
+def test_words_lie_in_the_text_as_it_came(model: VoxCPMModel, text: str) -> None:
+    words = {word.text_start: word for word in speak(model, [text], params=params(seed=2)).words}
+    told = [text[word.text_start : word.text_end] for _, word in sorted(words.items())]
+    assert told
+    assert all(word == word.strip(" \n,.，。") for word in told), told
+    assert "".join(told) in text.replace(" ", "").replace(",", "").replace("，", "").replace("\n", "")
+
+
+def test_a_fault_over_one_text_is_its_own_slots(model: VoxCPMModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for slot, text in enumerate(("Fine.", "Fatal.")):
+        model.open(slot, 0, "amber", params())
+        model.extend(slot, text)
+        model.seal(slot)
+    encode = model._network.tokenizer.encode
+
+    def encode_or_fail(text: str) -> list[int]:
+        if "Fatal" in text:
+            raise RuntimeError("a defect in the tokenizer")
+        return encode(text)
+
+    monkeypatch.setattr(model._network.tokenizer, "encode", encode_or_fail)
+    results = {result.slot: result for result in model.submit([0, 1]).patches()}
+    for slot in (0, 1):
+        model.close(slot)
+    assert isinstance(results[0], Patch)
+    assert isinstance(results[1], Failure)
+    assert "defect" not in results[1].message
