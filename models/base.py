@@ -45,8 +45,8 @@ class ModelOptions:
     device: str = "auto"  # auto, cpu, cuda, cuda:1
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the checkpoint's own
     quantize: Literal["none", "int8"] = "none"
-    num_threads: int = 0  # of the device's host; 0: as many as it has cores
-    num_slots: int = 0  # utterances at once; 0: what the device holds
+    num_threads: int = 0  # of the host; 0: as many as it has cores
+    num_slots: int = 0  # utterances at once; 0: 8 on a CPU, 64 on a GPU
     voices: Path | None = None  # folder of NAME/voice.toml and NAME/prompt.wav
     cache: Path | None = None  # folder for what is made once per checkpoint; None: nothing is kept
     adapters: tuple[Path, ...] = ()  # LoRA folders, at most 4; an adapter's name is its folder's

@@ -86,7 +86,7 @@ class Config(BaseModel):
     )
     quantize: Literal["none", "int8"] = setting("none", "engine", "TYPE", "none, or int8 for faster steps on a CPU")
     threads: int = setting(0, "engine", "N", "of the CPU that the model may use; 0 takes all cores", ge=0, le=1_024)
-    slots: int = setting(0, "engine", "N", "utterances at once; 0 takes what the device holds", ge=0, le=4_096)
+    slots: int = setting(0, "engine", "N", "utterances at once; 0: 8 on a CPU, 64 on a GPU", ge=0, le=4_096)
     adapters: tuple[Path, ...] = setting(
         (),
         "engine",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,9 @@ from ..slots import Done, SlotTable
 from . import length
 from .cast import Cast
 from .config import read_config
+from .linear import can_quantize
 from .network import State, VoxCPM
+from .placement import num_cores, placed, precision
 from .slot import VoxCPMSlot
 from .vae import CHUNK_LATENTS
 from .vae_stream import StreamingDecoder
@@ -38,29 +39,39 @@ PARAMS = {
 CPU_SLOTS = 8
 CUDA_SLOTS = 64
 NUM_POSITIONS = 2048
-"""Tokens of a slot: a prompt of 30 s is 188 patches, the latest segment some 80, a segment's text some 300, its speech
-at most six patches for each of those."""
+"""Tokens of a slot: a prompt of 30 s is 188 patches of v1.5, the latest segment at most 125 (`context_s`), three texts
+some 150 tokens each, and what is left is for speech. Where that is too little, the latest segment is left out."""
 
 
 def load_speech_model(checkpoint: Path, options: ModelOptions) -> VoxCPMModel:
     """The checkpoint in that directory, ready to speak with every voice it has. Raises ModelError.
 
-    The first loading of a checkpoint makes its default voices, which takes as long as speaking half a minute does.
+    The first loading of a checkpoint makes its default voices: half a minute of speech where each ends by itself.
     """
-    device = _device(options.device)
-    if device.type == "cpu":
-        torch.set_num_threads(options.num_threads or len(os.sched_getaffinity(0)))
-    network = VoxCPM(
-        checkpoint,
-        device=device,
-        dtype=_dtype(checkpoint, options.dtype),
-        quantize=options.quantize == "int8",
-        adapters=options.adapters,
-        merge_adapter=options.merge_adapter,
-        num_slots=options.num_slots or (CPU_SLOTS if device.type == "cpu" else CUDA_SLOTS),
-        num_positions=NUM_POSITIONS,
-    )
-    return VoxCPMModel(network, options)
+    device = placed(options.device)
+    if options.quantize == "int8" and (device.type != "cpu" or not can_quantize()):
+        raise ModelError(f"int8 was asked for, but there are no such layers for {device.type} on this machine.")
+    torch.set_num_threads(options.num_threads or num_cores())
+    num_slots = options.num_slots or (CPU_SLOTS if device.type == "cpu" else CUDA_SLOTS)
+    try:
+        network = VoxCPM(
+            checkpoint,
+            device=device,
+            dtype=precision(options.dtype, read_config(checkpoint).dtype, device),
+            quantize=options.quantize == "int8",
+            adapters=options.adapters,
+            merge_adapter=options.merge_adapter,
+            num_slots=num_slots,
+            num_positions=NUM_POSITIONS,
+        )
+        return VoxCPMModel(network, options)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
+            raise
+        raise ModelError(
+            f"Memory for {checkpoint} and {num_slots} slots was expected on {device}, but there is not enough: "
+            "take fewer --slots or another --dtype."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,21 +280,3 @@ def _pcm(audio: Tensor, slots: Sequence[VoxCPMSlot]) -> list[Pcm]:
 
 def _failure(slot: VoxCPMSlot, message: str) -> Failure:
     return Failure(slot=slot.number, generation=slot.generation, message=message)
-
-
-def _device(asked: str) -> torch.device:
-    name = asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ModelError(f"The device auto, cpu, cuda or cuda:N was expected, but {asked!r} came.") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ModelError(f"The device auto, cpu, cuda or cuda:N was expected, but {asked!r} came.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"A CUDA device was expected for {asked!r}, but {torch.cuda.device_count()} are there.")
-    return device
-
-
-def _dtype(checkpoint: Path, asked: str) -> torch.dtype:
-    name = asked if asked != "auto" else read_config(checkpoint).dtype
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

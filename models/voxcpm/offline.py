@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from torch import Tensor
 from ..base import ModelError
 from . import length
 from .backbone import Span
-from .config import AUDIO_START
+from .config import AUDIO_START, read_config
+from .flow import MAX_STEPS
 from .network import VoxCPM
 from .noise import patch_noise
 from .passage import spaced
+from .placement import placed, precision
 from .prompt import Prompt, encode_prompt
 from .speaker import PRIMING_PATCHES
 from .vae_encoder import AudioVaeEncoder
@@ -38,13 +41,12 @@ def load(
 ) -> VoxCPM:
     """The checkpoint in that directory, for one utterance at a time.
 
-    `device` as torch names it, `dtype` float32 or bfloat16 (the codec stays float32); `adapters`: LoRA folders.
+    `device` as torch names it, `dtype` float32, bfloat16 or auto (the codec stays float32); `adapters`: LoRA folders.
     Raises ModelError, naming file and field, for anything missing, unexpected or wrong.
     """
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if dtype not in dtypes:
-        raise ModelError(f"The dtype float32 or bfloat16 was expected, but {dtype!r} came.")
-    return VoxCPM(Path(checkpoint_dir), device=torch.device(device), dtype=dtypes[dtype], adapters=adapters)
+    config = read_config(Path(checkpoint_dir))
+    where = placed(device)
+    return VoxCPM(Path(checkpoint_dir), device=where, dtype=precision(dtype, config.dtype, where), adapters=adapters)
 
 
 @torch.inference_mode()
@@ -67,10 +69,25 @@ def generate(
     more patches than that; without it, it follows from `seed`. `adapter`: the name of a loaded LoRA. Runs of white
     space in the text count as one space.
 
-    Raises ModelError for a blank text, a prompt without samples or what does not fit the model's context.
+    Raises ModelError for a blank text, a prompt without samples, arguments out of range or of another shape, and what
+    does not fit the model's context.
     """
     if not text.strip():
         raise ModelError("A text was expected, but it is blank.")
+    if max_patches is not None and max_patches < 1:
+        raise ModelError(f"At least one patch was expected for 'max_patches', but {max_patches} came.")
+    if not 2 <= inference_timesteps <= MAX_STEPS:
+        raise ModelError(f"2 to {MAX_STEPS} 'inference_timesteps' were expected, but {inference_timesteps} came.")
+    if not math.isfinite(cfg_value):
+        raise ModelError(f"A finite 'cfg_value' was expected, but {cfg_value} came.")
+    patch_shape = (model.config.feat_dim, model.config.patch_size)
+    if noise is not None and (noise.ndim != 3 or not len(noise) or tuple(noise.shape[1:]) != patch_shape):
+        raise ModelError(
+            f"'noise' of shape [patches, {patch_shape[0]}, {patch_shape[1]}] was expected, but its shape "
+            f"is {list(noise.shape)}."
+        )
+    if adapter is not None and model.adapters is None:
+        raise ModelError(f"The adapter {adapter!r} was asked for, but none is loaded.")
     text = spaced(text)
     heard = prompt_latents(model, prompt[1]) if prompt else None
     latents, stopped = generate_latents(
@@ -144,8 +161,10 @@ def generate_latents(
 def prompt_latents(model: VoxCPM, audio: NDArray[np.float32]) -> Tensor:
     """A prompt's patches, float32 [patches, patch, feat]; the codec's encoder is loaded for this call only.
 
-    Raises ModelError for an empty prompt, or one of another shape.
+    Raises ModelError for an empty prompt, or one of another shape or with values that are not finite.
     """
+    if not np.isfinite(audio).all():
+        raise ModelError("A prompt of finite samples was expected, but some are NaN or infinite.")
     with Weights(model.checkpoint, model.config) as weights:
         encoder = AudioVaeEncoder(model.config.vae, weights)
     return encode_prompt(encoder, torch.from_numpy(audio), patch_samples=model.config.patch_samples)
