@@ -34,8 +34,8 @@ LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
     ("+ condition and time hoisted, last layer pruned", OWN | {"without": ["packing"]}),
     ("+ packed weights", OWN),
     ("+ bfloat16", OWN | {"dtype": "bfloat16"}),
-    ("+ int8 (activations float32)", OWN | {"int8": True}),
-    ("+ 5 steps", OWN | {"int8": True, "steps": 5}),
+    ("+ int8 in DiT", OWN | {"dtype": "bfloat16", "int8": True}),
+    ("+ 5 steps", OWN | {"dtype": "bfloat16", "int8": True, "steps": 5}),
 )
 
 
@@ -193,7 +193,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ladder", action="store_true", help="every step from the official loop to the fastest")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--int8", action="store_true", help="ours with int8 linear layers")
+    parser.add_argument("--int8", action="store_true", help="ours with int8 linear layers in DiT")
     parser.add_argument("--steps", type=int, default=10, help="of the flow solver")
     parser.add_argument("--rounds", type=int, default=3, help="utterances; each is 24 patches of either")
     parser.add_argument("--checkpoint", type=Path, help="a checkpoint that never stops; otherwise one is written first")

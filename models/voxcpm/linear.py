@@ -87,12 +87,10 @@ class Int8Linear(Linear):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(weight, bias)
-        weight = weight.float()
         self._scale = weight.abs().amax(1).div_(127).clamp_min_(1e-30)  # [out]
         quantized = (weight / self._scale[:, None]).round_().to(torch.int8)
         self._num_bytes = quantized.nbytes
         self._weight = torch.ops.onednn.qlinear_prepack(quantized, [PACKED_ROWS, self.in_features])
-        self._bias = None if bias is None else bias.float()
         self._zero_points = torch.zeros(self.out_features, dtype=torch.int32)
         # Without VNNI a pair of products is summed in 16 bits; with 7-bit inputs that sum cannot overflow.
         self._levels = 127 if torch.cpu._is_vnni_supported() else 63
@@ -124,19 +122,17 @@ def make_linear(
     dtype: torch.dtype,
     quantize: bool = False,
 ) -> Linear:
-    """The linear layer of `weight` [out, in] and `bias` [out] for inputs of `dtype` on `device`.
+    """The linear layer of `weight` [out, in] and `bias` [out], of any dtype, for inputs of `dtype` on `device`.
 
-    A packed or int8 weight is the only copy: let go of the one that was passed. int8 is of a CPU
-    whose torch has it; elsewhere `quantize` changes nothing.
+    A packed or int8 weight is the only copy: let go of the one that was passed. int8 is for a CPU whose torch has it;
+    elsewhere `quantize` changes nothing.
     """
+    is_cpu = torch.device(device).type == "cpu"
+    if quantize and is_cpu and can_quantize():
+        return Int8Linear(weight.float(), None if bias is None else bias.float())
     weight = weight.to(device, dtype)
     bias = None if bias is None else bias.to(device, dtype)
-    if weight.device.type == "cpu":
-        if quantize and can_quantize():
-            return Int8Linear(weight, bias)
-        if can_pack(dtype):
-            return PackedLinear(weight, bias)
-    return Linear(weight.contiguous(), bias)
+    return PackedLinear(weight, bias) if is_cpu and can_pack(dtype) else Linear(weight.contiguous(), bias)
 
 
 def can_pack(dtype: torch.dtype) -> bool:

@@ -43,7 +43,7 @@ class LocalEncoder:
     """LocEnc (`feat_encoder.*`): a patch of latents becomes the state of one learnt token."""
 
     def __init__(self, stack: Stack, load: Loader, *, patch_size: int) -> None:
-        self._in = load.projection("feat_encoder.in_proj", bias=True, quantize=False)
+        self._in = load.projection("feat_encoder.in_proj", bias=True)
         self._token = load.tensor("feat_encoder.special_token").reshape(1, 1, -1)
         self._stack = LocalStack(stack, load, "feat_encoder.encoder", num_tokens=1 + patch_size)
 
