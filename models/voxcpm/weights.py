@@ -32,8 +32,8 @@ def expected_tensors(config: VoxCPMConfig) -> dict[str, Shape]:
 class Weights:
     """A checkpoint's tensors, all names, shapes and dtypes checked when it is opened, by the files' headers.
 
-    Raises ModelError that names the file, the tensor, what was expected and what came. Nothing is overlooked, by choice:
-    the original fills what it does not find with noise, without a word.
+    Raises ModelError that names the file, the tensor, what was expected and what came. Nothing is overlooked, by
+    choice: the original fills what it does not find with noise, without a word.
     """
 
     def __init__(self, checkpoint: Path, config: VoxCPMConfig) -> None:

@@ -20,6 +20,22 @@ with returning_memory() if sys.argv[1] == "returning" else contextlib.nullcontex
     del layers[::2]
 print(rss_mib() - before)
 """
+STEPS = """
+import resource, torch
+from models.voxcpm.allocator import returning_memory
+with returning_memory():
+    torch.ones(30 << 18)
+def step():
+    return [torch.ones(2 << 20) for _ in range(4)]  # 8 MiB each
+def num_faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    step()
+before = num_faults()
+for _ in range(10):
+    step()
+print((num_faults() - before) / 10)
+"""
 KEPT_MIB = 120
 
 
@@ -28,6 +44,12 @@ def test_what_is_freed_while_loading_goes_back_to_the_system() -> None:
     grown_mib = {how: _grown_mib(how) for how in ("returning", "keeping")}
     assert grown_mib["returning"] < KEPT_MIB + 10
     assert grown_mib["keeping"] > KEPT_MIB + 60  # or the other line shows nothing
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library keeps memory in its own way")
+def test_what_a_step_frees_is_kept_for_the_next() -> None:
+    done = subprocess.run([sys.executable, "-c", STEPS], check=True, text=True, stdout=subprocess.PIPE)
+    assert float(done.stdout) < 100, "page faults in a step"
 
 
 def _grown_mib(how: str) -> float:
