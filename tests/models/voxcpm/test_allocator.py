@@ -29,7 +29,7 @@ def step():
     return [torch.ones(2 << 20) for _ in range(4)]  # 8 MiB each
 def num_faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(3):
+for _ in range(10):
     step()
 before = num_faults()
 for _ in range(10):
@@ -49,7 +49,7 @@ def test_what_is_freed_while_loading_goes_back_to_the_system() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library keeps memory in its own way")
 def test_what_a_step_frees_is_kept_for_the_next() -> None:
     done = subprocess.run([sys.executable, "-c", STEPS], check=True, text=True, stdout=subprocess.PIPE)
-    assert float(done.stdout) < 100, "page faults in a step"
+    assert float(done.stdout) < 1000, "page faults in a step of 8192 pages"
 
 
 def _grown_mib(how: str) -> float:
