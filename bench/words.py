@@ -22,7 +22,7 @@ from bench.report import table
 from bench.word_texts import HELD_OUT, TUNED, Reading
 from models.base import ModelError, Patch, Pcm, SpeechParams, Word
 from models.espeak import EspeakModel
-from models.word_times import WordTimes
+from models.words.word_times import WordTimes
 
 SAMPLE_RATE = 44_100
 PATCH_SAMPLES = 7_056

@@ -7,6 +7,7 @@ Speech of one slot is continuous over its segments: state (voice, pitch of the l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +23,21 @@ Control = Literal["native", "stretch", "none"]
 """Who does it: the model itself, a pitch-preserving stretch behind it, or nobody."""
 
 
+MAX_ADAPTERS = 4
+"""LoRAs that are held unmerged, each for the voices that name it."""
+
+
 class ModelError(Exception):
     """The model cannot do what was asked; the message is one sentence fit for a user."""
 
 
 class UnknownVoice(ModelError):
     """The voice does not exist; the message lists those that do."""
+
+
+def adapter_name(folder: Path) -> str:
+    """What voices call a LoRA: its folder's name; of a link, not of what it points to."""
+    return Path(os.path.abspath(folder)).name
 
 
 def tell_nobody(doing: str) -> None:
@@ -49,7 +59,7 @@ class ModelOptions:
     num_slots: int = 0  # utterances at once; 0: 8 on a CPU, 64 on a GPU
     voices: Path | None = None  # folder of NAME/voice.toml and NAME/prompt.wav
     cache: Path | None = None  # folder for what is made once per checkpoint; None: nothing is kept
-    adapters: tuple[Path, ...] = ()  # LoRA folders, at most 4; an adapter's name is its folder's
+    adapters: tuple[Path, ...] = ()  # LoRA folders, at most MAX_ADAPTERS, called by `adapter_name`
     merge_adapter: Path | None = None  # one LoRA that every voice speaks with, folded into the weights
     context_s: float = 20.0  # a segment goes on from the one before it unless that took longer
     progress: Callable[[str], None] = tell_nobody
@@ -72,6 +82,7 @@ class Voice:
     language: str
     gender: Literal["female", "male", "neutral"] = "neutral"
     description: str = ""
+    own: bool = False  # of the voice folder, from where it may be removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,7 @@ class ModelInfo:
     deterministic: bool = True
     speed: Control = "none"
     volume: Control = "none"
+    adapters: tuple[str, ...] = ()  # LoRAs that a voice may name
     params: Mapping[str, ParamRange] = field(default_factory=dict)
 
     @property

@@ -20,6 +20,7 @@ MAX_CHARS = {
     "description": 200,
     "adapter": 64,
 }
+FIELDS = tuple(MAX_CHARS)
 REQUIRED = ("name", "language", "transcript", "licence", "consent")
 MAX_NAME_BYTES = 200  # in UTF-8; a file system holds 255 and a temporary name is longer
 
@@ -45,14 +46,16 @@ class OwnVoice:
 
     @property
     def voice(self) -> Voice:
-        return Voice(name=self.name, language=self.language, gender=self.gender, description=self.description)
+        return Voice(
+            name=self.name, language=self.language, gender=self.gender, description=self.description, own=True
+        )
 
 
 def own_voice(values: Mapping[str, Any]) -> OwnVoice:
     """The voice with these values; runs of white space become one blank. Raises ModelError, naming the field."""
     for field in values:
-        if field not in MAX_CHARS:
-            raise ModelError(f"One of the fields {', '.join(MAX_CHARS)} was expected, but {str(field)[:40]!r} came.")
+        if field not in FIELDS:
+            raise ModelError(f"One of the fields {', '.join(FIELDS)} was expected, but {str(field)[:40]!r} came.")
     lines = {field: _line(field, values[field]) for field in MAX_CHARS if values.get(field) is not None}
     for field in REQUIRED:
         if not lines.get(field):
@@ -76,8 +79,8 @@ def check_name(name: str) -> None:
     sound = all(kind in "LMN" or character in " -_'" for kind, character in zip(kinds, name, strict=True))
     if not sound or not 1 <= len(name) <= MAX_CHARS["name"] or kinds[0] not in "LN" or name != " ".join(name.split()):
         raise ModelError(
-            f"'name' was expected as 1 to {MAX_CHARS['name']} letters, digits, blanks, hyphens or underscores that "
-            f"begin with a letter or a digit, but {name[:80]!r} came."
+            f"'name' was expected as 1 to {MAX_CHARS['name']} letters, digits, blanks, hyphens, underscores or "
+            f"apostrophes that begin with a letter or a digit, but {name[:80]!r} came."
         )
     if len(name.encode()) > MAX_NAME_BYTES:
         raise ModelError(f"'name' was expected with at most {MAX_NAME_BYTES} bytes, but {len(name.encode())} came.")

@@ -7,7 +7,6 @@ Paper: LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2021).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..base import ModelError
+from ..base import MAX_ADAPTERS, ModelError, adapter_name
 from .config import VoxCPMConfig
 from .fields import Fields
 from .tensor_file import TensorFile, refuse
 from .weights import expected_tensors
-
-MAX_ADAPTERS = 4
 
 CONFIG_FILE = "lora_config.json"
 WEIGHT_FILES = ("lora_weights.safetensors", "lora_weights.ckpt")
@@ -38,7 +35,7 @@ class Lora:
     """
 
     def __init__(self, folder: Path, config: VoxCPMConfig) -> None:
-        self.name = Path(os.path.abspath(folder)).name  # of a link, not of what it points to
+        self.name = adapter_name(folder)
         settings = _Settings.read(folder / CONFIG_FILE)
         path = next((folder / name for name in WEIGHT_FILES if (folder / name).exists()), None)
         if path is None:

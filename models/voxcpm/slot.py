@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..base import History, ModelError, Patch, Pcm, SpeechParams
 from ..slots import Slot
-from ..word_times import WordTimes
+from ..words import WordTimes
 from . import length
 from .backbone import Span
 from .config import AUDIO_START

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.letter_sounds import HISS, LONG, ONSET, RIME, SHORT, SOFT_STOP, SONORANT, STOP, USUAL_MS, WEAK, spell
+from models.words.letter_sounds import HISS, LONG, ONSET, RIME, SHORT, SOFT_STOP, SONORANT, STOP, USUAL_MS, WEAK, spell
 
 
 def sounds(word: str) -> tuple[int, ...]:

@@ -12,10 +12,10 @@ import math
 import numpy as np
 
 from models.base import Word
-from models.letter_sounds import spell
-from models.sound_frames import FRAME_MS, Frames, Samples, SoundFrames
-from models.sound_score import Outline, Score, costs
-from models.time_warp import IMPOSSIBLE, TimeWarp
+from models.words.letter_sounds import spell
+from models.words.sound_frames import FRAME_MS, Frames, Samples, SoundFrames
+from models.words.sound_score import Outline, Score, costs
+from models.words.time_warp import IMPOSSIBLE, TimeWarp
 
 _MOVED_MS = 20
 """A word is told again when it has moved by more."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.letter_sounds import (
+from models.words.letter_sounds import (
     BREATH,
     BUZZ,
     GAP,
@@ -29,7 +29,7 @@ from models.letter_sounds import (
     WEAK,
     Spelling,
 )
-from models.sound_frames import FRAME_MS, Frames
+from models.words.sound_frames import FRAME_MS, Frames
 
 Costs = NDArray[np.float32]
 """[frames, kinds]: negative log likelihoods, weighted."""

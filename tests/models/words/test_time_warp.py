@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.letter_sounds import GAP, NUM_KINDS, PAUSE, spell
-from models.sound_score import Costs, Outline, Score
-from models.time_warp import IMPOSSIBLE, TimeWarp
+from models.words.letter_sounds import GAP, NUM_KINDS, PAUSE, spell
+from models.words.sound_score import Costs, Outline, Score
+from models.words.time_warp import IMPOSSIBLE, TimeWarp
 
 TEXT = "Ships pass, and nobody knows."
 

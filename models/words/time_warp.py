@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.sound_score import Costs, Score
+from models.words.sound_score import Costs, Score
 
 _WINDOW = 400  # frames of the score: 4 s
 _STRIDE = 50  # frames of speech, until the window moves

@@ -14,7 +14,7 @@ from bench.word_texts import HELD_OUT
 from bench.words import Errors, measure
 from models.base import Pcm, SpeechParams, Word
 from models.espeak import EspeakModel
-from models.word_times import WordTimes
+from models.words.word_times import WordTimes
 from tests.models.speaking import speak
 
 SAMPLE_RATE = 44_100

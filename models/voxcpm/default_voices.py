@@ -1,0 +1,33 @@
+"""The voices that a checkpoint makes for itself, by name. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LANGUAGES = ("zh", "en")
+"""What VoxCPM speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultVoice:
+    """A voice that a checkpoint makes for itself. What it sounds like is the checkpoint's to say."""
+
+    name: str
+    language: str
+    seed: int
+    sentence: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What its entry in a checkpoint's cache follows from."""
+        return "default", self.sentence, str(self.seed)
+
+
+_ENGLISH = "The morning was quiet, and a light wind came in from the sea."
+_CHINESE = "清晨很安静，海上吹来一阵微风，阳光照在窗台上。"
+DEFAULTS = (
+    DefaultVoice("amber", "en", 1, _ENGLISH),
+    DefaultVoice("birch", "en", 2, _ENGLISH),
+    DefaultVoice("jade", "zh", 3, _CHINESE),
+    DefaultVoice("lotus", "zh", 4, _CHINESE),
+)
