@@ -1,10 +1,14 @@
 # voxwire in a container.
 #
-#   docker build -t voxwire .                            CPU: the embedded voice
-#   docker build -t voxwire --build-arg VARIANT=cuda .   adds torch with CUDA; run it with --gpus all
-#   docker run -p 6006:6006 -e VOXWIRE_API_KEY=choose-one -v "$PWD/weights:/app/weights:ro" \
-#     -v voxwire-voices:/app/voices -v voxwire-cache:/home/voxwire/.cache voxwire
+#   docker build -t voxwire .                            the embedded voice
+#   docker run -p 6006:6006 -e VOXWIRE_API_KEY=choose-one voxwire
 #
+#   docker build -t voxwire:neural --build-arg VARIANT=cuda .
+#   docker run --gpus all -p 6006:6006 -e VOXWIRE_API_KEY=choose-one -v "$PWD/weights:/app/weights:ro" \
+#     -v voxwire-voices:/app/voices -v voxwire-cache:/home/voxwire/.cache voxwire:neural
+#
+# The second has torch with CUDA, and speaks a checkpoint from weights/; without --gpus it does so on the CPU. The two
+# volumes keep added voices and what was made of them.
 # It listens on every address of the container, and therefore refuses to start without VOXWIRE_API_KEY.
 
 FROM python:3.12-slim-bookworm AS packages
