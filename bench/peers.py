@@ -109,8 +109,9 @@ def measure(
 
 
 class _Process:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, process: subprocess.Popen[str], said: Path) -> None:
+        """`said`: what it writes to standard error."""
+        self._process, self._said = process, said
         self.pid = process.pid
         self._answer()
 
@@ -123,7 +124,9 @@ class _Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise subprocess.SubprocessError(f"a peer ended with {self._process.wait()}")
+            code = self._process.wait()
+            said = self._said.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+            raise subprocess.SubprocessError(f"a peer ended with {code}: {said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -131,7 +134,7 @@ class _Process:
 @contextlib.contextmanager
 def _running(checkpoint: Path, plan: Mapping[str, Any]) -> Iterator[_Process]:
     """The peer, ready to speak. The official one reads the dtype from config.json, so both see a folder with theirs."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("wb") as said:
         view = Path(folder)
         for path in checkpoint.resolve().iterdir():
             (view / path.name).symlink_to(path)
@@ -142,11 +145,11 @@ def _running(checkpoint: Path, plan: Mapping[str, Any]) -> Iterator[_Process]:
         # A thread that waits must not spin for long: the one it waits for may need its core, where others work too.
         environment = {"GOMP_SPINCOUNT": "20000", **os.environ}
         with subprocess.Popen(
-            command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
             env=environment,
         ) as process:  # fmt: skip
             try:
-                yield _Process(process)
+                yield _Process(process, Path(said.name))
             finally:
                 process.kill()
 
