@@ -1,7 +1,7 @@
 /** The messages of the wire that this page uses (PROTOCOL.md), and those between its threads. Types only; never served to be run. */
 
 import type { Samples } from "./timeline.js";
-import type { Wait } from "./headstart.js";
+import type { Prospect, Wait } from "./headstart.js";
 import type { Run } from "./heard.js";
 
 type Codec = "pcm_s16le" | "pcm_f32le" | "opus";
@@ -130,7 +130,7 @@ export type NetToSink =
   | { type: "open"; track: number }
   | { type: "run"; track: number }
   | { type: "audio"; track: number; samples: Samples }
-  | { type: "outlook"; track: number; length: number; rtf: number } // of a slow machine's speech: samples, and their speed
+  | ({ type: "outlook"; track: number } & Prospect) // of a slow machine's speech
   | { type: "seam"; track: number; offset: number; length: number } // a clause of it
   | { type: "end"; track: number }
   | { type: "truncate"; track: number; offset: number };

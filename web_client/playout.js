@@ -199,7 +199,7 @@ export class Playout {
         this.#sound(track, out.subarray(at, at + length));
         at += length;
       } else if (track.seam) {
-        if (this.state === "playing" && track.seamNeeds > track.buffered) this.#hush(track);
+        if (this.state === "playing" && track.seamWaits) this.#hush(track);
         track.passSeam();
       } else if (track.complete) {
         this.#finish(track);

@@ -83,7 +83,7 @@ export class Stream {
 
   /** @param {string} text that is to be spoken too */
   write(text) {
-    this.outlook?.write(text);
+    this.outlook?.write(text, performance.now());
     this.#tellOutlook();
   }
 
@@ -160,8 +160,7 @@ export class Stream {
   #foresee({ text_start: start, text_end: end, pts }) {
     const { outlook } = this;
     if (!outlook) return;
-    outlook.reach(start, pts / this.#tickRate);
-    const length = Math.round(outlook.between(start, end) * this.#sinkRate);
+    const length = Math.round(outlook.begin(start, end, pts / this.#tickRate) * this.#sinkRate);
     this.#enqueue(() => {
       this.#toSink({ type: "seam", track: this.#track, offset: this.#timeline?.offsetAt(pts) ?? 0, length });
     });
@@ -169,8 +168,8 @@ export class Stream {
 
   #tellOutlook() {
     if (!this.outlook || this.over) return;
-    const { seconds, rtf } = this.outlook;
-    this.#toSink({ type: "outlook", track: this.#track, length: Math.round(seconds * this.#sinkRate), rtf });
+    const { seconds, rtf, pace, unspoken } = this.outlook;
+    this.#toSink({ type: "outlook", track: this.#track, length: Math.round(seconds * this.#sinkRate), rtf, pace, unspoken });
   }
 
   /** @param {ResolvedFormat} format */

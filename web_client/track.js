@@ -46,6 +46,8 @@ export class Track {
    * @param {number} length samples that it will take
    */
   mark(offset, length) {
+    const former = this.#seams[this.#seams.length - 1];
+    if (former) former.length = offset - former.offset;
     if (offset > this.played) this.#seams.push({ offset, length });
   }
 
@@ -54,9 +56,9 @@ export class Track {
     return (this.#seams[0]?.offset ?? Infinity) <= this.played && this.played < this.#stop;
   }
 
-  /** Samples of the clause that begins here which must be buffered for it. */
-  get seamNeeds() {
-    return this.headstart.wanted(this.#seams[0].length);
+  /** Whether the clause that begins here cannot be heard to its end yet. */
+  get seamWaits() {
+    return !this.complete && this.buffered < this.headstart.wantedOfClause(this.#seams[0].length);
   }
 
   passSeam() {

@@ -34,6 +34,33 @@ for (const rtf of [1.5, 3, 5]) {
   });
 }
 
+for (const rtf of [1.5, 3]) {
+  for (const perSecond of [Infinity, 40]) {
+    const how = perSecond === Infinity ? "a text that is there at once" : "what a model writes";
+    test(`at rtf ${rtf} ${how} plays without a gap although each clause begins with long work`, () => {
+      for (const prefill of [1, 2, 4]) {
+        for (const clauses of [[50], [20, 40, 80, 130], [25, 30, 60, 40]]) {
+          for (const length of [150, 400, 900]) {
+            const { starts, startS, leastS } = hear({ text: text(length), rtf, prefill, clauses, perSecond, seed: length });
+            const world = `${length} letters, clauses of ${clauses}, ${prefill} s before each: `;
+            assert.equal(starts, 1, `${world}it stopped ${starts - 1} times`);
+            assert.ok(startS <= 1.35 * leastS + 1, `${world}started after ${startS} s, ${leastS} s would have done`);
+          }
+        }
+      }
+    });
+  }
+
+  test(`at rtf ${rtf} who types slowly hears whole clauses although each begins with long work`, () => {
+    for (const prefill of [1, 2, 4]) {
+      const heard = SEEDS.map((seed) => hear({ text: text(400), rtf, prefill, seed, perSecond: 8 }));
+      const underruns = heard.reduce((sum, one) => sum + one.underruns, 0);
+      assert.ok(underruns <= heard.length, `${underruns} in ${heard.length} texts of eight clauses`);
+      for (const { startS, leastS } of heard) assert.ok(startS <= 1.35 * leastS + 1, `${startS} s, ${leastS} s would have done`);
+    }
+  });
+}
+
 test("a speaker who is slower or faster than expected is found out in time", () => {
   const broken = [0.05, 0.06, 0.09].flatMap((pace) => SEEDS.map((seed) => hear({ text: text(400), rtf: 3, pace, seed }).underruns));
   assert.ok(broken.filter(Boolean).length <= 2, `${broken}`);
@@ -68,20 +95,54 @@ test("a fast server's speech is never held back", () => {
 });
 
 test("the last words of a writer who pauses are heard, however long the text was thought to be", () => {
-  const playout = new Playout({ sampleRate: RATE, rtf: 3 });
-  playout.open(0);
-  playout.head.headstart.learn({ length: 60 * RATE, rtf: 3 }, RATE);
-  playout.push(0, new Int16Array(2 * RATE).fill(1));
+  const silence = (prospect) => {
+    const playout = new Playout({ sampleRate: RATE });
+    playout.open(0);
+    playout.head.headstart.learn({ length: 60 * RATE, ...prospect }, RATE);
+    playout.push(0, new Int16Array(2 * RATE).fill(1));
+    const out = new Float32Array(128);
+    let frame = 0;
+    for (; playout.state !== "playing" && frame < 90 * RATE; frame += 128) playout.pull(out, frame);
+    return Math.round(frame / RATE);
+  };
+  assert.equal(silence({ rtf: 1.5 }), 6, "the time of 25 patches");
+  assert.equal(silence({ rtf: 3, pace: 1.5 }), 6, "what clauses begin with is no patch");
+  assert.equal(silence({ rtf: 1.5, unspoken: true }), 14, "of 60 where text is known to be due: it may be a block of code");
+  assert.equal(silence({ rtf: 3, unspoken: true }), 29);
+});
+
+test("a pause is the writer's once all that was written sounds, up to its last letter", () => {
+  const outlook = new Outlook({ rtf: 3 });
+  assert.equal(outlook.unspoken, false);
+  outlook.write("Well, it rests. :-)\n", 0);
+  assert.equal(outlook.unspoken, true);
+  outlook.begin(0, 15, 0);
+  outlook.reach(8, 0.6);
+  assert.equal(outlook.unspoken, true);
+  outlook.reach(14, 1.2);
+  assert.equal(outlook.unspoken, false);
+  outlook.write("好", 0);
+  assert.equal(outlook.unspoken, true);
+});
+
+test("a clause that lasts less long than was thought is not waited for once it is whole", () => {
+  const playout = new Playout({ sampleRate: RATE, rtf: 1.5 });
   const out = new Float32Array(128);
-  let frame = 0;
-  for (; playout.state !== "playing" && frame < 20 * RATE; frame += 128) playout.pull(out, frame);
-  assert.ok(frame >= 3 * RATE && frame < 5 * RATE, `after ${frame / RATE} s`);
+  playout.open(0);
+  playout.head.headstart.learn({ length: 4 * RATE, rtf: 1.5 }, RATE);
+  playout.push(0, new Int16Array(3 * RATE).fill(1));
+  playout.head.mark(2 * RATE, 3 * RATE);
+  playout.head.mark(3 * RATE, RATE);
+  playout.push(0, new Int16Array(RATE / 2).fill(1));
+  playout.end(0);
+  for (let frame = 0; playout.state !== "idle"; frame += 128) playout.pull(out, frame);
+  assert.deepEqual(playout.events.map(({ type }) => type), ["start", "end"]);
 });
 
 test("a Chinese character, a digit and the speed count for what they take", () => {
   const seconds = (written, options) => {
     const outlook = new Outlook({ rtf: 3, ...options });
-    outlook.write(written);
+    outlook.write(written, 0);
     return outlook.seconds;
   };
   assert.ok(Math.abs(seconds("今天天气很好我们出去走走") - 2.4) < 0.1);
@@ -95,6 +156,24 @@ test("the time in which nobody wrote is no work of the machine's", () => {
   outlook.rest();
   outlook.arrive(0.16, 60_000);
   assert.ok(Math.abs(outlook.rtf - 1.5) < 0.01, String(outlook.rtf));
+});
+
+test("what clauses begin with is learnt from the first on, and told apart from the writer's time", () => {
+  const outlook = new Outlook({ rtf: 1.5 });
+  outlook.write(text(60), 0);
+  outlook.write(text(50), 10_000);
+  outlook.begin(0, 60, 0);
+  outlook.arrive(0.16, 3240); // three seconds, and a patch of 0.24 s
+  for (let index = 1; index < 30; index++) outlook.arrive(0.16, 3240 + 240 * index);
+  assert.ok(Math.abs(outlook.pace - 1.5) < 0.001);
+  const { rtf } = outlook;
+  assert.ok(rtf > 2.1 && rtf < 2.6, `3 s more, for about 3.6 s: ${rtf}`);
+  outlook.rest();
+  outlook.begin(60, 110, 4.8);
+  outlook.arrive(0.16, 13_240);
+  assert.ok(Math.abs(outlook.rtf - outlook.pace) < 0.001, "no more is to begin");
+  outlook.write(text(50), 20_000);
+  assert.ok(outlook.rtf > 1.8 && outlook.rtf < 2, `3 s more, for two clauses: ${outlook.rtf}`);
 });
 
 test("the page is told of the wait, and the server where a paused listener stands", () => {
@@ -125,6 +204,6 @@ test("the page is told of the wait, and the server where a paused listener stand
   assert.equal(page.at(-1).wait, null);
   spend(2 * RATE);
   assert.ok(page.at(-1).wait, "it has run dry, and waits again");
-  spend(2 * RATE);
+  spend(13 * RATE);
   assert.equal(page.at(-1).wait, null, "nothing comes any more: it is the writer who is waited for");
 });
