@@ -6,13 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
 
 from .chunk import Chunk
 from .headstart import HeadStart
-
-MAX_HELD_BYTES: Final = 12 << 20
-"""More is not held back: a server waits when it holds 16 MiB (its usual `replay_bytes`) that nobody has taken."""
 
 
 class ChunkBuffer:
@@ -39,8 +35,7 @@ class ChunkBuffer:
         if not self._chunks:
             self._head_start.run_dry()
             return None
-        may_hold = self.is_gapless and self.num_bytes < MAX_HELD_BYTES and not self._over.is_set()
-        if may_hold and self._head_start.holds(self._clock()):
+        if self.is_gapless and not self._over.is_set() and self._head_start.holds(self._clock()):
             return None
         chunk = self._chunks.popleft()
         self.num_bytes -= chunk.num_bytes

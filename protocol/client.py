@@ -52,6 +52,8 @@ from .wire import SERVER_MESSAGE_BYTES, Encoding
 PATH: Final = "/v1/stream"
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long a goodbye may take."""
+MAX_BUFFERED_BYTES: Final = 64 << 20
+"""Of one utterance: more than any format weighs of the 300 s that a server makes ahead (PROTOCOL.md, Pacing)."""
 
 
 class SpeechClient:
@@ -59,7 +61,8 @@ class SpeechClient:
 
     `url`: `ws://` or `wss://`; without a path it gets the server's own. `token`: the server's API key. `audio`: what
     utterances are sent as unless they say otherwise. `lead_ms`: how far the server works ahead of the listener; None
-    for background work, such as filling a file.
+    for background work, such as filling a file. `max_buffered_bytes`: sound of an utterance that is not taken; one
+    that gets more fails with `slow_consumer`.
 
     Entering raises ConnectionLost if there is no such server, SpeechError if it refuses.
     """
@@ -75,6 +78,7 @@ class SpeechClient:
         encoding: Encoding = Encoding.MSGPACK,
         open_timeout_s: float = 10.0,
         proxy: str | Literal[True] | None = True,
+        max_buffered_bytes: int = MAX_BUFFERED_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = _with_path(url)
@@ -82,6 +86,7 @@ class SpeechClient:
         self._encoding = encoding
         self._open_timeout_s = open_timeout_s
         self._proxy = proxy
+        self._max_buffered_bytes = max_buffered_bytes
         self._clock = clock
         self._journal = Journal()
         self._connection = Connection(Side.CLIENT, ledger=self._journal, encoding=encoding)
@@ -261,16 +266,11 @@ class SpeechClient:
         speech.take(message)
         if speech.is_over:
             self._forget(speech)
-        elif isinstance(message, Audio) and self._buffers_too_much():
+        elif isinstance(message, Audio) and speech.buffered_bytes > self._max_buffered_bytes:
             sentence = "expected the server to wait while its speech is not taken, got more"
             speech.fail(SpeechError(ErrorCode.SLOW_CONSUMER, sentence))
         if not isinstance(message, Audio):
             self._flow.look_again()
-
-    def _buffers_too_much(self) -> bool:
-        """Twice what a server may hold unheard: one that heeds the playheads never gets there."""
-        most = 2 * self._connection.limits.replay_bytes
-        return sum(speech.buffered_bytes for speech in self._speeches.values()) > most
 
     def _forget(self, speech: Speech) -> None:
         del self._speeches[speech.utterance]

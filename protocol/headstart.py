@@ -1,41 +1,27 @@
 """When playing may start where speech is made more slowly than it is heard (PROTOCOL.md, Pacing). Pure.
 
 Made at `rtf` seconds a second, what is missing of a rest of L seconds takes rtf x (L - buffered), and must not take
-longer than that rest sounds: so buffered >= L x (1 - 1 / rtf), and a patch more, since it comes whole. L is a guess
-from the text, hence a margin.
+longer than that rest sounds: so buffered >= L x (1 - 1 / rtf), and a patch more, since it comes whole. How long it will
+be, and how fast it is made, are guesses (outlook.py), hence a margin.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections import deque
 from typing import Final
 
+from .outlook import Outlook
+
 MARGIN: Final = 1.1
-USUAL_S: Final = 1 / 15
-"""Seconds that a letter takes, as long as nothing is known; this belief is worth USUAL_LETTERS."""
-USUAL_LETTERS: Final = 30
-TOLD_S: Final = 3.0
-"""The rtf that the server tells counts as if it had been seen over so many seconds of speech."""
-MAX_PATCHES: Final = 10
-"""A wait for longer than so many patches' time is the writer's, not the machine's."""
+MAX_HELD_S: Final = 240.0
+"""Nobody waits for more, and no server makes much more ahead of a listener: a longer speech waits again."""
 STALL_S: Final = 3.0
-STALL_PATCHES: Final = 8
-"""After so long, and so many patches' time, without sound the writer pauses: waiting on is of no use."""
-
-
-def weigh(text: str) -> int:
-    """How many letters take as long to say: a Chinese character counts as three, a digit, read as a word, as four."""
-    return sum(map(_weight, text))
-
-
-def _weight(char: str) -> int:
-    category = unicodedata.category(char)
-    if category[0] in "LM" and unicodedata.name(char, "").startswith(("CJK ", "HIRAGANA ", "KATAKANA ", "HANGUL ")):
-        return 3
-    if category == "Nd":
-        return 4
-    return 1 if category[0] in "LM" or char.isspace() else 2
+STALL_PATCHES: Final = 25
+"""After so long, and so many patches' time, without sound waiting on is of no use: the writer pauses. To begin a
+segment takes a model up to twenty patches' time."""
+STALL_UNSPOKEN_S: Final = 10.0
+STALL_UNSPOKEN_PATCHES: Final = 60
+"""The same while there is text that has not sounded: the machine works at it, unless it is one of those things that are
+never said (a block of code, a mark)."""
 
 
 class HeadStart:
@@ -45,73 +31,54 @@ class HeadStart:
     """
 
     def __init__(self, rtf: float | None, sample_rate: int) -> None:
-        self._told_rtf = rtf
+        self._outlook = None if rtf is None else Outlook(rtf)
         self._sample_rate = sample_rate
-        self._text: deque[str] = deque()  # given, and not known to have sounded; bounded by the server's limits
-        self._num_letters = 0  # of it
-        self._known = (0, 0, 0.0)  # code points, letters, seconds: where text is known to have sounded
-        self._arrived_s = 0.0
         self._taken_s = 0.0
-        self._work_s = 0.0  # seen
-        self._speech_s = 0.0
         self._arrived_at: float | None = None
-        self._patch_s = 0.0
         self._plays = False
 
     @property
     def rtf(self) -> float:
-        """Seconds of work for a second of speech, as told and then as seen; 0 where it does not matter."""
-        if self._told_rtf is None:
-            return 0.0
-        return (TOLD_S * self._told_rtf + self._work_s) / (TOLD_S + self._speech_s)
+        """Seconds of work for a second of the speech that is to come, as told and as seen; 0 where nothing is held."""
+        return self._outlook.rtf if self._outlook is not None else 0.0
 
     @property
     def length_s(self) -> float:
-        """What all the text so far will last."""
-        _, letters, seconds = self._known
-        each_s = (USUAL_LETTERS * USUAL_S + seconds) / (USUAL_LETTERS + letters)
-        return max(self._arrived_s, seconds + self._num_letters * each_s)
+        """What all the text so far will last; 0 where nothing is held."""
+        return self._outlook.length_s if self._outlook is not None else 0.0
 
     @property
     def wait_s(self) -> float:
         """How long it will take until playing may start, or go on; 0 now."""
-        rtf = self.rtf
-        if self._plays or rtf <= 1:
+        outlook = self._outlook
+        if outlook is None or self._plays:
             return 0.0
-        rest_s = self.length_s - self._taken_s
-        wanted_s = min(rest_s, MARGIN * rest_s * (1 - 1 / rtf) + self._patch_s)
-        return max(0.0, rtf * (wanted_s - (self._arrived_s - self._taken_s)))
+        rtf, rest_s = outlook.rtf, outlook.length_s - self._taken_s
+        if rtf <= 1:
+            return 0.0
+        wanted_s = min(rest_s, MARGIN * rest_s * (1 - 1 / rtf) + outlook.patch_s, MAX_HELD_S)
+        return max(0.0, rtf * (wanted_s - (outlook.arrived_s - self._taken_s)))
 
-    def write(self, text: str) -> None:
+    def write(self, text: str, now: float) -> None:
         """Text that is to be spoken, too."""
-        if self._told_rtf is not None:
-            self._text.append(text)
-            self._num_letters += weigh(text)
+        if self._outlook is not None:
+            self._outlook.write(text, now)
+
+    def begin(self, start: int, end: int, ticks: int) -> None:
+        """A segment, these code points of the text, begins with what comes next, and sounds from there."""
+        if self._outlook is not None:
+            self._outlook.begin(start, end, ticks / self._sample_rate)
 
     def reach(self, position: int, ticks: int) -> None:
         """The text up to this code point sounds up to there."""
-        reached, letters, seconds = self._known
-        if position < reached or ticks < seconds * self._sample_rate:
-            return  # a correction of what is long past
-        while self._text and reached < position:
-            text = self._text.popleft()
-            passed = text[: position - reached]
-            if len(passed) < len(text):
-                self._text.appendleft(text[len(passed) :])
-            reached += len(passed)
-            letters += weigh(passed)
-            self._num_letters -= weigh(passed)
-        self._known = reached, letters, ticks / self._sample_rate
+        if self._outlook is not None:
+            self._outlook.reach(position, ticks / self._sample_rate)
 
     def arrive(self, ticks: int, now: float) -> None:
         """Sound has come."""
-        speech_s = ticks / self._sample_rate
-        self._patch_s = max(self._patch_s, speech_s)
-        self._arrived_s += speech_s
-        if self._arrived_at is not None:
-            self._work_s += min(now - self._arrived_at, MAX_PATCHES * self._patch_s * self.rtf)
-            self._speech_s += speech_s
         self._arrived_at = now
+        if self._outlook is not None:
+            self._outlook.arrive(ticks / self._sample_rate, now)
 
     def take(self, ticks: int) -> None:
         """Sound goes to the listener."""
@@ -128,5 +95,10 @@ class HeadStart:
 
     def patience_s(self, now: float) -> float:
         """How long to wait for more sound before what there is is played anyway."""
+        outlook = self._outlook
+        stall_s, patches = STALL_S, STALL_PATCHES
+        if outlook is not None and outlook.has_unspoken:
+            stall_s, patches = STALL_UNSPOKEN_S, STALL_UNSPOKEN_PATCHES
+        patch_work_s = outlook.pace * outlook.patch_s if outlook is not None else 0.0
         since = now if self._arrived_at is None else self._arrived_at
-        return since + max(STALL_S, STALL_PATCHES * self.rtf * self._patch_s) - now
+        return since + max(stall_s, patches * patch_work_s) - now

@@ -112,7 +112,7 @@ class Speech:
     def gave(self, text: str) -> None:
         """From the client: that text was sent."""
         self.num_chars += len(text)
-        self._head_start.write(text)
+        self._head_start.write(text, self._line.clock())
 
     async def write(self, text: str) -> None:
         """Give a delta; waits while the server has enough to speak. Does nothing once cancelled or over.
@@ -221,7 +221,7 @@ class Speech:
                 self._audio, self._new_run = message.audio, True
             case Segment():
                 self.segments.append(message)
-                self._head_start.reach(message.text_start, message.pts)
+                self._head_start.begin(message.text_start, message.text_end, message.pts)
                 self._new_segments.append(message)
             case Words():
                 self._words |= {word.text_start: word for word in message.words}

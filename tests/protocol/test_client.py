@@ -349,7 +349,7 @@ async def test_an_iterator_that_is_no_generator_will_do(client: SpeechClient) ->
 
 
 async def test_a_speech_that_is_not_taken_fails_alone_when_the_server_does_not_wait() -> None:
-    async with talking(limits=Limits(replay_bytes=10_000)) as (_, client):
+    async with TinyServer().serving() as server, SpeechClient(server.url, max_buffered_bytes=20_000) as client:
         flood = client.speak(deltas("abcd"), voice="flood")
         with pytest.raises(SpeechError) as caught:
             await flood.finished()

@@ -9,7 +9,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -40,7 +40,7 @@ from protocol.messages import (
     Words,
     WordTiming,
 )
-from tests.protocol.pair import make_ready, make_started
+from tests.protocol.pair import MODEL, make_ready, make_started
 
 
 @dataclass
@@ -59,6 +59,7 @@ class TinyServer:
 
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
+    rtf: float | None = None  # it says of itself that it is slower than real time
     raw_after_hello: bytes | None = None
     heard: list[Any] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -102,7 +103,8 @@ class TinyServer:
                     if self.raw_after_hello is not None:
                         await socket.send(self.raw_after_hello)
                     else:
-                        await put(make_ready(limits=self.limits))
+                        model = replace(MODEL, realtime=self.rtf is None, rtf=self.rtf)
+                        await put(make_ready(limits=self.limits, model=model))
                 case Ping() if self.token == "deaf":
                     pass
                 case Ping(nonce=nonce):
@@ -179,7 +181,8 @@ class TinyServer:
         )
         job.num_segments += 1
         words = tuple(WordTiming(at, at + 1, 4 * at, 4 * at + 4) for at in range(start, end))
-        await put(Words(utterance=name, words=words, estimated=True))
+        if job.start.voice != "wordless":
+            await put(Words(utterance=name, words=words, estimated=True))
         for character in text:
             data = struct.pack("<4H", *[ord(character) & 0xFFFF] * 4)
             if job.start.voice == "flood":
