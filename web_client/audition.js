@@ -8,7 +8,7 @@ import { toRead } from "./sentences.js";
 import { lacking, rounded } from "./submission.js";
 import { Refusal } from "./voices.js";
 
-/** @typedef {import("./voices.js").Voice} Voice */
+/** @typedef {import("./voices.js").Added} Added */
 /** @typedef {import("./voices.js").SampleLimits} SampleLimits */
 /** @typedef {import("./submission.js").Sample} Sample */
 /** @typedef {import("./submission.js").Submission} Submission */
@@ -16,8 +16,8 @@ import { Refusal } from "./voices.js";
 /** @typedef {{text: string} | {key: string, values?: Record<string, number>}} Complaint the server's, or the page's */
 /**
  * @typedef {object} AuditionHooks
- * @property {(submission: Submission) => Promise<Voice>} send
- * @property {(voice: Voice) => void} added
+ * @property {(submission: Submission, signal: AbortSignal) => Promise<Added>} send
+ * @property {(added: Added) => void} added
  * @property {() => void} closed without one
  * @property {() => void} quiet silences what the page speaks
  * @property {Say} say the page's words
@@ -38,7 +38,8 @@ export class Audition {
   #limits = USUAL_LIMITS;
   /** @type {Sample | null} */
   #sample = null;
-  #sending = false;
+  /** @type {AbortController | null} of what is being sent */
+  #sending = null;
   /** The sentence that the page put in as transcript, so that it may take it out again. */
   #suggested = "";
   #usualLicence = "";
@@ -67,6 +68,7 @@ export class Audition {
     this.#language.addEventListener("change", () => this.#suggest());
     this.#file.addEventListener("change", () => this.#upload(this.#file.files?.[0] ?? null));
     this.#playback.addEventListener("play", () => hooks.quiet());
+    this.#playback.addEventListener("loadedmetadata", () => this.#measure());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -92,7 +94,16 @@ export class Audition {
     element("voice-name", HTMLInputElement).focus();
   }
 
+  /** Nobody looks any more: nothing is recorded or played unseen. */
+  hush() {
+    if (this.#recorder.busy) this.#recorder.cancel();
+    this.#playback.pause();
+  }
+
+  /** What is being sent is called off; a server that has it already lists it at the next look. */
   close() {
+    this.#sending?.abort();
+    this.#send(null);
     this.#form.hidden = true;
     this.#recorder.cancel();
     this.#take(null);
@@ -116,7 +127,7 @@ export class Audition {
     if (this.#licence.value === this.#usualLicence) this.#licence.value = say("voiceLicenceUsual");
     this.#usualLicence = say("voiceLicenceUsual");
     setText("voice-file-label", say("voiceFile", { megabytes: rounded(this.#limits.bytes), seconds: this.#limits.seconds }));
-    setText("voice-send", say(this.#sending ? "voiceSending" : "voiceSend"));
+    this.#showSending();
     this.#recorder.render();
     this.#suggest();
     this.#showError();
@@ -158,13 +169,17 @@ export class Audition {
   }
 
   /** @param {File | null} file */
-  async #upload(file) {
+  #upload(file) {
     this.#take(file && { file, name: file.name });
-    if (!file || file.size > this.#limits.bytes) return this.#checkSample();
-    const seconds = await duration(file);
-    if (this.#sample?.file !== file) return undefined;
-    this.#sample = { ...this.#sample, seconds };
-    return this.#checkSample();
+    this.#checkSample();
+  }
+
+  /** The sample is ready to be listened to, so that its length is known, without decoding all of it. */
+  #measure() {
+    const { duration } = this.#playback;
+    if (!this.#sample || this.#sample.seconds !== undefined || !Number.isFinite(duration)) return;
+    this.#sample = { ...this.#sample, seconds: duration };
+    this.#checkSample();
   }
 
   #checkSample() {
@@ -190,26 +205,32 @@ export class Audition {
     const lack = lacking(submission, this.#limits);
     this.#fail(lack);
     if (lack) return this.#pointAt(lack.field);
-    this.#setSending(true);
+    const sending = new AbortController();
+    this.#send(sending);
     try {
-      const voice = await this.#hooks.send(submission);
+      const added = await this.#hooks.send(submission, sending.signal);
+      if (this.#sending !== sending) return undefined; // called off, and maybe another form is open
       this.close();
-      this.#hooks.added(voice);
+      this.#hooks.added(added);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#fail(error.message ? { text: error.message } : { key: "voiceUnreachable" });
+      if (this.#sending === sending) this.#fail(error.message ? { text: error.message } : { key: "voiceUnreachable" });
     } finally {
-      this.#setSending(false);
+      if (this.#sending === sending) this.#send(null);
     }
     return undefined;
   }
 
-  /** @param {boolean} sending */
-  #setSending(sending) {
+  /** @param {AbortController | null} sending */
+  #send(sending) {
     this.#sending = sending;
+    this.#showSending();
+  }
+
+  #showSending() {
     // Not disabled: the keyboard's place in the page would be lost.
-    element("voice-send", HTMLButtonElement).ariaDisabled = String(sending);
-    setText("voice-send", this.#hooks.say(sending ? "voiceSending" : "voiceSend"));
+    element("voice-send", HTMLButtonElement).ariaDisabled = String(this.#sending !== null);
+    setText("voice-send", this.#hooks.say(this.#sending ? "voiceSending" : "voiceSend"));
   }
 
   /** @param {import("./submission.js").Lack["field"]} field what is to be mended */
@@ -230,15 +251,5 @@ export class Audition {
   #showError() {
     const error = this.#error;
     setText("voice-error", !error ? "" : "text" in error ? error.text : this.#hooks.say(error.key, error.values));
-  }
-}
-
-/** @param {Blob} file @returns {Promise<number | undefined>} seconds; unknown where this browser cannot decode it */
-async function duration(file) {
-  try {
-    const context = new OfflineAudioContext({ length: 1, sampleRate: 16000 });
-    return (await context.decodeAudioData(await file.arrayBuffer())).duration;
-  } catch {
-    return undefined;
   }
 }

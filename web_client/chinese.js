@@ -86,6 +86,8 @@ export const CHINESE = {
   voiceTryName: "试听 {name}",
   voiceTryNow: "试听一下",
   voiceAdded: "已添加 {name}，接下来的朗读将使用它。",
+  voiceComing: "已添加 {name}。服务器正在重启模型，稍后即可使用。",
+  voiceLate: "{name} 已保存，但服务器暂时还不能使用它。请稍后再看。",
   voiceDelete: "删除",
   voiceDeleteName: "删除 {name}",
   voiceDoubt: "要删除音色 {name} 吗？",

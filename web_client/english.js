@@ -86,6 +86,8 @@ export const ENGLISH = {
   voiceTryName: "Try {name}",
   voiceTryNow: "Try it",
   voiceAdded: "{name} is added, and chosen for what is spoken next.",
+  voiceComing: "{name} is added. It can be spoken with in a moment, when the server has restarted its model.",
+  voiceLate: "{name} is stored, but the server cannot speak with it yet. Look again later.",
   voiceDelete: "Delete",
   voiceDeleteName: "Delete {name}",
   voiceDoubt: "Delete the voice {name}?",

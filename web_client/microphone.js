@@ -19,15 +19,12 @@ export class Unheard extends Error {
 
 export class Microphone {
   #stream;
-  #context;
+  /** @type {AudioContext | null} */
+  #context = null;
 
-  /**
-   * @param {MediaStream} stream
-   * @param {AudioContext} context
-   */
-  constructor(stream, context) {
+  /** @param {MediaStream} stream */
+  constructor(stream) {
     this.#stream = stream;
-    this.#context = context;
   }
 
   /**
@@ -45,7 +42,7 @@ export class Microphone {
     const stream = await navigator.mediaDevices.getUserMedia({ audio }).catch(({ name }) => {
       throw new Unheard(HINDRANCES[name] ?? "micBusy");
     });
-    const microphone = new Microphone(stream, new AudioContext());
+    const microphone = new Microphone(stream);
     try {
       await microphone.#listen(onsamples);
     } catch (error) {
@@ -58,17 +55,17 @@ export class Microphone {
 
   /** Hz of the samples. */
   get sampleRate() {
-    return this.#context.sampleRate;
+    return this.#context?.sampleRate ?? 0;
   }
 
   close() {
     for (const track of this.#stream.getTracks()) track.stop();
-    this.#context.close().catch(() => {});
+    this.#context?.close().catch(() => {});
   }
 
   /** @param {(samples: Float32Array) => void} onsamples */
   async #listen(onsamples) {
-    const context = this.#context;
+    const context = (this.#context = new AudioContext()); // which some browsers refuse when many are open
     await context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
     const node = new AudioWorkletNode(context, "capture", { channelCount: 1, channelCountMode: "explicit" });
     node.port.onmessage = ({ data }) => onsamples(data);

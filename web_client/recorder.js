@@ -34,6 +34,11 @@ export class Recorder {
     addEventListener("pagehide", () => this.cancel());
   }
 
+  /** The microphone is open, or about to be. */
+  get busy() {
+    return this.#state !== "idle";
+  }
+
   /** Lets go of the microphone, and of what it has heard. */
   cancel() {
     this.#close();

@@ -9,6 +9,7 @@ import { Refusal } from "./voices.js";
 /** @typedef {import("./voices.js").Voice} Voice */
 /** @typedef {import("./voices.js").Voices} Voices */
 /** @typedef {import("./voices.js").Listing} Listing */
+/** @typedef {import("./voices.js").Added} Added */
 /** @typedef {import("./i18n.js").Say} Say */
 /** @typedef {{key: string, name: string, reason?: string}} News of a voice, as a sentence's key and its places */
 /**
@@ -19,6 +20,10 @@ import { Refusal } from "./voices.js";
  * @property {() => void} quiet silences what the page speaks
  * @property {Say} say the page's words
  */
+
+/** A voice that comes with the engine's restart is looked for so often: longer than a large model takes to load. */
+const LOOKS = 200;
+const LOOK_MS = 1500;
 
 export class Roster {
   #voices;
@@ -34,6 +39,8 @@ export class Roster {
   #tag = "en";
   /** @type {Voice | null} the one just added */
   #added = null;
+  /** @type {Voice | null} the one that the server has, but cannot speak with yet */
+  #coming = null;
   /** @type {string | null} the one that may be deleted */
   #doomed = null;
   /** @type {News | null} */
@@ -47,8 +54,8 @@ export class Roster {
     this.#voices = voices;
     this.#hooks = hooks;
     this.#audition = new Audition({
-      send: (submission) => voices.add(submission),
-      added: (voice) => this.#welcome(voice),
+      send: (submission, signal) => voices.add(submission, signal),
+      added: (added) => this.#welcome(added),
       closed: () => this.#show(null),
       quiet: hooks.quiet,
       say: hooks.say,
@@ -59,6 +66,8 @@ export class Roster {
       this.render(this.#tag);
       this.#audition.open();
     });
+    const panel = element("voices-panel", HTMLDetailsElement);
+    panel.addEventListener("toggle", () => (panel.open ? this.refresh() : this.#audition.hush()));
     element("voice-try", HTMLButtonElement).addEventListener("click", () => this.#added && hooks.tryOut(this.#added));
     this.#dialog.addEventListener("close", () => {
       if (this.#dialog.returnValue === "delete" && this.#doomed) this.#remove(this.#doomed);
@@ -142,12 +151,42 @@ export class Roster {
     await this.refresh();
   }
 
-  /** @param {Voice} voice */
-  async #welcome(voice) {
+  /** @param {Added} added */
+  async #welcome({ voice, speaks }) {
+    this.#coming = speaks ? null : voice;
+    if (!speaks) {
+      this.#show({ key: "voiceComing", name: voice.name });
+      return this.#lookFor(voice);
+    }
     await this.refresh();
     this.#hooks.choose(voice);
     this.#show({ key: "voiceAdded", name: voice.name }, voice);
-    element("voice-try", HTMLButtonElement).focus();
+    return element("voice-try", HTMLButtonElement).focus();
+  }
+
+  /** @param {Voice} voice is chosen as soon as the server can speak with it, unless another is added meanwhile */
+  async #lookFor(voice) {
+    for (let looks = 0; looks < LOOKS && this.#coming === voice; looks++) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      if (this.#coming === voice) await this.refresh();
+      if (this.#coming !== voice || !this.#listing.voices.some(({ name }) => name === voice.name)) continue;
+      this.#coming = null;
+      this.#hooks.choose(voice);
+      this.#amend({ key: "voiceAdded", name: voice.name }, voice);
+    }
+    if (this.#coming === voice) this.#amend({ key: "voiceLate", name: voice.name });
+  }
+
+  /**
+   * Better news of a voice that was to come, if nothing else has been told since; the keyboard stays where it is.
+   * @param {News} news
+   * @param {Voice | null} [added]
+   */
+  #amend(news, added = null) {
+    if (this.#news?.key !== "voiceComing") return;
+    this.#news = news;
+    this.#added = added;
+    this.render(this.#tag);
   }
 
   /**

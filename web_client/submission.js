@@ -6,7 +6,7 @@
  * @typedef {object} Sample
  * @property {Blob} file
  * @property {string} name the file's
- * @property {number} [seconds] unknown where the browser cannot decode it
+ * @property {number} [seconds] unknown until the browser has looked into it, or for good
  */
 /**
  * @typedef {object} Submission
@@ -20,6 +20,8 @@
 /** @typedef {{field: "sample" | "name" | "transcript" | "licence" | "consent", key: string, values?: Record<string, number>}} Lack */
 
 const MEGABYTE = 2 ** 20;
+/** A browser that has not decoded a file knows its length about so well. */
+const DOUBT_S = 0.5;
 
 /**
  * @param {Submission} submission
@@ -47,8 +49,8 @@ function faultOf(sample, { bytes, seconds }) {
   if (sample.file.size > bytes) {
     return { field: "sample", key: "voiceTooBig", values: { size: rounded(sample.file.size), limit: rounded(bytes) } };
   }
-  if ((sample.seconds ?? 0) > seconds) {
-    return { field: "sample", key: "voiceTooLong", values: { seconds: Math.ceil(sample.seconds ?? 0), limit: seconds } };
+  if ((sample.seconds ?? 0) > seconds + DOUBT_S) {
+    return { field: "sample", key: "voiceTooLong", values: { seconds: Math.round(sample.seconds ?? 0), limit: seconds } };
   }
   return null;
 }

@@ -10,9 +10,12 @@
  * @property {boolean} [can_add] whether the model learns voices
  * @property {SampleLimits} [limits]
  */
+/** @typedef {{voice: Voice, speaks: boolean}} Added a voice as the server knows it, and whether it can be spoken with already */
 /** @typedef {import("./submission.js").Submission} Submission */
 
 const PATH = "v1/voices";
+/** The answer of a server whose engine is being restarted: the voice comes with it. */
+const ACCEPTED = 202;
 
 /** The server did not do what was asked; the message is its own sentence, empty if it said none. */
 export class Refusal extends Error {
@@ -41,18 +44,24 @@ export class Voices {
 
   /** @returns {Promise<Listing>} @throws {Refusal} */
   async list() {
-    return (await this.#ask(PATH)).json();
+    return bodyOf(await this.#ask(PATH));
   }
 
-  /** @param {Submission} submission complete @returns {Promise<Voice>} as the server knows it @throws {Refusal} */
-  async add(submission) {
+  /**
+   * @param {Submission} submission complete
+   * @param {AbortSignal} [signal] calls it off
+   * @returns {Promise<Added>}
+   * @throws {Refusal}
+   */
+  async add(submission, signal) {
     const { name, language, transcript, licence, consent, sample } = submission;
     const form = new FormData();
     const fields = { name: name.trim(), language, transcript: transcript.trim(), licence: licence.trim() };
     for (const [key, value] of Object.entries(fields)) form.append(key, value);
     form.append("consent", String(consent));
     if (sample) form.append("audio", sample.file, sample.name);
-    return (await this.#ask(PATH, { method: "POST", body: form })).json();
+    const answer = await this.#ask(PATH, { method: "POST", body: form, signal });
+    return { voice: await bodyOf(answer), speaks: answer.status !== ACCEPTED };
   }
 
   /** @param {string} name @throws {Refusal} */
@@ -74,4 +83,11 @@ export class Voices {
     const { code, message } = (await answer.json().catch(() => null))?.error ?? {};
     throw new Refusal(code ?? "refused", message ?? `${answer.status} ${answer.statusText}`.trim());
   }
+}
+
+/** @param {Response} answer @returns {Promise<any>} @throws {Refusal} it was cut short, or is not the server's */
+async function bodyOf(answer) {
+  return answer.json().catch(() => {
+    throw new Refusal("unreachable", "");
+  });
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import Browser, Playwright, Route, expect
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import SHAPES
@@ -25,6 +25,15 @@ KEEP_STARTED = """
                 if (data.type === "started") window.spoken.push(data.started.voice);
             });
         }
+    };
+"""
+KEEP_TRACKS = """
+    window.tracks = [];
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await ask(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
     };
 """
 ALL_HEARD = "state.utterances.length && state.utterances.every((one) => one.over)"
@@ -154,6 +163,103 @@ def test_what_is_too_long_or_too_big_is_not_sent(browser: Browser, port: int) ->
         upload(visit, bytes(10 * 2**20 + 60_000))
         expect(visit.page.locator("#voice-error")).to_have_text(
             "This file has 10.1 MB; the server takes 10 MB at most."
+        )
+
+
+def fill_in(visit: Visit, name: str) -> None:
+    """An upload that the server would take."""
+    visit.click("Add a voice")
+    visit.page.get_by_label("Name", exact=True).fill(name)
+    upload(visit, sound_file(speech(3)))
+    visit.page.locator("#voice-transcript").fill(SENTENCE)
+    visit.page.get_by_label("I speak here myself").check()
+    visit.click("Add this voice")
+
+
+def test_a_voice_that_is_called_off_while_it_is_sent_leaves_the_next_one_alone(browser: Browser, port: int) -> None:
+    with Visit(browser, local(port)) as visit:
+        page = visit.page
+
+        def leave_unanswered(route: Route) -> None:
+            if route.request.method != "POST":
+                route.fallback()
+
+        page.route("**/v1/voices", leave_unanswered)
+        open_panel(visit)
+        fill_in(visit, "Carla")
+        expect(page.get_by_role("button", name="Sending and learning the voice…")).to_be_visible()
+        with page.expect_event("requestfailed"):
+            visit.click("Cancel")
+        page.unroute("**/v1/voices")
+        visit.click("Add a voice")
+        page.get_by_label("Name", exact=True).fill("Dora")
+        visit.click("Add this voice")
+        expect(page.locator("#voice-error")).to_have_text("Record a sample first, or choose a file.")
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Dora")
+        expect(page.locator("#voice-news")).to_be_empty()
+        expect(page.locator("#voice")).to_have_value("")
+
+
+def test_a_voice_that_comes_with_the_engines_restart_is_chosen_when_it_is_there(browser: Browser, port: int) -> None:
+    with Visit(browser, local(port)) as visit:
+        page = visit.page
+        voice = {"name": "Eve", "language": "en", "removable": True}
+        known: list[dict[str, object]] = []
+
+        def answer(route: Route) -> None:
+            if route.request.method == "POST":
+                route.fulfill(status=202, json=voice)
+            else:
+                listing = route.fetch().json()
+                route.fulfill(json={**listing, "voices": [*listing["voices"], *known]})
+
+        page.route("**/v1/voices", answer)
+        open_panel(visit)
+        fill_in(visit, "Eve")
+        expect(page.locator("#voice-news")).to_have_text(
+            "Eve is added. It can be spoken with in a moment, when the server has restarted its model."
+        )
+        expect(page.get_by_role("button", name="Try it")).to_be_hidden()
+        known.append(voice)
+        expect(page.locator("#voice-news")).to_have_text("Eve is added, and chosen for what is spoken next.")
+        expect(page.get_by_role("button", name="Try it")).to_be_visible()
+        expect(page.locator("#voice")).to_have_value("Eve")
+        page.unroute_all(behavior="wait")
+
+
+def test_a_microphone_is_let_go_when_the_panel_is_closed(hearing_browser: Browser, port: int) -> None:
+    with Visit(hearing_browser, local(port), script=KEEP_TRACKS) as visit:
+        page = visit.page
+        open_panel(visit)
+        visit.click("Add a voice")
+        visit.click("Record")
+        expect(page.get_by_role("timer")).to_have_text(re.compile("2[0-9] s left"))
+        assert page.evaluate("tracks.map((track) => track.readyState)") == ["live"]
+        page.locator("#voices-panel > summary").click()
+        page.wait_for_function("() => tracks.every((track) => track.readyState === 'ended')")
+        page.locator("#voices-panel > summary").click()
+        expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
+
+
+def test_a_microphone_is_let_go_when_it_cannot_be_listened_to(hearing_browser: Browser, port: int) -> None:
+    failing = "AudioContext = class { constructor() { throw new DOMException('', 'NotSupportedError'); } };"
+    with Visit(hearing_browser, local(port), script=KEEP_TRACKS + failing) as visit:
+        page = visit.ready().page
+        page.evaluate("document.querySelector('#voices-panel').open = true")
+        page.evaluate("document.querySelector('#voice-add').click()")
+        page.evaluate("document.querySelector('#record').click()")
+        expect(page.get_by_role("alert").last).to_contain_text("another program may be using it")
+        assert page.evaluate("tracks.map((track) => track.readyState)") == ["ended"]
+
+
+def test_the_length_of_a_long_upload_is_known_without_decoding_it(browser: Browser, port: int) -> None:
+    refusing = "BaseAudioContext.prototype.decodeAudioData = () => { throw new Error('decoded'); };"
+    with Visit(browser, local(port), script=refusing) as visit:
+        open_panel(visit)
+        visit.click("Add a voice")
+        upload(visit, sound_file(speech(31), format="OGG"), name="long.ogg")
+        expect(visit.page.locator("#voice-error")).to_have_text(
+            "This sample lasts 31 s; the server takes 30 s at most."
         )
 
 

@@ -28,7 +28,7 @@ test("what a voice still lacks is said, one thing at a time, the sample first", 
     [{ sample: null, name: "" }, "sample", "voiceNeedsSample"],
     [sized(0), "sample", "voiceEmpty"],
     [sized(1001), "sample", "voiceTooBig"],
-    [{ sample: { ...complete.sample, seconds: 30.1 } }, "sample", "voiceTooLong"],
+    [{ sample: { ...complete.sample, seconds: 30.6 } }, "sample", "voiceTooLong"],
     [{ name: "  ", transcript: "" }, "name", "voiceNeedsName"],
     [{ transcript: "\n" }, "transcript", "voiceNeedsTranscript"],
     [{ licence: "", consent: false }, "licence", "voiceNeedsLicence"],
@@ -39,17 +39,38 @@ test("what a voice still lacks is said, one thing at a time, the sample first", 
     assert.deepEqual([lack.field, lack.key], [field, key]);
   }
   assert.equal(lacking(complete, limits), null);
-  assert.equal(lacking({ ...complete, sample: { ...complete.sample, seconds: undefined } }, limits), null);
+  for (const seconds of [undefined, 30.4]) {
+    assert.equal(lacking({ ...complete, sample: { ...complete.sample, seconds } }, limits), null, `${seconds} s: the server knows better`);
+  }
 });
 
 test("a voice is sent as the form that the server reads", async () => {
   const { voices, asked } = server(Response.json({ name: "Anna", language: "en" }, { status: 201 }), "sesame");
-  assert.deepEqual(await voices.add({ ...complete, name: " Anna ", transcript: "Hello there.\n" }), { name: "Anna", language: "en" });
+  const added = await voices.add({ ...complete, name: " Anna ", transcript: "Hello there.\n" });
+  assert.deepEqual(added, { voice: { name: "Anna", language: "en" }, speaks: true });
   const [{ path, method, headers, body }] = asked;
   assert.deepEqual([path, method, headers], ["v1/voices", "POST", { authorization: "Bearer sesame" }]);
   const { audio, ...fields } = Object.fromEntries(body);
   assert.deepEqual(fields, { name: "Anna", language: "en", transcript: "Hello there.", licence: "CC0-1.0", consent: "true" });
   assert.deepEqual([audio.name, audio.size], ["anna.wav", 500]);
+});
+
+test("a voice that comes with the engine's restart is told from one that speaks", async () => {
+  const { voices } = server(Response.json({ name: "Anna", language: "en" }, { status: 202 }));
+  assert.deepEqual(await voices.add(complete), { voice: { name: "Anna", language: "en" }, speaks: false });
+});
+
+test("a voice that is being sent can be called off, before the answer and in it", async () => {
+  const calling = new AbortController();
+  const { voices, asked } = server(new Response("{"));
+  await assert.rejects(voices.add(complete, calling.signal), { code: "unreachable", message: "" });
+  assert.equal(asked[0].signal, calling.signal);
+  const waiting = new Voices(() => null, (_, { signal }) => new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+  }));
+  const sent = waiting.add(complete, calling.signal);
+  calling.abort();
+  await assert.rejects(sent, { code: "unreachable" });
 });
 
 test("a voice is deleted by its name, whatever letters that has", async () => {
