@@ -20,7 +20,7 @@ const BASE_TARGET_MS = 100;
 const MAX_TARGET_MS = 1000;
 const FADE_MS = 5;
 const STOP_FADE_MS = 10;
-const CAPACITY_MS = 900_000;
+const CAPACITY_MS = 2_700_000; // nine utterances' 300 s, which a slow server makes ahead (PROTOCOL.md, Pacing)
 
 export class Playout {
   /** @type {State} */
