@@ -1,5 +1,6 @@
 """The engine: slots, playback clocks, deadlines, steps. Synchronous; knows of no process, socket or wire."""
 
+from .audience import FULL, SLOW, Audience, Ear
 from .commands import (
     Cancel,
     Closed,
@@ -25,10 +26,14 @@ from .tempo import Tempo
 from .warming import warm_up
 
 __all__ = [
+    "FULL",
+    "SLOW",
+    "Audience",
     "Cancel",
     "Closed",
     "Command",
     "Continuity",
+    "Ear",
     "Engine",
     "Event",
     "Extend",

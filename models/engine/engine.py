@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..base import Failure, ModelError, ModelInfo, Patch, SpeechModel
+from .audience import Audience, Ear
 from .commands import (
     Cancel,
     Closed,
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 
 FAILED = "the voice failed while speaking this text"
 
-SLOW = "this machine speaks more slowly than real time, and so to one listener at a time"
-
 MAX_FAILED_STEPS = 8
 """So many failed steps in a row, and the model is taken for broken (a lost device fails every step)."""
 
@@ -46,8 +45,8 @@ class Engine:
     """Runs one model for many streams. `apply` never waits; `step` takes one model step.
 
     Neither raises: what goes wrong for a stream ends that stream with a `Failed`. `num_errors` counts what the model
-    should not have done; once `is_broken`, it is to be shut down. `tempo` tells how fast it is: a model that is slower
-    than real time speaks to one session at a time, one row a step and as far ahead as there is text.
+    should not have done; once `is_broken`, it is to be shut down. `tempo` tells how fast it is, and so whom it refuses:
+    a model that is slower than real time speaks to one session at a time, one row a step and far ahead.
     """
 
     def __init__(self, model: SpeechModel, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,6 +54,7 @@ class Engine:
         self._clock = clock
         self._slots = Slots(model.info.max_slots)
         self._scheduler = Scheduler()
+        self._audience = Audience()
         self._sequences: dict[StreamKey, Sequence] = {}
         self._events: list[Event] = []
         self._num_opened = 0
@@ -81,6 +81,10 @@ class Engine:
 
     def apply(self, command: Command) -> None:
         """Obey. A command for a stream that is over is ignored: it crossed with the end. Failures become events."""
+        self._take(command)
+        self._order_streams()
+
+    def _take(self, command: Command) -> None:
         with self._net((command.stream,)):
             if isinstance(command, Open):
                 self._open(command)
@@ -101,9 +105,10 @@ class Engine:
     def step(self) -> Step | None:
         """One patch for each of the most urgent streams; None when there is nothing to tell."""
         started_at = self._clock()
-        rows = self._scheduler.select(started_at, 1 if self.tempo.is_slow else self.info.max_batch)
+        rows = self._scheduler.select(started_at, 1 if self._scheduler.one_after_the_other else self.info.max_batch)
         if rows:
             self._speak(rows, started_at)
+            self._order_streams()
         if not self._events:
             return None
         events, self._events = tuple(self._events), []
@@ -119,8 +124,10 @@ class Engine:
     def _open(self, command: Open) -> None:
         if command.stream in self._sequences:
             raise ValueError(f"expected a new stream, {command.stream!r} is open")
-        if self.tempo.is_slow and {each.session for each in self._sequences.values()} - {command.session}:
-            self._events.append(Failed(command.stream, SLOW, busy=True))
+        ear, tempo = Ear.of(command.lead_samples, command.held), self.tempo
+        refusal = self._audience.refusal(command.session, ear, is_slow=tempo.is_slow, capacity=tempo.capacity)
+        if refusal is not None:
+            self._events.append(Failed(command.stream, refusal, busy=True))
             return
         taken = self._slots.take()
         if taken is None:
@@ -132,8 +139,10 @@ class Engine:
         clock = PlaybackClock(self.info.sample_rate, held=command.held, emitted=emitted)
         number, self._num_opened = self._num_opened, self._num_opened + 1
         sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples, number)
+        sequence.ear = ear
         self._sequences[command.stream] = sequence
         self._scheduler.add(sequence)
+        self._audience.join(command.session, ear)
         try:
             self._model.open(slot, generation, command.voice, command.params, command.history)
         except ModelError as error:
@@ -193,7 +202,6 @@ class Engine:
             seconds = (now - started_at) / len(rows)
             num_samples = sum(len(result.pcm) for result in results if isinstance(result, Patch))
             self.tempo.took(now - started_at, num_samples / self.info.sample_rate, len(rows))
-            self._scheduler.one_after_the_other = self.tempo.is_slow
             for result in results:
                 sequence = by_slot.get(result.slot)
                 if sequence is None or sequence.generation != result.generation:
@@ -250,6 +258,16 @@ class Engine:
     def _forget(self, sequence: Sequence) -> None:
         del self._sequences[sequence.key]
         self._scheduler.remove(sequence)
+        self._audience.leave(sequence.session, sequence.ear)
+
+    def _order_streams(self) -> None:
+        """Whether they are spoken one after the other has changed with the tempo, or with who is still there."""
+        one_after_the_other = self.tempo.is_slow and self._audience.num_sessions <= 1
+        if one_after_the_other is not self._scheduler.one_after_the_other:
+            self._scheduler.one_after_the_other = one_after_the_other
+            now = self._clock()
+            for sequence in self._sequences.values():
+                self._scheduler.update(sequence, now)
 
     @contextmanager
     def _net(self, streams: Iterable[StreamKey]) -> Iterator[None]:

@@ -4,7 +4,9 @@ A stream's deadline is the moment its listener runs dry. Who is its lead or more
 When more are pressed than one step takes, sessions share the rows. Background rows fill what is left.
 
 A model that is slower than real time has no deadline that it could keep. There a listener waits until the rest can be
-played without a gap; so streams are served one after the other, in their order, and each as far ahead as there is text.
+played without a gap; so a session's streams are served one after the other, in their order, and each far ahead. As long
+as several sessions have streams (they began before it was slow) they share by deadline all the same: each of them then
+stutters, but to its end, since none is admitted; in any order all but one would fall silent.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ PRESSED_STEPS = 2
 """Who runs dry within so many steps is pressed: the last moment at which its next patch can still come in time. Sharing
 sets in no earlier, since every row that is given out of turn may cost another listener its deadline."""
 
+AHEAD_S = 300.0
+"""How far ahead of its listener a stream is made where streams are served one after the other (PROTOCOL.md, Pacing)."""
+
 
 class Scheduler:
     """A stream that has work is in one of three places: it waits for its eligibility, is live and ready, or is
@@ -27,7 +32,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._step_s = 0.0
-        self.one_after_the_other = False
+        self.one_after_the_other = False  # whoever changes it must `update` every sequence
         self._waiting = Agenda()
         self._live = Live()
         self._background = Background()
@@ -49,13 +54,12 @@ class Scheduler:
             self._background.push(sequence)
             return
         if self.one_after_the_other:
-            self._live.push(sequence.number, sequence)
-            return
+            lead = max(lead, int(AHEAD_S * sequence.clock.rate_hz))
         eligible_at = sequence.clock.room_at(lead)
         if eligible_at is None:
             return
         if eligible_at <= now + COALESCE_S:
-            self._live.push(sequence.deadline(now), sequence)
+            self._live.push(self._urgency(sequence, now), sequence)
         else:
             self._waiting.push(eligible_at, sequence)
 
@@ -64,7 +68,7 @@ class Scheduler:
         waiting = self._waiting
         while (eligible_at := waiting.first_at()) is not None and eligible_at <= now + COALESCE_S:
             sequence = waiting.pop()
-            self._live.push(sequence.deadline(now), sequence)
+            self._live.push(self._urgency(sequence, now), sequence)
         rows = self._live.take(max_rows, now + PRESSED_STEPS * self._step_s)
         if len(rows) < max_rows and self._background:
             rows += self._background.take(max_rows - len(rows))
@@ -79,6 +83,9 @@ class Scheduler:
         if self._background or self._live:
             return float("-inf")
         return self._waiting.first_at()
+
+    def _urgency(self, sequence: Sequence, now: float) -> float:
+        return sequence.number if self.one_after_the_other else sequence.deadline(now)
 
     def _take_out(self, sequence: Sequence) -> None:
         sequence.version += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from .audience import Ear
 from .commands import StreamKey
 from .playback import PlaybackClock
 
@@ -19,6 +20,7 @@ class Sequence:
 
     __slots__ = (
         "clock",
+        "ear",
         "finished",
         "generation",
         "key",
@@ -52,6 +54,7 @@ class Sequence:
         self.number = number  # in the order in which they were opened
         self.num_sealed = 0
         self.num_spoken = 0
+        self.ear = Ear.LISTENS
         self.finished = False
         self.suspended = False
         self.text_at = 0.0  # when text came to a stream that had none left

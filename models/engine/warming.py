@@ -8,21 +8,42 @@ from .engine import Engine
 from .tempo import Tempo
 
 TEXT = "one, two, three, four, five, six"
-NUM_MEASURED = 6  # steps
+NUM_MEASURED = 6
+"""Steps of one row."""
+NUM_MEASURED_TOGETHER = 3
+"""Steps of each number of rows beyond."""
 MAX_UTTERANCES = 4
 """A model that is not trained may say any text in two steps."""
 
 
-def warm_up(engine: Engine) -> None:
-    """Speak a few words to nobody. The first step of all loads what is loaded late, and does not count."""
-    num_steps = 0
+def warm_up(engine: Engine, *, max_listeners: int | None = None) -> None:
+    """Speak a few words to nobody: to one, then to twice as many each time, as long as the model keeps up with them or
+    there are `max_listeners`. So its `tempo` knows whom it has time for before there is a crowd."""
+    num_measured = 0
     for _ in range(MAX_UTTERANCES):
-        key = object()
+        if num_measured < NUM_MEASURED:
+            num_measured += _rehearse(engine, 1, NUM_MEASURED - num_measured)
+    info = engine.info
+    most = min(info.max_batch, info.max_slots, max_listeners or info.max_batch)
+    num_rows = 1
+    while num_rows < most and num_measured and engine.tempo.capacity > num_rows:
+        num_rows = min(2 * num_rows, most)
+        _rehearse(engine, num_rows, NUM_MEASURED_TOGETHER)
+
+
+def _rehearse(engine: Engine, num_rows: int, num_measured: int) -> int:
+    """How many steps were measured. The first does not count: it loads what is loaded late, and reads in the text."""
+    keys = [object() for _ in range(num_rows)]
+    for key in keys:
         voice = Open(key, key, engine.info.default_voice, SpeechParams(), None)
         for command in (voice, Extend(key, TEXT), Seal(key), Finish(key)):
             engine.apply(command)
-        while num_steps <= NUM_MEASURED and engine.step() is not None:
-            num_steps += 1
-            if num_steps == 1:
-                engine.tempo = Tempo()
+    tempo, engine.tempo = engine.tempo, Tempo()
+    engine.step()
+    engine.tempo = tempo
+    num_steps = 0
+    while num_steps < num_measured and engine.step() is not None:
+        num_steps += 1
+    for key in keys:
         engine.apply(Cancel(key))
+    return num_steps

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from models.engine import Closed, Failed, Spoke
+from models.engine import Closed, Failed, Spoke, warm_up
 
 from .scripted import PATCH
 from .stage import Stage
@@ -127,6 +127,7 @@ def test_nobody_runs_dry_below_capacity(seed: int, min_lead: int, max_lead: int,
     sessions of any size, with some background work."""
     draw = random.Random(seed)
     stage = Stage(max_slots=100, max_batch=8, step_s=lambda num_rows: 0.006 + 0.00125 * num_rows)
+    warm_up(stage.engine)
     for key in range(num_background):
         stage.open(1000 + key, "x" * 2000, lead=None, session=key % 2)
     live: set[int] = set()
