@@ -244,6 +244,7 @@ class Net {
     }
     if (message.type === "audio" || message.type === "done") {
       speech.playhead.update({ received: speech.stream.received });
+      for (const { stream } of this.#speeches.values()) stream.outlook?.queue(performance.now());
     }
     return undefined;
   }

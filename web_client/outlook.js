@@ -44,6 +44,8 @@ export class Outlook {
   #begunAt = null;
   /** @type {number | null} ms; null: what comes next has not been worked at since the last */
   #arrivedAt = null;
+  /** ms: until when the machine was at work for another utterance, while there was nothing of this one */
+  #freeAt = -Infinity;
   /** @type {{upTo: number, nowMs: number}[]} when text was written up to a code point; from the latest clause on */
   #written = [];
 
@@ -138,12 +140,17 @@ export class Outlook {
     this.#arrivedAt = null;
   }
 
+  /** Speech of another utterance has come, which may have been before this one's turn. @param {number} nowMs */
+  queue(nowMs) {
+    if (!this.#received) this.#freeAt = nowMs;
+  }
+
   /**
    * @param {number} seconds of speech have come
    * @param {number} nowMs
    */
   arrive(seconds, nowMs) {
-    const since = Math.max(this.#arrivedAt ?? -Infinity, this.#begunAt ?? -Infinity);
+    const since = Math.max(this.#arrivedAt ?? this.#freeAt, this.#begunAt ?? -Infinity);
     const work = Math.min((nowMs - since) / 1000, MAX_PATCHES * seconds * this.pace);
     if (this.#begunAt !== null) {
       this.#clauses.latest = Math.max(0, work - seconds * this.pace);

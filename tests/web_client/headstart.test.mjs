@@ -176,6 +176,19 @@ test("what clauses begin with is learnt from the first on, and told apart from t
   assert.ok(outlook.rtf > 1.8 && outlook.rtf < 2, `3 s more, for two clauses: ${outlook.rtf}`);
 });
 
+test("the time in which another utterance was made is no work for this one", () => {
+  const outlook = new Outlook({ rtf: 1.5 });
+  outlook.write(text(120), 0);
+  outlook.queue(60_000);
+  outlook.begin(0, 60, 0);
+  outlook.arrive(0.16, 61_240);
+  const { rtf } = outlook;
+  outlook.queue(61_300);
+  outlook.arrive(0.16, 61_480);
+  assert.ok(rtf > 1.6 && rtf < 2.3, `one second for each clause: ${rtf}`);
+  assert.ok(Math.abs(outlook.pace - 1.5) < 0.001);
+});
+
 test("the page is told of the wait, and the server where a paused listener stands", () => {
   const page = [];
   const net = [];
