@@ -38,6 +38,7 @@ export const CHINESE = {
   download: "下载 WAV",
   ms: "{value} 毫秒",
   wait: "服务器生成语音比播放慢。大约 {seconds} 秒后可以不间断播放。",
+  waitLong: "服务器生成语音比播放慢。大约 {minutes} 分钟后可以不间断播放。",
   hurry: "立即播放",
   hurryTitle: "先播放已有的部分，之后会有停顿",
   tapToHear: "点击播放声音",

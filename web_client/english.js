@@ -38,6 +38,7 @@ export const ENGLISH = {
   download: "Download WAV",
   ms: "{value} ms",
   wait: "The server speaks more slowly than one listens. About {seconds} s until it can play without a gap.",
+  waitLong: "The server speaks more slowly than one listens. About {minutes} min until it can play without a gap.",
   hurry: "Play now anyway",
   hurryTitle: "Plays what there is; pauses will follow",
   tapToHear: "Tap to hear",

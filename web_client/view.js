@@ -18,6 +18,9 @@ const LAMPS = {
   statusFailed: "bad",
 };
 
+/** From here on minutes are counted. */
+const LONG_WAIT_MS = 120_000;
+
 export class View {
   #conversation;
   #player;
@@ -102,7 +105,8 @@ export class View {
   #showWait(wait) {
     element("wait", HTMLElement).hidden = !wait;
     if (!wait) return;
-    setText("wait-text", this.#say("wait", { seconds: Math.max(1, Math.ceil(wait.ms / 1000)) }));
+    const [seconds, minutes] = [1000, 60_000].map((unit) => Math.max(1, Math.ceil(wait.ms / unit)));
+    setText("wait-text", this.#say(wait.ms < LONG_WAIT_MS ? "wait" : "waitLong", { seconds, minutes }));
     element("wait-progress", HTMLProgressElement).value = wait.share;
   }
 

@@ -68,3 +68,12 @@ def test_who_does_not_want_to_wait_hears_it_with_pauses(browser: Browser, slow_u
         tape = visit.tape()
         assert len(tape.played()) == visit.state()["utterances"][0]["ticks"]
         assert len(tape.runs) > 1
+
+
+def test_a_long_wait_is_told_in_minutes(browser: Browser, slow_url: str) -> None:
+    with Visit(browser, slow_url) as visit:
+        visit.ready().paste(TEXT * 100)
+        visit.click("Speak")
+        expect(visit.page.locator("#wait-text")).to_have_text(re.compile(r"About [3-9] min until it can play"))
+        visit.click("Stop")
+        expect(visit.page.locator("#wait")).to_be_hidden()
