@@ -11,8 +11,8 @@ from torch import Tensor
 
 from models.base import ModelOptions, Patch, SpeechParams
 from models.voxcpm import linear
-from models.voxcpm.cast import DEFAULTS
 from models.voxcpm.config import read_config
+from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.local import LocalDit, LocalStack
 from models.voxcpm.model import load_speech_model
 from models.voxcpm.prompt_cache import PromptCache, checkpoint_fingerprint

@@ -46,9 +46,7 @@ class OwnVoice:
 
     @property
     def voice(self) -> Voice:
-        return Voice(
-            name=self.name, language=self.language, gender=self.gender, description=self.description, own=True
-        )
+        return Voice(name=self.name, language=self.language, gender=self.gender, description=self.description, own=True)
 
 
 def own_voice(values: Mapping[str, Any]) -> OwnVoice:

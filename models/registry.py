@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
-from models.base import ModelError, ModelOptions, SpeechModel
+from models.base import ModelError, ModelOptions, SpeechModel, adapter_name
 from models.voxcpm.config import ARCHITECTURES, read_config
+from models.voxcpm.preparation import VoicePreparation
 
 SERVED_ARCHITECTURES = frozenset(ARCHITECTURES)
 """`architecture` in a checkpoint's config.json, of those that can be loaded."""
@@ -67,14 +67,12 @@ def require_voxcpm_packages() -> None:
         )
 
 
-def voice_preparation(name_or_dir: str, options: ModelOptions, prompt: Path) -> tuple[str, ...] | None:
-    """The command that makes a voice's recording ready before `reload_voices` finds it; None without voices to add.
-
-    It prints one JSON line: `{"key": ..., "num_patches": ...}`, or `{"error": sentence}` with exit code 2.
-    """
+def voice_preparation(name_or_dir: str, options: ModelOptions) -> VoicePreparation | None:
+    """What a voice's recording needs before `reload_voices` finds it, and after; None where no voice can be added."""
     if options.voices is None or options.cache is None or not (Path(name_or_dir) / "config.json").is_file():
         return None
-    return (sys.executable, "-P", "-m", "models.voxcpm.encode", name_or_dir, str(prompt), str(options.cache))
+    adapters = tuple(map(adapter_name, options.adapters))
+    return VoicePreparation(checkpoint=Path(name_or_dir), voices=options.voices, cache=options.cache, adapters=adapters)
 
 
 def _architecture(checkpoint: Path) -> str | None:

@@ -16,15 +16,16 @@ import tempfile
 import time
 import tomllib
 import wave
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import soundfile
 
 from models.base import ModelError, Pcm
-from models.own_voice import OwnVoice, own_voice, same_name
+from models.own_voice import OwnVoice, name_key, own_voice, same_name
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,21 @@ VOICE_FILE = "voice.toml"
 PROMPT_FILE = "prompt.wav"
 MIN_PROMPT_S = 1.0
 MAX_PROMPT_S = 30.0
+MAX_PROMPT_RATE_HZ = 192_000
 MAX_VOICES = 256  # in a folder
 STALE_S = 3_600.0
 """A half-written voice so old belongs to nobody any more."""
 
 _MAX_TOML_BYTES = 65_536
 _STAGED, _REMOVED = ".new-", ".old-"
+
+
+class Stamp(NamedTuple):
+    """Of a voice in the folder: the same until one of its files is written anew."""
+
+    changed_ns: int  # when the later one was, since the epoch
+    name: str
+    files: tuple[tuple[int, int, int], ...]  # of each time, size and inode
 
 
 class VoiceExists(ModelError):
@@ -71,20 +81,27 @@ def read_voice(folder: Path) -> OwnVoice:
     return voice
 
 
-def read_voices(voices: Path, taken: Collection[str] = ()) -> tuple[OwnVoice, ...]:
-    """All that are sound, by name. Each other one, and one whose name is in `taken`, is left out with one warning."""
-    found: list[OwnVoice] = []
+def read_voices(
+    voices: Path, taken: Collection[str] = (), known: Mapping[Stamp, OwnVoice] | None = None
+) -> dict[Stamp, OwnVoice]:
+    """All that are sound, by name. Each other one, and one whose name is in `taken`, is left out with one warning.
+
+    Those with a stamp in `known` are not read.
+    """
+    found: dict[Stamp, OwnVoice] = {}
+    names = {name_key(name): name for name in taken}
     for folder in _folders(voices):
         try:
-            voice = read_voice(folder)
-            other = same_name(voice.name, [*taken, *(each.name for each in found)])
-            if other is not None:
+            stamp = _stamp(folder)
+            voice = (known or {}).get(stamp) or read_voice(folder)
+            other = names.setdefault(name_key(voice.name), voice.name)
+            if other != voice.name or voice.name in taken:
                 raise VoiceExists(f"{folder}: another name was expected, for there is the voice {other!r}.")
         except ModelError as error:
             log.warning("a voice is left out: %s", error)
         else:
-            found.append(voice)
-    return tuple(found)
+            found[stamp] = voice
+    return found
 
 
 def voice_names(voices: Path) -> frozenset[str]:
@@ -129,35 +146,51 @@ def check_free(name: str, names: Collection[str]) -> None:
         raise VoiceExists(f"A new name was expected, but there is the voice {other!r} already.")
 
 
-def discard_voice(staged: Path) -> None:
-    """Of what was not published nothing remains."""
-    shutil.rmtree(staged, ignore_errors=True)
+def discard_voice(folder: Path) -> None:
+    """Of what was not published, or was removed, nothing remains."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_voice(voices: Path, name: str) -> bool:
-    """Whether it was there. It is gone at once, whatever becomes of its files. Raises OSError.
+def remove_voice(voices: Path, name: str) -> Path | None:
+    """The folder that the voice lies in from now on, to be discarded or restored; None if it was not there.
 
-    `name` must be one of `voice_names`: it is not looked at again.
+    It is gone at once, whatever becomes of its files. `name` must be one of `voice_names`: it is not looked at again.
+    Raises OSError, having changed nothing.
     """
     grave = Path(tempfile.mkdtemp(prefix=_REMOVED, dir=voices))
     try:
         with _locked(voices):
-            try:
-                (voices / name).rename(grave / name)
-            except FileNotFoundError:
-                return False
-        return True
-    finally:
-        shutil.rmtree(grave, ignore_errors=True)
+            (voices / name).rename(grave / name)
+    except FileNotFoundError:
+        grave.rmdir()
+        return None
+    except BaseException:
+        grave.rmdir()
+        raise
+    return grave
 
 
-def sweep_voices(voices: Path, *, now: float | None = None) -> None:
-    """Delete what crashes have left half-written or half-removed. `now`: seconds of the epoch."""
+def restore_voice(grave: Path) -> None:
+    """Have a removed voice back, unless its name has been given away. Raises VoiceExists, OSError."""
+    (folder,) = grave.iterdir()
+    with _locked(grave.parent):
+        check_free(folder.name, voice_names(grave.parent))
+        folder.rename(grave.parent / folder.name)
+    grave.rmdir()
+
+
+def prompts_in(folder: Path) -> list[Path]:
+    """Recordings in a folder that is to be discarded."""
+    return [path for path in (folder / PROMPT_FILE, *folder.glob(f"*/{PROMPT_FILE}")) if path.is_file()]
+
+
+def abandoned_folders(voices: Path, *, now: float | None = None) -> list[Path]:
+    """What crashes have left half-written or half-removed, to be discarded. `now`: seconds of the epoch."""
     now = time.time() if now is None else now
     with contextlib.suppress(OSError):
-        for path in voices.iterdir():
-            if path.name.startswith((_STAGED, _REMOVED)) and now - path.stat().st_mtime > STALE_S:
-                shutil.rmtree(path, ignore_errors=True)
+        paths = [path for path in voices.iterdir() if path.name.startswith((_STAGED, _REMOVED))]
+        return [path for path in paths if now - path.stat().st_mtime > STALE_S]
+    return []
 
 
 def _folders(voices: Path) -> list[Path]:
@@ -168,6 +201,18 @@ def _folders(voices: Path) -> list[Path]:
     except OSError as error:
         log.warning("the voices in %s cannot be read: %s", voices, error.strerror)
         return []
+
+
+def _stamp(folder: Path) -> Stamp:
+    """Raises ModelError."""
+    files: list[tuple[int, int, int]] = []
+    for path in (folder / VOICE_FILE, folder / PROMPT_FILE):
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise ModelError(f"A readable {path} was expected, but it is not: {error.strerror}.") from None
+        files.append((found.st_mtime_ns, found.st_size, found.st_ino))
+    return Stamp(max(files)[0], folder.name, tuple(files))
 
 
 def _check_prompt(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from models.base import ModelInfo, UnknownVoice
 
 _ANY = {"und", "mul"}  # a voice of these speaks whatever its model does (ISO 639-2)
@@ -37,10 +39,10 @@ def voice_for(info: ModelInfo, language: str, voice: str | None = None) -> str:
     raise UnknownVoice(f"A language of this model was expected, but no voice speaks {language!r}.")
 
 
-def speaks(info: ModelInfo, language: str) -> bool:
-    """Whether the model knows the language, in any of its forms: `zh-TW` where it knows `zh` or `cmn`."""
-    known = {_canonical(each).partition("-")[0] for each in info.languages}
-    return "*" in info.languages or _canonical(language).partition("-")[0] in known
+def speaks(languages: Iterable[str], language: str) -> bool:
+    """Whether a model of these knows the language, in any of its forms: `zh-TW` where it knows `zh` or `cmn`."""
+    known = {_canonical(each).partition("-")[0] for each in languages}
+    return "*" in known or _canonical(language).partition("-")[0] in known
 
 
 def unknown_voice(info: ModelInfo, voice: str) -> UnknownVoice:

@@ -42,7 +42,8 @@ def pack_info(info: ModelInfo) -> dict[str, Any]:
 def unpack_info(data: dict[str, Any]) -> ModelInfo:
     voices = tuple(Voice(**voice) for voice in data["voices"])
     params = {name: ParamRange(**value) for name, value in data["params"].items()}
-    return ModelInfo(**{**data, "languages": tuple(data["languages"]), "voices": voices, "params": params})
+    tuples = {name: tuple(data[name]) for name in ("languages", "adapters")}
+    return ModelInfo(**{**data, **tuples, "voices": voices, "params": params})
 
 
 def pack_options(options: ModelOptions) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.types import JsonValue
 
-from models.base import ModelOptions
+from models.base import MAX_ADAPTERS, ModelOptions
 
 LIMIT_NAMES = (
     "message_bytes",
@@ -36,9 +36,6 @@ MODEL_NAMES = (
     *("voices_dir", "cache_dir"),
 )
 """Which model, and how it is loaded: what `voxwire say` and `voxwire voices` take, too."""
-
-MAX_ADAPTERS = 4
-"""LoRAs that are held unmerged, each for the voices that name it."""
 
 
 class ConfigError(Exception):
@@ -91,7 +88,7 @@ class Config(BaseModel):
         (),
         "engine",
         "DIR",
-        "LoRA folders that a voice may name, comma-separated or one by one, at most 4",
+        f"LoRA folders that a voice may name, comma-separated or one by one, at most {MAX_ADAPTERS}",
     )
     merge_adapter: Path | None = setting(
         None, "engine", "DIR", "LoRA folder that every voice speaks with, folded into the weights"

@@ -15,49 +15,27 @@ from torch import Tensor
 
 from ..base import ModelError, ModelOptions, UnknownVoice, Voice
 from ..own_voice import OwnVoice
-from ..voice_folder import PROMPT_FILE, read_voices
+from ..voice_folder import PROMPT_FILE, Stamp, read_voices
+from .default_voices import DEFAULTS, DefaultVoice
 from .network import VoxCPM
 from .offline import generate_latents, prompt_latents
-from .prompt import read_recording
 from .prompt_cache import PromptCache, checkpoint_fingerprint
+from .recording import read_recording
 from .speaker import Speaker
 
 log = logging.getLogger(__name__)
 
 MAX_PROMPT_S = 6.0
 NUM_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class DefaultVoice:
-    """A voice that a checkpoint makes for itself. What it sounds like is the checkpoint's to say."""
-
-    name: str
-    language: str
-    seed: int
-    sentence: str
-
-    def key(self, cache: PromptCache) -> str:
-        """Its entry in a checkpoint's cache."""
-        return cache.key_of_words("default", self.sentence, str(self.seed))
-
-
-_ENGLISH = "The morning was quiet, and a light wind came in from the sea."
-_CHINESE = "清晨很安静，海上吹来一阵微风，阳光照在窗台上。"
-DEFAULTS = (
-    DefaultVoice("amber", "en", 1, _ENGLISH),
-    DefaultVoice("birch", "en", 2, _ENGLISH),
-    DefaultVoice("jade", "zh", 3, _CHINESE),
-    DefaultVoice("lotus", "zh", 4, _CHINESE),
-)
+MAX_NEW = 8
+"""Recordings that a look may read while others speak: 6 ms each for 30 s at 48 kHz, 40 ms at 192 kHz."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Own:
-    """A voice of the folder as it was taken up; `key` stands for its recording."""
+    """A voice of the folder as it was taken up."""
 
     voice: OwnVoice
-    key: str
     speaker: Speaker
 
 
@@ -73,8 +51,9 @@ class Cast:
         self._cache = PromptCache(options.cache, checkpoint_fingerprint(network.checkpoint))
         self._progress = options.progress
         self._defaults = {each.name: self._make(each) for each in DEFAULTS}
-        self._own: dict[str, _Own] = {}
-        self.reload()
+        self._own: dict[Stamp, _Own] = {}
+        self._left_out: dict[Stamp, OwnVoice] = {}
+        self._look(starting=True)
 
     @property
     def voices(self) -> tuple[Voice, ...]:
@@ -91,35 +70,50 @@ class Cast:
 
     @property
     def _speakers(self) -> dict[str, Speaker]:
-        return self._defaults | {name: own.speaker for name, own in self._own.items()}
+        return self._defaults | {own.voice.name: own.speaker for own in self._own.values()}
 
     def reload(self) -> None:
-        """Take up the voice folder as it is now. A voice that has not changed stays as it is, embeddings and all."""
+        """Take up the voice folder as it is now, while others speak: in no time that they could hear.
+
+        A voice whose files have not changed stays as it is, embeddings and all, or stays left out. A recording that is
+        not encoded waits for the next start.
+        """
+        self._look(starting=False)
+
+    def _look(self, *, starting: bool) -> None:
         if self._folder is None:
             return
-        own: dict[str, _Own] = {}
-        for voice in read_voices(self._folder, tuple(self._defaults)):
+        known = {stamp: own.voice for stamp, own in self._own.items()} | self._left_out
+        there = read_voices(self._folder, tuple(self._defaults), known)
+        own = {stamp: own for stamp, own in self._own.items() if stamp in there}
+        left_out = {stamp: voice for stamp, voice in self._left_out.items() if stamp in there}
+        for number, stamp in enumerate(sorted(there.keys() - known.keys(), reverse=True)):  # the newest first
+            voice = there[stamp]
             try:
-                own[voice.name] = self._read(voice, self._folder / voice.name / PROMPT_FILE)
+                if number >= MAX_NEW and not starting:
+                    raise _too_late(self._folder / voice.name)
+                own[stamp] = self._take_up(voice, self._folder / voice.name / PROMPT_FILE, starting=starting)
             except ModelError as error:
                 log.warning("a voice is left out: %s", error)
-        self._own = own
+                left_out[stamp] = voice
+        self._own = {stamp: own[stamp] for stamp in there if stamp in own}
+        self._left_out = left_out
 
-    def _read(self, voice: OwnVoice, prompt: Path) -> _Own:
-        recording = read_recording(prompt)
-        key = self._cache.key_of_recording(recording.samples, recording.rate_hz)
-        known = self._own.get(voice.name)
-        if known is not None and (known.voice, known.key) == (voice, key):
-            return known
-        adapters = self._network.adapters
+    def _take_up(self, voice: OwnVoice, prompt: Path, *, starting: bool) -> _Own:
+        network, adapters = self._network, self._network.adapters
         if voice.adapter and adapters is None:
             raise ModelError(f"{prompt.parent}: the adapter {voice.adapter!r} was expected, but none is loaded.")
         adapter = adapters.number(voice.adapter or None) if adapters else 0
+        recording = read_recording(prompt)
+        key = self._cache.key_of_recording(recording)
         latents = self._cache.read(key)
+        if latents is None and not starting:
+            raise _too_late(prompt.parent)
         if latents is None:
-            latents = prompt_latents(self._network, recording.at(self._network.config.sample_rate))
+            self._progress(f"encodes the voice {voice.name}")
+            latents = prompt_latents(network, recording.at(network.config.sample_rate))
             self._cache.write(key, latents)
-        return _Own(voice, key, self._speaker(voice.voice, voice.transcript, latents, adapter))
+        return _Own(voice, self._speaker(voice.voice, voice.transcript, latents, adapter))
 
     def _make(self, default: DefaultVoice) -> Speaker:
         """From the cache, or spoken now. One that does not come to an end is tried again with another seed."""
@@ -146,3 +140,10 @@ class Cast:
             raise ModelError(f"Finite latents of the voice {voice.name!r} were expected, but some are not.")
         patch_s = config.patch_samples / config.sample_rate
         return Speaker(voice, text, latents.to(self._network.device), patch_s=patch_s, adapter=adapter)
+
+
+def _too_late(folder: Path) -> ModelError:
+    return ModelError(
+        f"{folder}: a recording that is encoded was expected, but it is not: `voxwire voices add` does that, "
+        "and so does the next start."
+    )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .prompt_cache import PromptCache
 
 LANGUAGES = ("zh", "en")
 """What VoxCPM speaks."""
@@ -17,10 +21,9 @@ class DefaultVoice:
     seed: int
     sentence: str
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What its entry in a checkpoint's cache follows from."""
-        return "default", self.sentence, str(self.seed)
+    def key(self, cache: PromptCache) -> str:
+        """Its entry in a checkpoint's cache."""
+        return cache.key_of_words("default", self.sentence, str(self.seed))
 
 
 _ENGLISH = "The morning was quiet, and a light wind came in from the sea."

@@ -15,8 +15,9 @@ import torch
 
 from ..base import ModelError
 from .config import read_config
-from .prompt import encode_prompt, read_recording
+from .prompt import encode_prompt
 from .prompt_cache import PromptCache, checkpoint_fingerprint
+from .recording import read_recording
 from .vae_encoder import AudioVaeEncoder
 from .weights import Weights
 
@@ -26,7 +27,7 @@ def encode_file(checkpoint: Path, prompt: Path, folder: Path) -> tuple[str, int]
     recording = read_recording(prompt)
     config = read_config(checkpoint)
     cache = PromptCache(folder, checkpoint_fingerprint(checkpoint))
-    key = cache.key_of_recording(recording.samples, recording.rate_hz)
+    key = cache.key_of_recording(recording)
     latents = cache.read(key)
     if latents is None:
         with Weights(checkpoint, config) as weights:

@@ -18,6 +18,7 @@ from ..slots import Done, SlotTable
 from . import length
 from .cast import Cast
 from .config import read_config
+from .default_voices import LANGUAGES
 from .linear import can_quantize
 from .network import State, VoxCPM
 from .placement import num_cores, placed, precision
@@ -260,7 +261,7 @@ class VoxCPMModel:
             name=network.checkpoint.resolve().name,
             sample_rate=config.sample_rate,
             patch_samples=config.patch_samples,
-            languages=("zh", "en"),
+            languages=LANGUAGES,
             voices=self._cast.voices,
             default_voice=self._cast.voices[0].name,
             max_slots=network.num_slots,
@@ -269,6 +270,7 @@ class VoxCPMModel:
             deterministic=False,  # who else is in the batch changes how sums are rounded
             volume="native",
             params=PARAMS,
+            adapters=network.adapters.names if network.adapters else (),
         )
 
 

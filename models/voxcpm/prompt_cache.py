@@ -10,45 +10,41 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from ..base import ModelError
+from .recording import SUFFIX, Recording, digest
 
 MAX_ENTRIES = 512
 """192 KiB each for 30 s of v1.5: 96 MiB in all."""
 
-FORMAT = "1"
-"""Part of every key: to be raised when the same recording would give other latents."""
-
 STALE_S = 3_600.0
 """A half-written entry so old belongs to nobody any more."""
 
-_STAGED, _SUFFIX = ".new-", ".safetensors"
+_STAGED = ".new-"
 _NUM_PROBES, _PROBE_BYTES = 256, 4_096
 
 
 class PromptCache:
     """A folder of entries, each latents float32 [patches, patch, feat]; without a folder nothing is kept.
 
-    An entry's key is a hash of what it was made from: the checkpoint, and the recording or the words given. Several
-    processes may use one folder: an entry is there whole or not at all.
+    An entry's key says what it was made from by two hashes: the recording's or the words', and the checkpoint's. So all
+    entries of a recording can be found (`forget_recording`). Several processes may use one folder: an entry is there
+    whole or not at all.
     """
 
     def __init__(self, folder: Path | None, fingerprint: str, *, max_entries: int = MAX_ENTRIES) -> None:
         self._folder, self._fingerprint, self._max_entries = folder, fingerprint, max_entries
 
-    def key_of_recording(self, samples: NDArray[np.float32], rate_hz: int) -> str:
-        """Of mono samples [samples] as they were recorded; the transcript has no part in it."""
-        return self._key("recording", str(rate_hz), samples.astype("<f4").tobytes())
+    def key_of_recording(self, recording: Recording) -> str:
+        return f"{recording.digest}-{self._fingerprint}"
 
     def key_of_words(self, *words: str) -> str:
         """Of a prompt that the model made itself: whatever its latents follow from."""
-        return self._key("words", *words)
+        return f"{digest('words', *words)}-{self._fingerprint}"
 
     def read(self, key: str) -> Tensor | None:
         """The entry, or None where there is none; one that is damaged is removed, so that it is made anew."""
@@ -94,16 +90,9 @@ class PromptCache:
                 f"{self._folder}: a folder that can be written was expected, but it cannot: {error.strerror}."
             ) from None
 
-    def _key(self, *parts: str | bytes) -> str:
-        hashed = hashlib.sha256()
-        for part in (FORMAT, self._fingerprint, *parts):
-            data = part.encode() if isinstance(part, str) else part
-            hashed.update(len(data).to_bytes(8, "little") + data)
-        return hashed.hexdigest()[:32]
-
     def _path(self, key: str) -> Path:
         assert self._folder is not None
-        return self._folder / f"{key}{_SUFFIX}"
+        return self._folder / f"{key}{SUFFIX}"
 
     def _make_room(self) -> None:
         assert self._folder is not None
@@ -113,7 +102,7 @@ class PromptCache:
                 used = path.stat().st_mtime
                 if path.name.startswith(_STAGED) and time.time() - used > STALE_S:
                     path.unlink()
-                elif path.suffix == _SUFFIX and not path.name.startswith("."):
+                elif path.suffix == SUFFIX and not path.name.startswith("."):
                     entries.append((used, path))
         for _, path in sorted(entries)[: max(0, len(entries) - self._max_entries)]:
             path.unlink(missing_ok=True)

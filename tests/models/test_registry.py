@@ -62,15 +62,18 @@ def test_tone_needs_no_espeak() -> None:
 
 
 def test_only_a_checkpoint_with_folders_for_it_learns_voices(tmp_path: Path) -> None:
-    prompt, folders = Path("prompt.wav"), ModelOptions(voices=Path("voices"), cache=tmp_path / "cache")
-    assert voice_preparation("espeak", folders, prompt) is None
-    assert voice_preparation(str(tmp_path), folders, prompt) is None
+    folders = ModelOptions(voices=Path("voices"), cache=tmp_path / "cache", adapters=(Path("loras/soft/"), Path("b")))
+    assert voice_preparation("espeak", folders) is None
+    assert voice_preparation(str(tmp_path), folders) is None
     (tmp_path / "config.json").write_text("{}")
-    assert voice_preparation(str(tmp_path), ModelOptions(voices=Path("voices")), prompt) is None
-    assert voice_preparation(str(tmp_path), ModelOptions(cache=Path("cache")), prompt) is None
-    command = voice_preparation(str(tmp_path), folders, prompt)
-    assert command is not None
-    assert command[-3:] == (str(tmp_path), "prompt.wav", str(tmp_path / "cache"))
+    assert voice_preparation(str(tmp_path), ModelOptions(voices=Path("voices"))) is None
+    assert voice_preparation(str(tmp_path), ModelOptions(cache=Path("cache"))) is None
+    preparation = voice_preparation(str(tmp_path), folders)
+    assert preparation is not None
+    assert preparation.command(Path("prompt.wav"))[-3:] == (str(tmp_path), "prompt.wav", str(tmp_path / "cache"))
+    assert preparation.adapters == ("soft", "b")
+    assert preparation.languages == ("zh", "en")
+    assert "amber" in preparation.own_names
 
 
 def test_only_a_checkpoint_that_can_be_served_is_found(tmp_path: Path) -> None:

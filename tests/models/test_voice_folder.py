@@ -24,13 +24,15 @@ from models.voice_folder import (
     VOICE_FILE,
     VoiceExists,
     VoicesFull,
+    abandoned_folders,
     discard_voice,
+    prompts_in,
     publish_voice,
     read_voice,
     read_voices,
     remove_voice,
+    restore_voice,
     stage_voice,
-    sweep_voices,
     voice_names,
 )
 
@@ -54,6 +56,10 @@ def written(voices: Path, name: str = "Anna", **fields: str) -> OwnVoice:
     return voice
 
 
+def read(voices: Path, *taken: str) -> list[OwnVoice]:
+    return list(read_voices(voices, taken).values())
+
+
 def everything(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
@@ -61,7 +67,7 @@ def everything(folder: Path) -> set[str]:
 def test_a_voice_is_read_as_it_was_written(tmp_path: Path) -> None:
     voice = written(tmp_path, gender="female", description="soft", adapter="anna-lora")
     assert read_voice(tmp_path / "Anna") == voice
-    assert read_voices(tmp_path) == (voice,)
+    assert read(tmp_path) == [voice]
     samples, rate_hz = soundfile.read(tmp_path / "Anna" / PROMPT_FILE, dtype="int16")
     assert rate_hz == RATE_HZ
     np.testing.assert_array_equal(samples, prompt())
@@ -162,24 +168,24 @@ def test_a_broken_voice_is_left_out_with_one_warning_and_the_others_stay(
     with pytest.raises(ModelError, match=said):
         read_voice(tmp_path / "Anna")
     with caplog.at_level(logging.WARNING):
-        assert read_voices(tmp_path) == (bert,)
+        assert read(tmp_path) == [bert]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_a_voice_of_the_models_own_name_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     written(tmp_path, "Nova")
-    assert read_voices(tmp_path, taken=["nova"]) == ()
+    assert read(tmp_path, "nova") == []
     assert "there is the voice 'nova'" in caplog.text
 
 
 def test_no_folder_means_no_voices(tmp_path: Path) -> None:
-    assert read_voices(tmp_path / "nowhere") == ()
+    assert read(tmp_path / "nowhere") == []
     assert voice_names(tmp_path / "nowhere") == frozenset()
 
 
 def test_what_is_staged_is_no_voice_yet_and_leaves_nothing_when_discarded(tmp_path: Path) -> None:
     staged = stage_voice(tmp_path, own_voice(ANNA), prompt(), RATE_HZ)
-    assert read_voices(tmp_path) == ()
+    assert read(tmp_path) == []
     assert read_voice(staged) == own_voice(ANNA)
     discard_voice(staged)
     assert everything(tmp_path) == set()
@@ -231,9 +237,53 @@ def test_a_full_folder_takes_no_more(tmp_path: Path) -> None:
 
 def test_a_removed_voice_is_gone_with_its_files(tmp_path: Path) -> None:
     written(tmp_path)
-    assert remove_voice(tmp_path, "Anna")
-    assert not remove_voice(tmp_path, "Anna")
+    grave = remove_voice(tmp_path, "Anna")
+    assert grave is not None
+    assert read(tmp_path) == []
+    assert [path.name for path in prompts_in(grave)] == [PROMPT_FILE]
+    discard_voice(grave)
+    assert remove_voice(tmp_path, "Anna") is None
     assert everything(tmp_path) == set()
+
+
+def test_a_removed_voice_can_be_had_back_while_its_name_is_free(tmp_path: Path) -> None:
+    anna = written(tmp_path)
+    before = everything(tmp_path)
+    grave = remove_voice(tmp_path, "Anna")
+    assert grave is not None
+    restore_voice(grave)
+    assert read(tmp_path) == [anna]
+    assert everything(tmp_path) == before
+    grave = remove_voice(tmp_path, "Anna")
+    assert grave is not None
+    other = written(tmp_path, "anna")
+    with pytest.raises(VoiceExists):
+        restore_voice(grave)
+    assert read(tmp_path) == [other]
+
+
+def test_what_is_known_is_not_read_again_until_it_is_written_anew(tmp_path: Path) -> None:
+    written(tmp_path)
+    bert = written(tmp_path, "Bert")
+    known = read_voices(tmp_path)
+    toml = tmp_path / "Anna" / VOICE_FILE
+    written_at = toml.stat()
+    text = toml.read_text()
+    toml.write_text(text.replace("brown", "green"))
+    os.utime(toml, ns=(written_at.st_atime_ns, written_at.st_mtime_ns))
+    assert read_voices(tmp_path, known=known) == known, "no file is opened"
+    os.utime(toml, ns=(written_at.st_atime_ns, written_at.st_mtime_ns + 1))
+    anna, still = read_voices(tmp_path, known=known).values()
+    assert ("green" in anna.transcript, still) == (True, bert)
+
+
+def test_a_recording_written_anew_makes_another_voice(tmp_path: Path) -> None:
+    written(tmp_path)
+    (before,) = read_voices(tmp_path)
+    soundfile.write(tmp_path / "Anna" / PROMPT_FILE, prompt(3.0), RATE_HZ)
+    (after,) = read_voices(tmp_path)
+    assert before != after
+    assert before.changed_ns < after.changed_ns
 
 
 def test_removing_a_linked_voice_spares_what_it_leads_to(tmp_path: Path) -> None:
@@ -242,20 +292,25 @@ def test_removing_a_linked_voice_spares_what_it_leads_to(tmp_path: Path) -> None
     voices.mkdir()
     (voices / "Anna").symlink_to(elsewhere / "Anna")
     assert len(read_voices(voices)) == 1
-    assert remove_voice(voices, "Anna")
+    grave = remove_voice(voices, "Anna")
+    assert grave is not None
+    assert len(prompts_in(grave)) == 1
+    discard_voice(grave)
     assert everything(voices) == set()
     assert len(read_voices(elsewhere)) == 1
 
 
-def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
-    anna = written(tmp_path)
-    stage_voice(tmp_path, own_voice(ANNA), prompt(), RATE_HZ)
-    sweep_voices(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2, "it may still be under way"
-    sweep_voices(tmp_path, now=time.time() + STALE_S + 1)
-    assert read_voices(tmp_path) == (anna,)
-    assert len(list(tmp_path.iterdir())) == 1
-    sweep_voices(tmp_path / "nowhere")
+def test_what_a_crash_left_is_found_once_it_is_old(tmp_path: Path) -> None:
+    written(tmp_path)
+    staged = stage_voice(tmp_path, own_voice(ANNA), prompt(), RATE_HZ)
+    written(tmp_path, "Bert")
+    grave = remove_voice(tmp_path, "Bert")
+    assert grave is not None
+    assert abandoned_folders(tmp_path) == [], "they may still be under way"
+    found = abandoned_folders(tmp_path, now=time.time() + STALE_S + 1)
+    assert set(found) == {staged, grave}
+    assert [len(prompts_in(folder)) for folder in found] == [1, 1]
+    assert abandoned_folders(tmp_path / "nowhere") == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -79,7 +79,8 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
 )
 WORDS = st.lists(st.builds(Word, SAMPLES, SAMPLES, SAMPLES, SAMPLES), max_size=3).map(tuple)
 BYTES = st.binary(max_size=30)
-VOICES = st.lists(st.builds(Voice, name=TEXTS, language=TEXTS, description=TEXTS), max_size=3).map(tuple)
+VOICE = st.builds(Voice, name=TEXTS, language=TEXTS, description=TEXTS, own=st.booleans())
+VOICES = st.lists(VOICE, max_size=3).map(tuple)
 INFOS = st.builds(
     ModelInfo,
     name=TEXTS,
@@ -90,6 +91,7 @@ INFOS = st.builds(
     default_voice=TEXTS,
     max_slots=NAMES,
     max_batch=NAMES,
+    adapters=st.lists(TEXTS, max_size=4).map(tuple),
 )
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Spoke, NAMES, NAMES, NAMES, BYTES, WORDS, st.booleans(), BYTES, st.booleans(), SECONDS),

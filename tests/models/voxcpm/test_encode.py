@@ -16,8 +16,8 @@ from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import SHAPES
 from models.voxcpm.config import read_config
 from models.voxcpm.encode import main
-from models.voxcpm.prompt import read_recording
 from models.voxcpm.prompt_cache import PromptCache, checkpoint_fingerprint
+from models.voxcpm.recording import read_recording
 from models.voxcpm.vae_encoder import AudioVaeEncoder
 from models.voxcpm.weights import Weights, expected_tensors
 
@@ -46,7 +46,7 @@ def test_entry_holds_the_latents_of_the_recording(
     config = read_config(checkpoint)
     recording = read_recording(prompt)
     cache = PromptCache(tmp_path / "cache", checkpoint_fingerprint(checkpoint))
-    assert said["key"] == cache.key_of_recording(recording.samples, recording.rate_hz)
+    assert said["key"] == cache.key_of_recording(recording)
     latents = cache.read(said["key"])
     assert latents is not None
     num_patches = -(-len(recording.at(config.sample_rate)) // config.patch_samples)

@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 
 from models.base import ModelError
 from models.voxcpm.prompt_cache import PromptCache, checkpoint_fingerprint
+from models.voxcpm.recording import Recording
 
 LATENTS = torch.randn(5, 4, 16, generator=torch.Generator().manual_seed(7))
 SAMPLES = np.linspace(-1, 1, 500, dtype=np.float32)
+
+
+def recording(samples: np.ndarray = SAMPLES, rate_hz: int = 44_100) -> Recording:
+    return Recording(samples=samples, rate_hz=rate_hz)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -25,7 +30,7 @@ def entries(folder: Path) -> list[Path]:
 
 def test_what_was_written_is_read_back_to_the_bit(tmp_path: Path) -> None:
     cache = PromptCache(tmp_path / "new" / "folder", "checkpoint")
-    key = cache.key_of_recording(SAMPLES, 44_100)
+    key = cache.key_of_recording(recording())
     assert cache.read(key) is None
     cache.write(key, LATENTS)
     read = PromptCache(tmp_path / "new" / "folder", "checkpoint").read(key)
@@ -43,14 +48,14 @@ def test_without_a_folder_nothing_is_kept() -> None:
 def test_key_follows_from_checkpoint_samples_and_rate() -> None:
     cache = PromptCache(None, "checkpoint")
     keys = {
-        cache.key_of_recording(SAMPLES, 44_100),
-        cache.key_of_recording(SAMPLES, 16_000),
-        cache.key_of_recording(SAMPLES[1:], 44_100),
-        cache.key_of_recording(-SAMPLES, 44_100),
-        PromptCache(None, "other").key_of_recording(SAMPLES, 44_100),
+        cache.key_of_recording(recording()),
+        cache.key_of_recording(recording(rate_hz=16_000)),
+        cache.key_of_recording(recording(SAMPLES[1:])),
+        cache.key_of_recording(recording(-SAMPLES)),
+        PromptCache(None, "other").key_of_recording(recording()),
     }
     assert len(keys) == 5
-    assert cache.key_of_recording(SAMPLES.copy(), 44_100) in keys
+    assert cache.key_of_recording(recording(SAMPLES.copy())) in keys
 
 
 @given(first=st.lists(st.text(max_size=3), max_size=4), second=st.lists(st.text(max_size=3), max_size=4))

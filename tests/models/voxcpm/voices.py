@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from models.voxcpm.cast import DEFAULTS
 from models.voxcpm.config import read_config
+from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.prompt_cache import PromptCache, checkpoint_fingerprint
 
 
