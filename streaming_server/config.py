@@ -19,7 +19,16 @@ from pydantic_core import ErrorDetails
 
 from streaming_server.settings import MODEL_NAMES, Config, ConfigError
 
-__all__ = ["Config", "ConfigError", "add_model_arguments", "add_serve_arguments", "embedded_config", "load_config"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "add_model_arguments",
+    "add_serve_arguments",
+    "add_served_arguments",
+    "embedded_config",
+    "load_config",
+    "served_config",
+]
 
 ENV_PREFIX = "VOXWIRE_"
 DEFAULT_FILE = "voxwire.toml"
@@ -31,6 +40,16 @@ def load_config(argv: Sequence[str], env: Mapping[str, str], *, directory: Path 
     An empty variable counts as not set, as compose files leave them. `--help` prints and exits, as argparse does.
     """
     flags, asked_file = _from_flags(argv)
+    return _loaded(flags, asked_file, env, directory)
+
+
+def served_config(options: argparse.Namespace, env: Mapping[str, str], *, directory: Path = Path()) -> Config:
+    """What `voxwire serve` would be run with, given the flags of `add_served_arguments`. Raises ConfigError."""
+    values = {name: (_flag(name), value) for name, value in vars(options).items() if name in MODEL_NAMES}
+    return _loaded(values, getattr(options, "config", ""), env, directory)
+
+
+def _loaded(flags: _Given, asked_file: str, env: Mapping[str, str], directory: Path) -> Config:
     variables = _from_environment(env)
     asked_file = asked_file or env.get(f"{ENV_PREFIX}CONFIG", "")
     given = {**_from_file(directory, asked_file), **variables, **flags}
@@ -65,7 +84,7 @@ def _user_cache(env: Mapping[str, str]) -> Path | None:
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` one flag for each setting, and `--config`. What is not given stays out of the namespace."""
     groups = {"address": parser.add_argument_group("address")}
-    _add_flag(groups["address"], "config", metavar="FILE", help=f"settings in TOML (default: {DEFAULT_FILE} if there)")
+    _add_config_flag(groups["address"])
     for name in Config.model_fields:
         _add_setting(parser, groups, name)
 
@@ -75,6 +94,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     groups: dict[str, argparse._ArgumentGroup] = {}
     for name in MODEL_NAMES:
         _add_setting(parser, groups, name)
+
+
+def add_served_arguments(parser: argparse.ArgumentParser) -> None:
+    """The same, for a command that is about what a server does, and `--config`."""
+    _add_config_flag(parser.add_argument_group("server"))
+    add_model_arguments(parser)
+
+
+def _add_config_flag(group: argparse._ArgumentGroup) -> None:
+    _add_flag(group, "config", metavar="FILE", help=f"settings in TOML (default: {DEFAULT_FILE} if there)")
 
 
 def _add_setting(parser: argparse.ArgumentParser, groups: dict[str, argparse._ArgumentGroup], name: str) -> None:

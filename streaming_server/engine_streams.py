@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from itertools import count
 from typing import Protocol, cast
 
-from models.base import History, ModelInfo, SpeechParams
+from models.base import History, ModelError, ModelInfo, SpeechParams
 from models.engine import (
     Cancel,
     Closed,
@@ -133,7 +133,10 @@ class EngineClient:
         return EngineStream(self, key)
 
     async def reload_voices(self) -> None:
-        """Have the model look for its voices again: `info` tells them when this returns. Raises EngineUnavailable."""
+        """Have the model look for its voices again: `info` tells them when this returns.
+
+        Raises EngineUnavailable, and ModelError where the model failed: it has the voices that it had.
+        """
         if not self.ready:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
@@ -186,7 +189,7 @@ class EngineClient:
                 listener = self.forget(key)
                 if listener is not None:
                     listener.on_failed(event.message, event.busy)
-                self._end_reload(key, EngineUnavailable(event.message))
+                self._end_reload(key, ModelError(event.message))
             case Reloaded():
                 self._learn(event.info)
                 self._end_reload(key, None)
@@ -194,7 +197,7 @@ class EngineClient:
     def _learn(self, info: ModelInfo) -> None:
         self._info = info
 
-    def _end_reload(self, key: int, error: EngineUnavailable | None) -> None:
+    def _end_reload(self, key: int, error: EngineUnavailable | ModelError | None) -> None:
         reload = self._reloads.get(key)
         if reload is None or reload.done():
             return
@@ -205,5 +208,7 @@ class EngineClient:
 
     def _lose_all(self) -> None:
         """Those already told of their end are not told again; nor are those cancelled until their turn comes."""
-        for key in (*self._listeners, *self._reloads):
+        for key in self._listeners:
             self._loop.call_soon(self._hand_over, Failed(key, LOST))
+        for key in self._reloads:
+            self._loop.call_soon(self._end_reload, key, EngineUnavailable(LOST))

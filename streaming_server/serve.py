@@ -11,7 +11,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +154,7 @@ async def serve_web(
     normalizer = Normalizer()
     await asyncio.to_thread(normalizer.warm)
     studio = create_studio(config, engine, normalizer)
-    preparation = preparation or partial(voice_preparation, config.model or default_model(), config.model_options)
+    preparation = preparation or voice_preparation(config.model or default_model(), config.model_options)
     shelf = VoiceShelf(engine, config.voices_dir, preparation, default_voice=config.voice)
     await shelf.start()
     app = create_app(config, studio, shelf)

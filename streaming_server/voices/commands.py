@@ -9,27 +9,19 @@ import sys
 from pathlib import Path
 
 from models.base import ModelError
-from models.own_voice import own_voice
-from models.registry import voice_preparation
-from models.voice_folder import (
-    PROMPT_FILE,
-    check_free,
-    discard_voice,
-    publish_voice,
-    remove_voice,
-    stage_voice,
-    voice_names,
-)
+from models.own_voice import FIELDS, own_voice
+from models.registry import require_voxcpm_packages, voice_preparation
+from models.voice_folder import PROMPT_FILE, check_free, publish_voice, remove_voice, stage_voice, voice_names
+from models.voxcpm.preparation import VoicePreparation
 
-from ..config import Config, add_model_arguments, embedded_config
+from ..config import Config, ConfigError, add_served_arguments, served_config
 from ..say import add_voices_arguments, list_voices
 from ..serve import default_model
-from .preparation import prepare
+from .fitness import check_fits
+from .preparation import prepare, throw_away
 from .prompt import read_prompt
 from .refusal import VoiceRefused
 from .transcript import check_transcript
-
-FIELDS = ("name", "language", "transcript", "licence", "consent", "gender", "description", "adapter")
 
 
 def add_voice_commands(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +29,7 @@ def add_voice_commands(parser: argparse.ArgumentParser) -> None:
     add_voices_arguments(parser)
     commands = parser.add_subparsers(dest="action", metavar="COMMAND")
     add = commands.add_parser("add", help="put a voice of one's own into the folder")
-    add.add_argument("name", metavar="NAME", help="letters, digits, blanks, hyphens and underscores")
+    add.add_argument("name", metavar="NAME", help="letters, digits, blanks, hyphens, underscores, apostrophes")
     add.add_argument("--audio", required=True, type=Path, metavar="FILE", help="1 to 30 s as WAV, FLAC, Ogg or MP3")
     add.add_argument("--transcript", required=True, metavar="TEXT", help="all that is said in it, word for word")
     add.add_argument("--language", required=True, metavar="TAG", help="en, zh, ...")
@@ -46,22 +38,28 @@ def add_voice_commands(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--gender", metavar="WORD", help="female, male or neutral (default: neutral)")
     add.add_argument("--description", metavar="TEXT", help="what it sounds like")
     add.add_argument("--adapter", metavar="NAME", help="the LoRA that it speaks with, one of --adapters")
-    add_model_arguments(add)
+    add_served_arguments(add)
     remove = commands.add_parser("remove", help="delete a voice of one's own from the folder")
     remove.add_argument("name", metavar="NAME", help="as it is listed")
-    add_model_arguments(remove)
+    add_served_arguments(remove)
 
 
 def voices(options: argparse.Namespace) -> int:
     """The exit status: 0 done, 1 failed, 2 refused for what was given. Raises ConfigError."""
     if options.action is None:
         return list_voices(options)
-    config = embedded_config(options, os.environ)
+    if options.url:
+        raise ConfigError(
+            f"--url: `voices {options.action}` is about a folder of this machine; the server at {options.url} has "
+            "/v1/voices for that, and its page."
+        )
+    config = served_config(options, os.environ)
+    preparation = voice_preparation(config.model or default_model(), config.model_options)
     try:
         if options.action == "add":
-            _add(options, config)
+            _add(options, config, preparation)
         else:
-            _remove(options.name, config.voices_dir)
+            _remove(options.name, config.voices_dir, preparation)
     except (ModelError, VoiceRefused) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1 if isinstance(error, VoiceRefused) and error.status >= 500 else 2
@@ -71,33 +69,35 @@ def voices(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add(options: argparse.Namespace, config: Config) -> None:
+def _add(options: argparse.Namespace, config: Config, preparation: VoicePreparation | None) -> None:
+    if preparation is None:
+        model, cache = config.model or default_model(), config.cache_dir
+        raise ModelError(
+            f"A checkpoint as --model and a folder as --cache-dir were expected, but {model} and {cache} came: "
+            "only a checkpoint learns voices."
+        )
+    require_voxcpm_packages()
     voice = own_voice({field: getattr(options, field) for field in FIELDS})
+    check_fits(voice, languages=preparation.languages, adapters=preparation.adapters)
     folder = config.voices_dir
-    check_free(voice.name, voice_names(folder))
+    check_free(voice.name, [*voice_names(folder), *preparation.own_names])
     with options.audio.open("rb") as file:
         prompt = read_prompt(file)
     check_transcript(voice.transcript, voice.language, prompt.sound_s)
     staged = stage_voice(folder, voice, prompt.pcm, prompt.rate_hz)
     try:
-        _prepare(staged, config)
-        published = publish_voice(staged, voice)
+        asyncio.run(prepare(preparation, staged / PROMPT_FILE))
+        published = publish_voice(staged, voice, preparation.own_names)
     finally:
-        discard_voice(staged)
+        throw_away(staged, preparation)  # nothing, once it is published
     print(f"{voice.name}: {published}; a running server has it from its next start on")
 
 
-def _prepare(staged: Path, config: Config) -> None:
-    """Now, so that the model's next start need not; and a recording that it cannot use is refused."""
-    prompt = staged / PROMPT_FILE
-    command = voice_preparation(config.model or default_model(), config.model_options, prompt)
-    if command is not None:
-        asyncio.run(prepare(command, prompt))
-
-
-def _remove(name: str, folder: Path) -> None:
+def _remove(name: str, folder: Path, preparation: VoicePreparation | None) -> None:
     names = voice_names(folder)
-    if name not in names or not remove_voice(folder, name):
+    grave = remove_voice(folder, name) if name in names else None
+    if grave is None:
         there = ", ".join(sorted(names)[:12]) or "none"
         raise ModelError(f"A voice in {folder} was expected ({there}), but {name!r} came.")
+    throw_away(grave, preparation)
     print(f"{name} is removed; a running server has it until it ends")

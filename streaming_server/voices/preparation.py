@@ -6,28 +6,38 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
+
+from models.voice_folder import discard_voice, prompts_in
 
 from .process import run
 from .refusal import VoiceRefused, bad_audio, disk_full
 
 log = logging.getLogger(__name__)
 
-Preparation = Callable[[Path], Sequence[str] | None]
-"""The command for a prompt's file (`models.registry.voice_preparation`); None where the model has no voices to add."""
-
 PREPARE_S = 180.0
 REFUSED = 2
 """The exit status that goes with {"error": sentence}."""
 
 
-async def prepare(command: Sequence[str], prompt: Path, *, timeout_s: float = PREPARE_S) -> None:
+class Preparation(Protocol):
+    """What a model needs of a voice's recording (`models.registry.voice_preparation`)."""
+
+    def command(self, prompt: Path) -> Sequence[str]:
+        """That makes it ready; it ends with 0, or with REFUSED and a sentence."""
+
+    def forget(self, prompt: Path) -> None:
+        """Delete what was made ready, unless another voice has the same recording. Blocks. Raises OSError."""
+
+
+async def prepare(preparation: Preparation, prompt: Path, *, timeout_s: float = PREPARE_S) -> None:
     """Raises VoiceRefused: the model cannot use the prompt, or the work came to no good end.
 
     A sentence about the prompt is its owner's; one about anything else, such as the cache, is the server's.
     """
-    ended = await run(command, timeout_s=timeout_s)
+    ended = await run(preparation.command(prompt), timeout_s=timeout_s)
     status, output = ended or (1, b"")
     if status == 0:
         return
@@ -38,6 +48,17 @@ async def prepare(command: Sequence[str], prompt: Path, *, timeout_s: float = PR
     if os.strerror(errno.ENOSPC) in sentence:
         raise disk_full()
     raise VoiceRefused(500, "internal", "The voice could not be made ready; the server's log says why.")
+
+
+def throw_away(folder: Path, preparation: Preparation | None) -> None:
+    """Of a voice in a folder of its own that is not or no longer one, and of what was made ready of it. Blocks."""
+    for prompt in prompts_in(folder):
+        try:
+            if preparation is not None:
+                preparation.forget(prompt)
+        except OSError as error:
+            log.error("what was made of a voice's recording is not deleted: %s", error)
+    discard_voice(folder)
 
 
 def _error_in(output: bytes) -> str:

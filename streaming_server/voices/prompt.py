@@ -19,15 +19,18 @@ from typing import IO
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from models.base import Pcm
-from models.voice_folder import MAX_PROMPT_S, MIN_PROMPT_S
+from models.voice_folder import MAX_PROMPT_RATE_HZ, MAX_PROMPT_S, MIN_PROMPT_S
 
 from .refusal import VoiceRefused, bad_audio
 
 MAX_BYTES = 10 * 2**20
-MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
+MIN_RATE_HZ = 8_000
+MAX_STORED_RATE_HZ = 48_000
+"""Above it there is no speech; whoever reads the recording has a quarter of the work."""
 MAX_CHANNELS = 2
 FORMATS = ("WAV", "FLAC", "Ogg", "MP3")
 
@@ -69,6 +72,9 @@ def read_prompt(file: IO[bytes]) -> Prompt:
             samples = _decode(sound)
     except soundfile.LibsndfileError as error:
         raise bad_audio(f"the file cannot be read: {error.error_string}") from None
+    if rate_hz > MAX_STORED_RATE_HZ:
+        samples = np.clip(soxr.resample(samples, rate_hz, MAX_STORED_RATE_HZ), -1.0, 1.0)
+        rate_hz = MAX_STORED_RATE_HZ
     return Prompt(np.rint(32_767 * samples).astype(np.int16), rate_hz, _sound_s(samples, rate_hz))
 
 
@@ -99,8 +105,10 @@ def _is_known(head: bytes) -> bool:
 
 def _rate_of(sound: soundfile.SoundFile) -> int:
     rate_hz: int = sound.samplerate
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise bad_audio(f"a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz was expected, but it has {rate_hz}.")
+    if not MIN_RATE_HZ <= rate_hz <= MAX_PROMPT_RATE_HZ:
+        raise bad_audio(
+            f"a sample rate of {MIN_RATE_HZ} to {MAX_PROMPT_RATE_HZ} Hz was expected, but it has {rate_hz}."
+        )
     if sound.channels > MAX_CHANNELS:
         raise bad_audio(f"one or two channels were expected, but it has {sound.channels}.")
     return rate_hz

@@ -29,9 +29,10 @@ class VoiceRoutes:
         self._default_voice = default_voice
 
     async def list(self, request: Request) -> Response:
-        listing = describe(self._engine.info, self._default_voice, removable=await self._shelf.removable())
+        listing = describe(self._engine.info, self._default_voice, removable=self._shelf.removable)
         limits = {"bytes": MAX_BYTES, "seconds": MAX_PROMPT_S}
-        return JSONResponse({**listing, "can_add": self._shelf.can_add, "limits": limits})
+        adapters = list(self._engine.info.adapters)
+        return JSONResponse({**listing, "can_add": self._shelf.can_add, "adapters": adapters, "limits": limits})
 
     async def add(self, request: Request) -> Response:
         try:
@@ -64,5 +65,7 @@ class VoiceRoutes:
 
 
 def refusal(refused: VoiceRefused) -> Response:
-    headers = {"retry-after": str(RETRY_AFTER_S)} if refused.status == 503 else None
-    return JSONResponse({"error": {"code": refused.code, "message": str(refused)}}, refused.status, headers)
+    """408 and 413 close the connection: what is still coming is not waited for."""
+    headers = {408: {"connection": "close"}, 413: {"connection": "close"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
+    error = {"code": refused.code, "message": str(refused)}
+    return JSONResponse({"error": error}, refused.status, headers.get(refused.status))

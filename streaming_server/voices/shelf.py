@@ -16,21 +16,23 @@ from models.voice_folder import (
     PROMPT_FILE,
     VoiceExists,
     VoicesFull,
+    abandoned_folders,
     check_free,
     discard_voice,
     publish_voice,
     remove_voice,
+    restore_voice,
     stage_voice,
-    sweep_voices,
     voice_names,
 )
-from models.voices import speaks
 
 from ..engine_client import EngineClient, EngineUnavailable
+from .fitness import check_fits
 from .inspection import inspect
-from .preparation import PREPARE_S, Preparation, prepare
+from .preparation import PREPARE_S, Preparation, prepare, throw_away
 from .prompt import Prompt
 from .refusal import VoiceRefused, bad_field, disk_full
+from .thread import to_its_end
 from .transcript import check_transcript
 
 log = logging.getLogger(__name__)
@@ -48,11 +50,12 @@ class VoiceShelf:
         self,
         engine: EngineClient,
         voices: Path,
-        preparation: Preparation,
+        preparation: Preparation | None,
         *,
         default_voice: str = "",
         prepare_s: float = PREPARE_S,
     ) -> None:
+        """`preparation` is None for a model that learns no voices."""
         self._engine = engine
         self._voices = voices
         self._preparation = preparation
@@ -60,25 +63,29 @@ class VoiceShelf:
         self._prepare_s = prepare_s
         self._num_uploads = 0
         self._turn = asyncio.Lock()
-        self.can_add = preparation(voices / PROMPT_FILE) is not None
+
+    @property
+    def can_add(self) -> bool:
         """Whether this model learns voices."""
+        return self._preparation is not None
 
     async def start(self) -> None:
         """Throw out what crashes have left."""
-        if self.can_add:
-            await asyncio.to_thread(sweep_voices, self._voices)
+        if self._preparation is not None:
+            for folder in await asyncio.to_thread(abandoned_folders, self._voices):
+                await to_its_end(throw_away, folder, self._preparation)
 
-    async def removable(self) -> frozenset[str]:
-        """Names of the voices that `remove` takes."""
+    @property
+    def removable(self) -> frozenset[str]:
+        """Names of the voices that the model has from the folder, and that `remove` takes."""
         if not self.can_add:
             return frozenset()
-        return await asyncio.to_thread(voice_names, self._voices) - {self._default_voice}
+        return frozenset(voice.name for voice in self._engine.info.voices if voice.own) - {self._default_voice}
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[None]:
         """For an upload, from before its first byte. Raises VoiceRefused."""
-        if not self.can_add:
-            raise VoiceRefused(501, "not_supported", f"The model {self._engine.info.name} has no voices to add to.")
+        self._learning()
         if self._num_uploads >= MAX_UPLOADS:
             raise VoiceRefused(503, "busy", f"At most {MAX_UPLOADS} voices at once were expected: try again later.")
         self._num_uploads += 1
@@ -92,6 +99,7 @@ class VoiceShelf:
 
         Raises VoiceRefused, and then nothing is left of it.
         """
+        preparation = self._learning()
         try:
             voice = own_voice(values)
         except ModelError as error:
@@ -100,56 +108,77 @@ class VoiceShelf:
             await self._check(voice)
             prompt = await inspect(audio)
             check_transcript(voice.transcript, voice.language, prompt.sound_s)
-            await self._store(voice, prompt)
-            return voice.voice, await self._is_spoken(voice.name)
+            await self._store(voice, prompt, preparation)
+            return voice.voice, await self._is_spoken(voice.name, preparation)
 
     async def remove(self, name: str) -> None:
-        """Streams under way speak on. Raises VoiceRefused."""
-        if name not in await self.removable():
-            if name in self._names():
-                whose = "its default" if name == self._default_voice else "the model's own"
-                message = f"A voice that may be removed from this server was expected, but {name!r} is {whose}."
-                raise VoiceRefused(409, "not_removable", message)
+        """Streams under way speak on. Raises VoiceRefused, and then it is there as before."""
+        if self._preparation is None or (name in self._names() and name not in self.removable):
+            raise self._not_removable(name)
+        if name not in await asyncio.to_thread(voice_names, self._voices):
             raise _unknown(name)
         with _disk():
-            if not await asyncio.to_thread(remove_voice, self._voices, name):
-                raise _unknown(name)
-        with contextlib.suppress(EngineUnavailable):  # a new engine looks anyway
+            grave = await to_its_end(remove_voice, self._voices, name)
+        if grave is None:
+            raise _unknown(name)
+        try:
             await self._engine.reload_voices()
+        except EngineUnavailable:
+            pass  # a new engine looks anyway
+        except ModelError as error:
+            with _disk(), _taken():
+                await to_its_end(restore_voice, grave)
+            raise _not_reloaded(error) from None
+        await to_its_end(throw_away, grave, self._preparation)
         log.info("a voice is removed: %s", name)
+
+    def _learning(self) -> Preparation:
+        if self._preparation is None:
+            raise VoiceRefused(501, "not_supported", f"The model {self._engine.info.name} has no voices to add to.")
+        return self._preparation
+
+    def _not_removable(self, name: str) -> VoiceRefused:
+        if name not in self._names():
+            return _unknown(name)
+        whose = "its default" if name == self._default_voice else "the model's own"
+        message = f"A voice that may be removed from this server was expected, but {name!r} is {whose}."
+        return VoiceRefused(409, "not_removable", message)
 
     async def _check(self, voice: OwnVoice) -> None:
         """What can be known before the recording is looked at."""
         info = self._engine.info
-        if not speaks(info, voice.language):
-            languages = ", ".join(info.languages)
-            raise bad_field(f"'language' was expected as one of {languages}, but {voice.language!r} came.")
+        check_fits(voice, languages=info.languages, adapters=info.adapters)
         there = await asyncio.to_thread(voice_names, self._voices)
         with _taken():
             check_free(voice.name, [*there, *self._names()])
 
-    async def _store(self, voice: OwnVoice, prompt: Prompt) -> None:
+    async def _store(self, voice: OwnVoice, prompt: Prompt, preparation: Preparation) -> None:
         with _disk():
-            staged = await asyncio.to_thread(stage_voice, self._voices, voice, prompt.pcm, prompt.rate_hz)
+            staged = await to_its_end(stage_voice, self._voices, voice, prompt.pcm, prompt.rate_hz, undo=discard_voice)
         try:
-            command = self._preparation(staged / PROMPT_FILE)
-            if command is not None:
-                await prepare(command, staged / PROMPT_FILE, timeout_s=self._prepare_s)
+            await prepare(preparation, staged / PROMPT_FILE, timeout_s=self._prepare_s)
             with _disk(), _taken():
-                await asyncio.to_thread(publish_voice, staged, voice, self._names())
+                await to_its_end(publish_voice, staged, voice, self._names())
         finally:
-            discard_voice(staged)  # nothing, once it is published
+            await to_its_end(throw_away, staged, preparation)  # nothing, once it is published
 
-    async def _is_spoken(self, name: str) -> bool:
+    async def _is_spoken(self, name: str, preparation: Preparation) -> bool:
+        refused = VoiceRefused(500, "internal", "The model did not take the voice; the server's log says why.")
         try:
             await self._engine.reload_voices()
         except EngineUnavailable:
             return False
-        if name in self._names():
-            log.info("a voice is added: %s", name)
-            return True
-        await asyncio.to_thread(remove_voice, self._voices, name)
-        raise VoiceRefused(500, "internal", "The model did not take the voice; the server's log says why.")
+        except ModelError as error:
+            refused = _not_reloaded(error)
+        else:
+            if name in self._names():
+                log.info("a voice is added: %s", name)
+                return True
+        with _disk():
+            grave = await to_its_end(remove_voice, self._voices, name)
+        if grave is not None:
+            await to_its_end(throw_away, grave, preparation)
+        raise refused
 
     def _names(self) -> list[str]:
         return [voice.name for voice in self._engine.info.voices]
@@ -157,6 +186,11 @@ class VoiceShelf:
 
 def _unknown(name: str) -> VoiceRefused:
     return VoiceRefused(404, "unknown_voice", f"A voice of this server was expected, but {name[:80]!r} came.")
+
+
+def _not_reloaded(error: ModelError) -> VoiceRefused:
+    log.error("the model did not look at its voices again: %s", error)
+    return VoiceRefused(500, "internal", "The model could not look at its voices again; the server's log says why.")
 
 
 @contextlib.contextmanager

@@ -14,13 +14,16 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from models.own_voice import FIELDS
+
 from .prompt import MAX_BYTES, too_large
 from .refusal import VoiceRefused, bad_field
 
-FIELDS = ("name", "language", "transcript", "licence", "consent", "gender", "description")
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 8_192  # far above the longest transcript
 MAX_FORM_BYTES = MAX_BYTES + 65_536  # the file, the fields, and what separates them
+HEARD_OUT_BYTES = 2 * MAX_FORM_BYTES
+"""A form that is not much too large is read to its end: many clients read an answer only when they have sent all."""
 UPLOAD_S = 120.0
 
 _TICKED = {"true", "yes", "on", "1"}
@@ -28,7 +31,7 @@ _TICKED = {"true", "yes", "on", "1"}
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What a form held: its known fields, and a file that lives as long as the request."""
+    """What a form held: its fields, and a file that lives as long as the request."""
 
     values: dict[str, str]
     audio: SpooledTemporaryFile[bytes]
@@ -51,6 +54,8 @@ async def received(request: Request, *, timeout_s: float = UPLOAD_S) -> AsyncIte
         raise VoiceRefused(408, "timeout", message) from None
     except MultiPartException as error:
         raise _bad_upload(f"the form cannot be read: {error.message[0].lower()}{error.message[1:]}") from None
+    except (UnicodeError, LookupError):  # of the charset that its head names
+        raise _bad_upload("the form cannot be read: its text was expected in UTF-8.") from None
     except ClientDisconnect:
         raise _bad_upload("the connection was lost before all of it came.") from None
     finally:
@@ -74,14 +79,17 @@ class _Parser(MultiPartParser):
 
 async def _bounded(request: Request, whole: asyncio.Event) -> AsyncGenerator[bytes, None]:
     told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told[:20]) > MAX_FORM_BYTES:
+    if told.isdecimal() and int(told[:20]) > HEARD_OUT_BYTES:
         raise too_large()
     num_bytes = 0
     async for chunk in request.stream():
         num_bytes += len(chunk)
-        if num_bytes > MAX_FORM_BYTES:
-            raise too_large()
-        yield chunk
+        if num_bytes > HEARD_OUT_BYTES:
+            break
+        if num_bytes <= MAX_FORM_BYTES:
+            yield chunk
+    if num_bytes > MAX_FORM_BYTES:
+        raise too_large()
     if not whole.is_set():
         raise _bad_upload("the form is cut short: its last boundary was expected, but it did not come.")
 
@@ -96,9 +104,11 @@ def _upload(form: FormData) -> Upload:
             if not isinstance(value, UploadFile):
                 raise bad_field("'audio' was expected as a file, but a text came.")
             audio = cast("SpooledTemporaryFile[bytes]", value.file)
-        elif field in FIELDS:
-            if isinstance(value, UploadFile):
-                raise bad_field(f"'{field}' was expected as a text, but a file came.")
+        elif field not in FIELDS:
+            raise bad_field(f"One of the fields {', '.join(FIELDS)}, audio was expected, but {field[:40]!r} came.")
+        elif isinstance(value, UploadFile):
+            raise bad_field(f"'{field}' was expected as a text, but a file came.")
+        else:
             values[field] = value
     if audio is None:
         raise bad_field("'audio' was expected as a file, but it is missing.")

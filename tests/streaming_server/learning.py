@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from models.base import History, ModelInfo, SpeechParams
 from models.tone import INFO, ToneModel
 from models.voice_folder import read_voices
 from models.voices import unknown_voice
+from streaming_server.voices.preparation import Preparation
 from tests.streaming_server.serving import Server, serving
 
 RATE_HZ = 16_000
@@ -51,22 +52,39 @@ class LearningTone(ToneModel):
 
     def _look(self) -> None:
         own = read_voices(self._voices, taken=[INFO.default_voice])
-        voices = (*INFO.voices, *(each.voice for each in own))
-        self._info = replace(INFO, languages=("en", "zh"), voices=voices)
+        voices = (*INFO.voices, *(each.voice for each in own.values()))
+        self._info = replace(INFO, languages=("en", "zh"), voices=voices, adapters=("soft", "hard"))
 
 
-def prints(report: str, *, exit_code: int = 0, wait_s: float = 0.0) -> Any:
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A preparation that runs some Python on a prompt. What it forgets is told by file and size."""
+
+    code: str
+    forgotten: list[tuple[str, int]] = field(default_factory=list)
+
+    def command(self, prompt: Path) -> tuple[str, ...]:
+        return (sys.executable, "-S", "-c", self.code, str(prompt))
+
+    def forget(self, prompt: Path) -> None:
+        self.forgotten.append((prompt.name, prompt.stat().st_size))
+
+
+def prints(report: str, *, exit_code: int = 0, wait_s: float = 0.0) -> Runs:
     """A preparation that comes to this; PROMPT in its report is the prompt's path."""
     code = "import sys, time; time.sleep({}); print({!r}.replace('PROMPT', sys.argv[1])); sys.exit({})"
-    return lambda prompt: (sys.executable, "-S", "-c", code.format(wait_s, report, exit_code), str(prompt))
+    return Runs(code.format(wait_s, report, exit_code))
 
 
-READY = prints('{"key": "k", "num_patches": 3}')
+def ready() -> Runs:
+    return prints('{"key": "k", "num_patches": 3}')
 
 
-def learning(voices: Path, *, preparation: Any = READY, **settings: Any) -> AbstractAsyncContextManager[Server]:
+def learning(
+    voices: Path, *, preparation: Preparation | None = None, **settings: Any
+) -> AbstractAsyncContextManager[Server]:
     """A server whose model learns voices in that folder."""
-    return serving(LearningTone(voices), preparation=preparation, voices_dir=voices, **settings)
+    return serving(LearningTone(voices), preparation=preparation or ready(), voices_dir=voices, **settings)
 
 
 def http(server: Server) -> httpx.AsyncClient:

@@ -15,7 +15,7 @@ import pytest
 from models.base import ModelError, ModelOptions, SpeechModel
 from models.engine import Reloaded
 from models.own_voice import own_voice
-from models.voice_folder import publish_voice, remove_voice, stage_voice
+from models.voice_folder import discard_voice, publish_voice, remove_voice, stage_voice
 from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine
 from streaming_server.engine_frames import FrameLink
 from streaming_server.engine_link import pack_event, pack_info
@@ -58,7 +58,9 @@ async def test_engine_learns_and_forgets_voices(form: str, tmp_path: Path) -> No
         assert known(engine) == ["tone"]
         await soon(engine.reload_voices())
         assert known(engine) == ["tone", "Anna"]
-        remove_voice(voices, "Anna")
+        grave = remove_voice(voices, "Anna")
+        assert grave is not None
+        discard_voice(grave)
         await soon(engine.reload_voices())
         assert known(engine) == ["tone"]
 
@@ -107,7 +109,7 @@ async def test_model_that_does_not_find_its_voices_speaks_on(
     form: str, trouble: Exception, said: str, tmp_path: Path
 ) -> None:
     async with engine_of(form, Stubborn(tmp_path, trouble), tmp_path) as engine:
-        with pytest.raises(EngineUnavailable, match=said):
+        with pytest.raises(ModelError, match=said):
             await soon(engine.reload_voices())
         assert known(engine) == ["tone"]
         (await hear(engine)).heard_the_tone(1, "ok")

@@ -33,6 +33,7 @@ async def test_listing_says_what_may_be_added_and_removed(tmp_path: Path) -> Non
         listing = (await client.get("/v1/voices")).json()
     assert listing["can_add"] is True
     assert listing["limits"] == {"bytes": 10_485_760, "seconds": 30.0}
+    assert listing["adapters"] == ["soft", "hard"]
     assert listing["default"] == "tone"
     assert [(voice["name"], voice["removable"]) for voice in listing["voices"]] == [("tone", False)]
 
@@ -65,6 +66,7 @@ async def test_recordings_come_in_any_usual_format(tmp_path: Path) -> None:
         "vorbis": ("OGG", "VORBIS", 44_100),
         "opus": ("OGG", "OPUS", 48_000),
         "mp3": ("MP3", None, 44_100),
+        "studio": ("FLAC", "PCM_24", 192_000),
     }
     async with learning(tmp_path) as server, http(server) as client:
         for name, (format, subtype, rate_hz) in forms.items():
@@ -74,13 +76,20 @@ async def test_recordings_come_in_any_usual_format(tmp_path: Path) -> None:
             assert added.status_code == 201, (name, added.text)
     for name, (_, _, rate_hz) in forms.items():
         info = soundfile.info(tmp_path / name / "prompt.wav")
-        assert (info.channels, info.samplerate, info.subtype) == (1, rate_hz, "PCM_16")
+        assert (info.channels, info.samplerate, info.subtype) == (1, min(rate_hz, 48_000), "PCM_16")
+        assert abs(info.duration - 3.0) < 0.05
 
 
 async def test_a_ticked_consent_is_written_out(tmp_path: Path) -> None:
     async with learning(tmp_path) as server, http(server) as client:
         assert (await add(client, consent="true")).status_code == 201
     assert "The uploader declared that the speaker agrees, 20" in (tmp_path / "Anna" / "voice.toml").read_text()
+
+
+async def test_a_voice_names_its_adapter(tmp_path: Path) -> None:
+    async with learning(tmp_path) as server, http(server) as client:
+        assert (await add(client, adapter="hard")).status_code == 201
+    assert tomllib.loads((tmp_path / "Anna" / "voice.toml").read_text())["adapter"] == "hard"
 
 
 async def test_a_voice_can_be_chinese(tmp_path: Path) -> None:
@@ -143,6 +152,19 @@ async def test_a_voice_that_is_broken_on_disk_can_still_be_removed(tmp_path: Pat
     async with learning(tmp_path) as server, http(server) as client:
         assert (await client.delete("/v1/voices/Torn")).status_code == 204
     assert everything(tmp_path) == set()
+
+
+async def test_a_folder_called_as_a_voice_of_the_models_makes_that_not_removable(tmp_path: Path) -> None:
+    async with learning(tmp_path) as server, http(server) as client:
+        await add(client)
+    (tmp_path / "Anna").rename(tmp_path / "tone")
+    toml = tmp_path / "tone" / "voice.toml"
+    toml.write_text(toml.read_text().replace("Anna", "tone"))
+    async with learning(tmp_path) as server, http(server) as client:
+        assert await names(client) == {"tone": False}
+        refused = await client.delete("/v1/voices/tone")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_removable")
+    assert everything(tmp_path) == {"tone", "tone/voice.toml", "tone/prompt.wav"}
 
 
 async def test_a_model_that_learns_no_voices_says_so(tmp_path: Path) -> None:
