@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = list(_minutes(model, options.minutes))
         model.shutdown()
     print(table(rows))
-    first, last = rows[WARM_UP_MINUTES], rows[-1]
+    first, last = rows[min(WARM_UP_MINUTES, len(rows) - 1)], rows[-1]
     grown_mib = last["rss_mib"] - first["rss_mib"]
     slowed = last["step_ms_p50"] / first["step_ms_p50"]
     is_steady = grown_mib <= 16 and slowed <= 1.2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .attention import attend, attend_all
 from .config import Stack
@@ -42,15 +43,17 @@ class Backbone:
         self._cache = KvCache(stack, num_slots, num_positions, load.device, load.dtype)
 
     def forward(self, x: Tensor, spans: Sequence[Span], rows: Tensor | None = None) -> Tensor:
-        """x [tokens, hidden], all spans' tokens in a row -> hidden states [tokens, hidden], normalised.
+        """x [rows, hidden], all spans' tokens in a row -> hidden states [rows, hidden], normalised.
 
-        `rows`: each token's adapter number. Each token sees those of its slot up to itself, cached ones included.
+        Rows behind the last span are padding. `rows`: each token's adapter number. Each token sees those of its slot
+        up to itself, cached ones included.
         """
-        positions = torch.cat([torch.arange(span.start, span.start + span.num_tokens) for span in spans]).to(x.device)
-        cos, sin = self._rope.cos[positions], self._rope.sin[positions]  # [tokens, dim]
+        positions = torch.cat([torch.arange(span.start, span.start + span.num_tokens) for span in spans])
+        positions = F.pad(positions, (0, len(x) - len(positions))).to(x.device)
+        cos, sin = self._rope.cos[positions], self._rope.sin[positions]  # [rows, dim]
         for index, layer in enumerate(self._layers):
-            q, k, v = layer.qkv(x, cos, sin, rows)  # [tokens, heads, dim]
-            attended = self._attend(index, q, k, v, spans)  # [tokens, heads * dim]
+            q, k, v = layer.qkv(x, cos, sin, rows)  # [rows, heads, dim]
+            attended = self._attend(index, q, k, v, spans)  # [rows, heads * dim]
             x = layer.close(x, attended, rows)
         return rms_norm(x, self._norm, self._stack.rms_norm_eps)
 
@@ -69,4 +72,6 @@ class Backbone:
                 assert span.start == 0, "several tokens at once begin a context"
                 parts.append(attend(q[None, first:last], k[None, first:last], v[None, first:last], causal=True)[0])
             first = last
+        if first < len(q):
+            parts.append(parts[0].new_zeros(len(q) - first, parts[0].shape[1]))
         return torch.cat(parts) if len(parts) > 1 else parts[0]

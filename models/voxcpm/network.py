@@ -21,6 +21,8 @@ from .tokenizer import Tokenizer
 from .vae import AudioVaeDecoder
 from .weights import Weights
 
+PREFILL_ROWS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -102,6 +104,9 @@ class VoxCPM:
         `tokens` [tokens, hidden], those of all spans in a row; `is_audio` bool [tokens]; `rows` by token. The state
         is that of each span's last token: [len(spans), hidden].
         """
+        num_padding = padded(len(tokens), len(spans)) - len(tokens)
+        tokens, is_audio = F.pad(tokens, (0, 0, 0, num_padding)), F.pad(is_audio, (0, num_padding))
+        rows = None if rows is None else F.pad(rows, (0, num_padding))
         hidden = self._base_lm.forward(tokens, spans, rows)
         # Only audio positions are quantised: text keeps its state, the start token of a zero-shot utterance included.
         hidden = torch.where(is_audio[:, None], self._quantized(hidden), hidden)
@@ -133,3 +138,12 @@ class VoxCPM:
         scale = self.config.fsq_scale
         levels = torch.round(torch.tanh(self._fsq_in(hidden).float()) * scale) / scale
         return self._fsq_out(levels.to(hidden.dtype))
+
+
+def padded(num_tokens: int, num_spans: int) -> int:
+    """Rows to compute for so many tokens: with a context among them, whole steps of PREFILL_ROWS.
+
+    A kernel is made and kept for each number of rows that occurs: contexts of any length would fill memory with them
+    for hours, and each new length would be waited for.
+    """
+    return num_tokens if num_tokens == num_spans else -(-num_tokens // PREFILL_ROWS) * PREFILL_ROWS

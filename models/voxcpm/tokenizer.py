@@ -51,6 +51,10 @@ class Tokenizer:
         self._tokenizer.encode_special_tokens = True  # as the characters they are written with
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        # Nothing splits a text before the merges, so the library would keep whole texts, of which none comes again.
+        forget = getattr(self._tokenizer.model, "_resize_cache", None)
+        if forget is not None:
+            forget(0)
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         if unknown not in vocabulary:
             raise fields.error(f"the token {unknown!r} was expected in the vocabulary, but it is missing")

@@ -305,3 +305,20 @@ def test_a_fault_over_one_text_is_its_own_slots(model: VoxCPMModel, monkeypatch:
     assert isinstance(results[0], Patch)
     assert isinstance(results[1], Failure)
     assert "defect" not in results[1].message
+
+
+def test_contexts_of_many_lengths_are_computed_in_few_shapes(
+    model: VoxCPMModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel is made and kept for each number of rows: a long text would fill memory with them."""
+    rows: set[int] = set()
+    forward = Backbone.forward
+
+    def counted(self: Backbone, x: torch.Tensor, spans: Sequence[Span], adapters: torch.Tensor | None) -> torch.Tensor:
+        rows.add(len(x))
+        return forward(self, x, spans, adapters)
+
+    monkeypatch.setattr(Backbone, "forward", counted)
+    for num_letters in range(1, 60):
+        speak(model, ["a" * num_letters], params=params(max_len=1))
+    assert len(rows) <= 4
