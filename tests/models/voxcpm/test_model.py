@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY
 from models.base import Failure, ModelError, ModelOptions, Patch, SpeechParams, UnknownVoice
+from models.voxcpm.backbone import Backbone, Span
 from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from tests.models.speaking import Spoken, finish, speak
