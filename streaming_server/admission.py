@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from models.engine import Ear
+
 from .engine_client import EngineClient
 
 RETRY_AFTER_MS = 1000
@@ -47,14 +49,18 @@ class Admission:
             return Refusal(f"all {self._max_sessions} sessions of this server are in use")
         return None
 
-    def refuse_utterance(self, session: Hashable, *, num_freed: int = 0) -> Refusal | None:
-        """`num_freed`: streams of this session that end if it is accepted."""
+    def refuse_utterance(
+        self, session: Hashable, *, lead: int | None = 0, waits: bool = False, num_freed: int = 0
+    ) -> Refusal | None:
+        """`lead` None: background work. `waits`: for another of this session to be over. `num_freed`: streams of this
+        session that end if it is accepted; all it has, or none."""
         if self.draining:
             return Refusal("the server is shutting down")
         if not self._engine.ready:
             return Refusal("the voice engine is being restarted")
-        if self._engine.is_slow and self._engine.speaks_to_others(session):
-            return Refusal("this machine speaks more slowly than real time, and so to one listener at a time")
+        sentence = self._engine.refusal(session, Ear.of(lead, waits), frees_others=num_freed > 0)
+        if sentence is not None:
+            return Refusal(sentence)
         num_slots = max(1, self._engine.info.max_slots // self._workers)
         if self._engine.num_streams - num_freed >= num_slots:
             return Refusal(f"all {num_slots} voices of this server are speaking")

@@ -39,8 +39,7 @@ class LocalEngine(EngineClient):
         self._ended = False
         self._steps_ahead = threading.BoundedSemaphore(MAX_STEPS_AHEAD)
         self._thread = EngineThread(engine or Engine(model), self._deliver, self._end)
-        self._tempo = self._thread.tempo
-        self.rtf, self.is_slow = self._tempo.rtf, self._tempo.is_slow
+        self._heed(self._thread.told_tempo)
         self._thread.start()
 
     @classmethod
@@ -78,7 +77,7 @@ class LocalEngine(EngineClient):
     def _take(self, step: Step) -> None:
         self._steps_ahead.release()
         self.num_errors = self._thread.num_errors
-        self.rtf, self.is_slow = self._tempo.rtf, self._tempo.is_slow
+        self._heed(self._thread.told_tempo)
         self._take_step(step.events, step.num_rows, step.seconds)
 
     def _end(self) -> None:
@@ -153,10 +152,10 @@ class RemoteEngine(EngineClient):
         match message:
             case {"events": events, "rows": num_rows, "s": seconds, "errors": num_errors, "tempo": tempo}:
                 self.num_errors = num_errors
-                self.rtf, self.is_slow = tempo
+                self._heed(tempo)
                 self._take_step(map(unpack_event, events), num_rows, seconds)
             case {"tempo": tempo}:
-                self.rtf, self.is_slow = tempo
+                self._heed(tempo)
             case {"pong": nonce, "step_age_s": step_age_s, "healthy_s": healthy_s}:
                 pong = self._pongs.get(nonce)
                 if pong is not None and not pong.done():

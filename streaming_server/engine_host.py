@@ -42,6 +42,7 @@ class EngineHost:
         self._thread = EngineThread(engine, self._deliver, self._end)
         self._ports: dict[int, EnginePort] = {}
         self._num_ports_seen = 0
+        self._was_slow = engine.tempo.is_slow
         self.ended = asyncio.Event()
 
     def start(self) -> None:
@@ -79,6 +80,11 @@ class EngineHost:
             port = self._ports.get(number)
             if port is not None:
                 port.tell(events, step.num_rows, step.seconds)
+        _, is_slow, _ = self._thread.told_tempo
+        if is_slow is not self._was_slow:
+            self._was_slow = is_slow
+            for port in self._ports.values():
+                port.tell_tempo()
 
     def _tell_info(self, info: ModelInfo, *, asked_by: int) -> None:
         """Those who did not ask are told, too, and who connects from now on."""

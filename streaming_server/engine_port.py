@@ -48,9 +48,13 @@ class EnginePort(FrameLink):
                 "rows": num_rows,
                 "s": seconds,
                 "errors": self._thread.num_errors,
-                "tempo": self._tempo(),
+                "tempo": self._thread.told_tempo,
             }
         )
+
+    def tell_tempo(self) -> None:
+        """It has become slow, or fast enough, with others' steps."""
+        self.send({"tempo": self._thread.told_tempo})
 
     def tell_info(self, info: ModelInfo) -> None:
         """Of voices that another web process had looked for."""
@@ -58,7 +62,7 @@ class EnginePort(FrameLink):
         self.send({"info": pack_info(info)})
 
     def opened(self) -> None:
-        self.send({"tempo": self._tempo()})
+        self.tell_tempo()
         self.send({"info": pack_info(self._info)})
 
     def received(self, message: Any) -> None:
@@ -106,10 +110,6 @@ class EnginePort(FrameLink):
                         continue
             posted.append(command)
         return posted
-
-    def _tempo(self) -> tuple[float | None, bool]:
-        tempo = self._thread.tempo
-        return tempo.rtf, tempo.is_slow
 
     def _cut_stuck(self) -> None:
         log.error("web process %d cut: it does not read what the engine speaks", self._number)

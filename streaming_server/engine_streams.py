@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable
 from itertools import count
+from math import inf
 from typing import Protocol, cast
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
 from models.engine import (
+    Audience,
     Cancel,
     Closed,
     Command,
+    Ear,
     Event,
     Extend,
     Failed,
@@ -82,11 +85,14 @@ class EngineClient:
         self._listeners: dict[int, Listener] = {}
         self._reloads: dict[int, asyncio.Future[None]] = {}
         self._keys = count(1)
-        self._sessions: dict[int, Hashable] = {}  # of the same streams
+        self._ears: dict[int, tuple[Hashable, Ear]] = {}  # of the same streams: whose, and what they do
+        self._audience = Audience()
         self.rtf: float | None = None
         """Seconds of work for a second of speech to one listener, as measured; None before the first."""
         self.is_slow = False
         """Whether that is slower than real time (`models.engine.Tempo`)."""
+        self.capacity = inf
+        """How many listeners it has time for, those of other web processes too."""
         self.num_restarts = 0
         self.num_steps = 0
         self.num_patches = 0
@@ -108,9 +114,10 @@ class EngineClient:
     def num_streams(self) -> int:
         return len(self._listeners)
 
-    def speaks_to_others(self, session: Hashable) -> bool:
-        """Whether another session of this process has a stream."""
-        return any(other != session for other in self._sessions.values())
+    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> str | None:
+        """Why this session cannot have another stream (`models.engine.Audience`), as far as this process knows."""
+        audience = self._audience
+        return audience.refusal(session, ear, is_slow=self.is_slow, capacity=self.capacity, frees_others=frees_others)
 
     def open(
         self,
@@ -128,7 +135,9 @@ class EngineClient:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
         self._listeners[key] = listener
-        self._sessions[key] = session
+        ear = Ear.of(lead_samples, held)
+        self._ears[key] = session, ear
+        self._audience.join(session, ear)
         self.post(Open(key, session, voice, params, lead_samples, held, history))
         return EngineStream(self, key)
 
@@ -151,7 +160,8 @@ class EngineClient:
         raise NotImplementedError
 
     def forget(self, key: int) -> Listener | None:
-        self._sessions.pop(key, None)
+        if key in self._ears:
+            self._audience.leave(*self._ears.pop(key))
         return self._listeners.pop(key, None)
 
     async def close(self) -> None:
@@ -193,6 +203,9 @@ class EngineClient:
             case Reloaded():
                 self._learn(event.info)
                 self._end_reload(key, None)
+
+    def _heed(self, tempo: tuple[float | None, bool, float]) -> None:
+        self.rtf, self.is_slow, self.capacity = tempo
 
     def _learn(self, info: ModelInfo) -> None:
         self._info = info

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from models.engine import Command, Engine, Step, Tempo
+from models.engine import Command, Engine, Step
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +70,10 @@ class EngineThread:
         return self._engine.healthy_step_s
 
     @property
-    def tempo(self) -> Tempo:
-        """To be read only."""
-        return self._engine.tempo
+    def told_tempo(self) -> tuple[float | None, bool, float]:
+        """The engine's rtf, whether that is slow, and its capacity (`models.engine.Tempo`)."""
+        tempo = self._engine.tempo
+        return tempo.rtf, tempo.is_slow, tempo.capacity
 
     @property
     def is_alive(self) -> bool:

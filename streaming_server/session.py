@@ -156,7 +156,9 @@ class Session:
 
     def _start(self, start: Start, unknown: tuple[str, ...]) -> None:
         others = list(self._utterances.values()) if start.preempt else []
-        refusal = self._admission.refuse_utterance(self.id, num_freed=len(others))
+        refusal = self._admission.refuse_utterance(
+            self.id, lead=self._lead_ms, waits=start.after is not None, num_freed=len(others)
+        )
         if refusal is not None:
             raise RemoteProtocolError(
                 ErrorCode.BUSY, refusal.message, utterance=start.utterance, retry_after_ms=refusal.retry_after_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from streaming_server.engine_link import pack_command
 from streaming_server.engine_streams import LOST
 from streaming_server.engine_thread import EngineThread
 from tests.models.engine.scripted import ScriptedModel
+from tests.streaming_server.slow_tone import SlowTone
 
 from .ears import connected, hear, served, soon, speak, until
 
@@ -81,6 +83,17 @@ async def test_slow_worker_is_suspended_whatever_it_opens_or_says_meanwhile() ->
     assert posted() == [Suspend((1, 1), False), Cancel((1, 2))]
     port.lost()
     assert posted() == [Cancel((1, 1)), Cancel((1, 3))]
+
+
+async def test_all_web_processes_learn_that_the_engine_has_become_slow(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with served(SlowTone(1.2), path), connected(path) as busy, connected(path) as idle:
+        assert not idle.is_slow
+        assert idle.capacity == inf
+        await hear(busy, "ten chars.")
+        await until(lambda: idle.is_slow)
+        assert idle.rtf == pytest.approx(1.2, rel=0.2)
+        assert idle.capacity == 1
 
 
 def command_frame(*commands: list[Any]) -> bytes:

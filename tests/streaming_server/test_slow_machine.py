@@ -94,6 +94,20 @@ async def test_it_serves_one_session_and_its_queue() -> None:
             assert (await another.speak("Me, too!").finished()).reason == "end"
 
 
+async def test_a_machine_with_time_for_one_refuses_a_second_listener_for_as_long() -> None:
+    async with serving(SlowTone(0.6, each=True), warm=True) as server, SpeechClient(server.stream_url) as client:
+        assert client.ready.model.realtime
+        first = client.speak(TEXT)
+        second = client.speak(TEXT, after=first.utterance)
+        await until(lambda: server.engine.num_streams == 2)
+        async with SpeechClient(server.stream_url) as another:
+            with pytest.raises(SpeechError, match="no time left to speak to another listener") as refused:
+                await another.speak("Me, too!").finished()
+            assert refused.value.retry_after_ms == 1000
+            assert [(await speech.finished()).reason for speech in (first, second)] == ["end", "end"]
+            assert (await another.speak("Me, too!").finished()).reason == "end"
+
+
 async def test_a_machine_that_becomes_slow_is_found_out_while_it_speaks() -> None:
     async with serving(SlowTone(1.3)) as server:
         for realtime in (True, False):

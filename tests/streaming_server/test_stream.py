@@ -276,7 +276,7 @@ async def test_preempt_takes_the_last_voice() -> None:
     async with serving() as server, greeted(server) as wire:
         slots = server.engine.info.max_slots
         others = [
-            server.engine.open(Deaf(), session=0, voice="tone", params=SpeechParams(), lead_samples=0)
+            server.engine.open(Deaf(), session=0, voice="tone", params=SpeechParams(), lead_samples=None)
             for _ in range(slots - 1)
         ]
         await wire.send("start", utterance="a", text=TEXT * 9)
