@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 MAX_PROMPT_S = 6.0
 NUM_TRIES = 3
 MAX_NEW = 8
-"""Recordings that a look may read while others speak: 6 ms each for 30 s at 48 kHz, 40 ms at 192 kHz."""
+"""Recordings that a look may read while others speak: some 10 ms each for 30 s at 48 kHz, 40 ms at 192 kHz."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

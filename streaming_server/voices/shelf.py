@@ -116,6 +116,9 @@ class VoiceShelf:
         if self._preparation is None or (name in self._names() and name not in self.removable):
             raise self._not_removable(name)
         if name not in await asyncio.to_thread(voice_names, self._voices):
+            if name in self._names():  # somebody has deleted its folder
+                with contextlib.suppress(EngineUnavailable, ModelError):
+                    await self._engine.reload_voices()
             raise _unknown(name)
         with _disk():
             grave = await to_its_end(remove_voice, self._voices, name)

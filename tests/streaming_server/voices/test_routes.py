@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -165,6 +166,16 @@ async def test_a_folder_called_as_a_voice_of_the_models_makes_that_not_removable
         refused = await client.delete("/v1/voices/tone")
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_removable")
     assert everything(tmp_path) == {"tone", "tone/voice.toml", "tone/prompt.wav"}
+
+
+async def test_a_voice_whose_folder_was_deleted_is_found_gone_when_it_is_removed(tmp_path: Path) -> None:
+    async with learning(tmp_path) as server, http(server) as client:
+        await add(client)
+        shutil.rmtree(tmp_path / "Anna")
+        assert await names(client) == {"tone": False, "Anna": True}
+        refused = await client.delete("/v1/voices/Anna")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_voice")
+        assert await names(client) == {"tone": False}
 
 
 async def test_a_model_that_learns_no_voices_says_so(tmp_path: Path) -> None:

@@ -163,8 +163,9 @@ async def ended_by_force(adding: asyncio.Task[Any], go_on: Callable[[], None]) -
     for _ in range(2):
         adding.cancel()
         await asyncio.sleep(0.05)
-    assert not adding.done(), "the disk is still at it"
+    was_done = adding.done()
     go_on()
+    assert not was_done, "the disk was still at it"
     with pytest.raises(asyncio.CancelledError):
         await adding
 
