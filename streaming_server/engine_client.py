@@ -43,18 +43,21 @@ class LocalEngine(EngineClient):
         self._thread.start()
 
     @classmethod
-    async def load(cls, model_name: str, options: ModelOptions | None = None) -> LocalEngine:
-        """Raises EngineUnavailable with the model's sentence."""
+    async def load(
+        cls, model_name: str, options: ModelOptions | None = None, *, is_measured: bool = False
+    ) -> LocalEngine:
+        """`is_measured`: it knows its speed, for one listener. Raises EngineUnavailable with the model's sentence."""
         try:
-            return cls(await asyncio.to_thread(load_model, model_name, options or ModelOptions()))
+            model = await asyncio.to_thread(load_model, model_name, options or ModelOptions())
         except ModelError as error:
             raise EngineUnavailable(str(error)) from None
+        return await cls.warmed_up(model, max_listeners=1) if is_measured else cls(model)
 
     @classmethod
-    async def warmed_up(cls, model: SpeechModel) -> LocalEngine:
+    async def warmed_up(cls, model: SpeechModel, *, max_listeners: int | None = None) -> LocalEngine:
         """One whose first listener does not wait for what the model does once, and that knows its speed."""
         engine = Engine(model)
-        await asyncio.to_thread(warm_up, engine)
+        await asyncio.to_thread(warm_up, engine, max_listeners=max_listeners)
         return cls(model, engine)
 
     @property

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from protocol.client import SpeechClient
 from protocol.errors import ProtocolError, RemoteProtocolError, SpeechError
-from protocol.messages import Audio, AudioFormat, Done, Error, ServerMessage, Start
+from protocol.messages import (
+    Audio,
+    AudioFormat,
+    Cancel,
+    ClientMessage,
+    End,
+    ServerMessage,
+    Start,
+    Text,
+    UtteranceMessage,
+)
+from protocol.speech import Line, Speech
 
 from .config import Config
 from .engine_client import LocalEngine
+from .greeting import describe_model
 from .order import resolve_order
 from .studio import create_studio
 from .text.normalizer import Normalizer
@@ -27,22 +39,24 @@ class NarrationFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Narration:
-    """`pcm`: little-endian int16 at `sample_rate`, a patch at a time."""
+    """`pcm`: little-endian int16 at `sample_rate`, a patch at a time. `wait_s`: how long it will still be held back."""
 
     sample_rate: int
     pcm: AsyncIterator[bytes]
+    wait_s: Callable[[], float]
 
 
 @asynccontextmanager
-async def embedded_narration(config: Config, start: Start, text: AsyncIterator[str]) -> AsyncIterator[Narration]:
+async def embedded_narration(
+    config: Config, start: Start, text: AsyncIterator[str], *, gapless: bool = False
+) -> AsyncIterator[Narration]:
     """Speak `text` as it comes with `config.model`, as fast as it can, and wait for the text as long as it takes.
 
+    `gapless`: for who plays it as it comes, as `protocol.speech.Speech.gapless`.
     Raises EngineUnavailable, NarrationFailed; `pcm` raises NarrationFailed, or what `text` raised.
     """
-    engine = await LocalEngine.load(config.model, config.model_options)
+    engine = await LocalEngine.load(config.model, config.model_options, is_measured=gapless)
     studio = replace(create_studio(config, engine, Normalizer()), utterance_idle_s=math.inf)
-    # Bounded by the text: nothing else makes speech.
-    messages: asyncio.Queue[ServerMessage | Exception] = asyncio.Queue()
     try:
         order = resolve_order(
             start, engine=engine, config=config, session="say", audio=AudioFormat(), lead_ms=None, unknown=()
@@ -50,33 +64,34 @@ async def embedded_narration(config: Config, start: Start, text: AsyncIterator[s
     except RemoteProtocolError as error:
         await engine.close()
         raise NarrationFailed(error.message) from None
-    utterance = Utterance(order, studio, emit=messages.put_nowait, recall=lambda _: 0, over=lambda _: None)
+    loop = asyncio.get_running_loop()
+    next_seq = 0
 
-    async def write() -> None:
-        try:
-            async for delta in text:
-                utterance.text(delta)
-        except Exception as error:  # another's iterator may raise anything; whoever takes the sound hears of it
-            messages.put_nowait(error)
-        else:
-            utterance.end()
+    def hear(message: ServerMessage) -> None:
+        nonlocal next_seq
+        assert isinstance(message, UtteranceMessage), "expected an utterance to speak of nothing else"
+        speech.take(replace(message, seq=next_seq))
+        if isinstance(message, Audio):
+            next_seq += 1
+            loop.call_soon(utterance.on_audio_sent)
 
-    async def read() -> AsyncIterator[bytes]:
-        while True:
-            match await messages.get():
-                case Audio(data=bytes() as data):
-                    utterance.on_audio_sent()
-                    yield data
-                case Error() as error:
-                    raise NarrationFailed(error.message)
-                case Exception() as error:
-                    raise error
-                case Done():
-                    return
+    def tell(message: ClientMessage) -> None:
+        match message:
+            case Text():
+                utterance.text(message.text)
+            case End():
+                utterance.end()
+            case Cancel():
+                utterance.cancel()
+            case _:
+                pass  # where the listener is makes no difference to background work
 
-    writer = asyncio.create_task(write())
+    # A client without a server: it buffers all the speech, which is bounded by the text alone.
+    speech = Speech("say", Line(post=tell, pieces=_once, model=lambda: describe_model(engine), clock=studio.clock))
+    utterance = Utterance(order, studio, emit=hear, recall=lambda _: 0, over=lambda _: None)
+    writer = asyncio.create_task(speech.write_all(text))
     try:
-        yield Narration(engine.info.sample_rate, read())
+        yield Narration(engine.info.sample_rate, _pcm(speech, gapless), lambda: speech.wait_s)
         await writer
     finally:
         writer.cancel()
@@ -87,9 +102,12 @@ async def embedded_narration(config: Config, start: Start, text: AsyncIterator[s
 
 @asynccontextmanager
 async def remote_narration(
-    url: str, api_key: str | None, start: Start, text: AsyncIterator[str]
+    url: str, api_key: str | None, start: Start, text: AsyncIterator[str], *, gapless: bool = False
 ) -> AsyncIterator[Narration]:
-    """Speak `text` as it comes through the server at `url`. Raises NarrationFailed; `pcm` also what `text` raised."""
+    """Speak `text` as it comes through the server at `url`; `gapless` as above.
+
+    Raises NarrationFailed; `pcm` also what `text` raised.
+    """
     try:
         async with SpeechClient(
             http_url(url).replace("http", "ws", 1), token=api_key, lead_ms=None, name="voxwire say"
@@ -101,19 +119,26 @@ async def remote_narration(
                 speed=start.speed,
                 volume=start.volume,
                 seed=start.seed,
-                words=False,
+                words=gapless,  # they tell how long the rest will be
             )
-
-            async def read() -> AsyncIterator[bytes]:
-                async for chunk in speech:
-                    if chunk.pcm:
-                        yield chunk.pcm
-
-            yield Narration(client.ready.model.sample_rate, read())
+            yield Narration(client.ready.model.sample_rate, _pcm(speech, gapless), lambda: speech.wait_s)
     except ProtocolError as error:
         raise NarrationFailed(error.message) from None
     except SpeechError as error:
         raise NarrationFailed(error.message) from None
+
+
+async def _pcm(speech: Speech, gapless: bool) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in speech.gapless() if gapless else speech:
+            if chunk.pcm:
+                yield chunk.pcm
+    except SpeechError as error:
+        raise NarrationFailed(error.message) from None
+
+
+async def _once(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 def http_url(url: str) -> str:

@@ -13,9 +13,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from math import inf
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Start
@@ -31,6 +33,12 @@ from .serve import default_model
 from .voices.catalogue import describe
 
 READ_BYTES = 65_536
+
+WAIT_INTERVAL_S = 0.25
+WAIT_LINES_S = 30.0
+"""Where nobody looks at a terminal."""
+
+T = TypeVar("T")
 
 
 def add_say_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,13 +63,13 @@ def add_voices_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def say(options: argparse.Namespace) -> int:
-    """The exit status: 0 spoken, 1 failed."""
+    """The exit status: 0 spoken, 1 failed, 2 there is no such model. Raises ConfigError."""
     try:
         form = "wav" if options.output == "-" else format_of(options.output)
         asyncio.run(_say(options, form))
     except (EngineUnavailable, UnsupportedFormat, NarrationFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, EngineUnavailable) else 1
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -73,18 +81,26 @@ def say(options: argparse.Namespace) -> int:
 async def _say(options: argparse.Namespace, form: str) -> None:
     start = asked(options)
     text = read_stdin() if options.text == "-" else _once(options.text)
+    is_played = options.output == "-"  # by who reads the pipe, as it comes
     if options.url:
-        opened = remote_narration(options.url, options.api_key, start, text)
+        opened = remote_narration(options.url, options.api_key, start, text, gapless=is_played)
     else:
-        opened = embedded_narration(_embedded(options), start, text)
-    target: Path | BinaryIO = sys.stdout.buffer if options.output == "-" else Path(options.output)
+        opened = embedded_narration(_embedded(options), start, text, gapless=is_played)
+    target: Path | BinaryIO = sys.stdout.buffer if is_played else Path(options.output)
     async with opened as narration:
         with open_writer(target, form, narration.sample_rate) as writer:
             progress = Progress(narration.sample_rate)
-            async for pcm in narration.pcm:
-                writer.write(as_samples(pcm))
-                progress.show(len(pcm) // 2)
-    progress.end("standard output" if options.output == "-" else options.output)
+            waiting = asyncio.create_task(progress.show_wait(narration.wait_s))
+            try:
+                async for pcm in narration.pcm:
+                    if is_played:  # a full pipe is not to hold up what is still to be made
+                        await _in_thread(partial(writer.write, as_samples(pcm)))
+                    else:
+                        writer.write(as_samples(pcm))
+                    progress.show(len(pcm) // 2)
+            finally:
+                waiting.cancel()
+    progress.end("standard output" if is_played else options.output)
 
 
 def _embedded(options: argparse.Namespace) -> Config:
@@ -106,7 +122,7 @@ def asked(options: argparse.Namespace) -> Start:
 
 
 class Progress:
-    """One line on a terminal, nothing elsewhere."""
+    """One line on a terminal; elsewhere nothing but a line now and then while sound is held back."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
@@ -120,7 +136,25 @@ class Progress:
             self._first_ms = 1000 * (time.monotonic() - self._began_at)
         self._num_samples += num_samples
         if self._on_terminal:
-            print(f"\r{self._num_samples / self._sample_rate:7.2f} s spoken", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{self._num_samples / self._sample_rate:7.2f} s spoken{' ' * 40}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    async def show_wait(self, wait_s: Callable[[], float]) -> None:
+        """Until cancelled. Sound is held back where it is made more slowly than it is heard."""
+        told_at = -inf
+        while True:
+            await asyncio.sleep(WAIT_INTERVAL_S)
+            left_s, now = wait_s(), time.monotonic()
+            if left_s <= 0 or (not self._on_terminal and now - told_at < WAIT_LINES_S):
+                continue
+            told_at = now
+            line = f"slower than real time: speaking in about {left_s:.0f} s"
+            start, end = ("\r", " " * 8) if self._on_terminal else ("voxwire: ", "\n")
+            print(start + line, end=end, file=sys.stderr, flush=True)
 
     def end(self, name: str) -> None:
         if self._on_terminal:
@@ -137,41 +171,36 @@ async def _once(text: str) -> AsyncIterator[str]:
 async def read_stdin() -> AsyncIterator[str]:
     """Standard input as it comes, cut anywhere but inside a character; bad bytes become U+FFFD."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    while data := await _read(sys.stdin.fileno()):
+    while data := await _in_thread(partial(os.read, sys.stdin.fileno(), READ_BYTES)):
         if text := decoder.decode(data):
             yield text
     if text := decoder.decode(b"", final=True):
         yield text
 
 
-async def _read(fd: int) -> bytes:
-    """What there is, once there is any. In a thread that nobody waits for at the end, as an executor's are."""
+async def _in_thread(call: Callable[[], T]) -> T:
+    """What it returns. In a thread that nobody waits for at the end, as an executor's are. Raises OSError."""
     loop = asyncio.get_running_loop()
-    read: asyncio.Future[bytes] = loop.create_future()
+    result: asyncio.Future[T] = loop.create_future()
 
-    def settle(data: bytes, error: OSError | None) -> None:
-        if read.done():
-            return
-        if error is not None:
-            read.set_exception(error)
-        else:
-            read.set_result(data)
+    def settle(settled: Callable[[], None]) -> None:
+        if not result.done():
+            settled()
 
-    def wait() -> None:
-        data, failure = b"", None
+    def run() -> None:
         try:
-            data = os.read(fd, READ_BYTES)
+            settled = partial(result.set_result, call())
         except OSError as error:
-            failure = error
+            settled = partial(result.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants it any more
-            loop.call_soon_threadsafe(settle, data, failure)
+            loop.call_soon_threadsafe(settle, settled)
 
-    threading.Thread(target=wait, name="stdin", daemon=True).start()
-    return await read
+    threading.Thread(target=run, name="pipe", daemon=True).start()
+    return await result
 
 
 def list_voices(options: argparse.Namespace) -> int:
-    """Name, language and gender of every voice, a line each."""
+    """Name, language and gender of every voice, a line each. The exit status as that of `say`."""
     try:
         if options.url:
             listing = _fetch_voices(options.url, options.api_key)
@@ -179,7 +208,7 @@ def list_voices(options: argparse.Namespace) -> int:
             listing = asyncio.run(_embedded_voices(_embedded(options)))
     except (EngineUnavailable, NarrationFailed) as error:
         print(f"voxwire: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, EngineUnavailable) else 1
     voices = cast("list[dict[str, str]]", listing["voices"])
     width = max(len(voice["name"]) for voice in voices)
     for voice in voices:

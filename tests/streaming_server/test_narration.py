@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -11,16 +12,18 @@ from dataclasses import replace
 import pytest
 
 from protocol.messages import Start
-from streaming_server import narration
+from streaming_server import engine_client, narration
 from streaming_server.config import Config
 from streaming_server.engine_client import EngineClient
 from streaming_server.narration import Narration, NarrationFailed, embedded_narration, http_url, remote_narration
 from streaming_server.studio import Studio, create_studio
 from streaming_server.text.normalizer import Normalizer
 from tests.streaming_server.serving import WAIT_S, serving
+from tests.streaming_server.slow_tone import SlowTone
 
 START = Start(utterance="say", seed=5)
 CLOCK_FACTOR = 1000
+SPOKEN = "A dozen chars."
 
 
 class PenBroke(Exception):
@@ -61,6 +64,55 @@ async def test_an_embedded_narration_waits_for_its_text_as_long_as_it_takes(monk
     monkeypatch.setattr(narration, "create_studio", in_a_hurry)
     pcm = await heard(embedded_narration(Config(model="tone"), START, text_with_a_pause()))
     assert len(pcm) > 2 * 44100 * 3, "1500 s of silence by its clock, and the second sentence all the same"
+
+
+async def one_text() -> AsyncIterator[str]:
+    yield SPOKEN
+
+
+async def played(opened: AbstractAsyncContextManager[Narration]) -> tuple[float, float, int]:
+    """Played as it comes: the longest wait that was told, seconds of silence after the first sound, and bytes."""
+    dry_at, silence_s, told_s, num_bytes = math.inf, 0.0, 0.0, 0
+    async with asyncio.timeout(WAIT_S), opened as one:
+
+        async def watch() -> None:
+            nonlocal told_s
+            while True:
+                told_s = max(told_s, one.wait_s())
+                await asyncio.sleep(0.02)
+
+        watching = asyncio.create_task(watch())
+        async for pcm in one.pcm:
+            now = time.monotonic()
+            silence_s += max(0.0, now - dry_at)
+            dry_at = (now if dry_at == math.inf else max(now, dry_at)) + len(pcm) / 2 / one.sample_rate
+            num_bytes += len(pcm)
+            await asyncio.sleep(max(0.0, dry_at - time.monotonic() - 0.05))
+        watching.cancel()
+    return told_s, silence_s, num_bytes
+
+
+async def test_a_slow_embedded_narration_is_held_back_for_who_plays_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_client, "load_model", lambda name, options: SlowTone(1.6))
+    opened = embedded_narration(Config(model="tone"), START, one_text(), gapless=True)
+    told_s, silence_s, num_bytes = await played(opened)
+    assert told_s > 0.3
+    assert silence_s < 0.05
+    assert num_bytes == 2 * 44_100 * len(SPOKEN) * 7 // 100
+
+
+async def test_a_slow_remote_narration_is_held_back_for_who_plays_it() -> None:
+    async with serving(SlowTone(1.6), warm=True) as server:
+        told_s, silence_s, _ = await played(remote_narration(server.http_url, None, START, one_text(), gapless=True))
+    assert told_s > 0.3
+    assert silence_s < 0.05
+
+
+async def test_a_narration_into_a_file_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_client, "load_model", lambda name, options: SlowTone(1.6))
+    told_s, silence_s, _ = await played(embedded_narration(Config(model="tone"), START, one_text()))
+    assert told_s == 0
+    assert silence_s > 0.2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 from models.tone import locate_tone, tone_samples
+from streaming_server import say
 from streaming_server.audio.opus import opus_available
 from tests.streaming_server.serving import serving, until
 
@@ -148,6 +150,38 @@ def test_what_cannot_be_done_is_said_in_one_sentence(args: tuple[str, ...], sent
     assert sentence in ended.stderr
     assert b"Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("say", "x", "-o", "-"), ("voices",)])
+def test_a_checkpoint_that_is_none_ends_with_2(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    ended = voxwire(*command, "--model", str(tmp_path))
+    assert ended.returncode == 2
+    assert b"config.json" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+async def test_a_wait_is_told_now_and_then_and_only_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(say, "WAIT_INTERVAL_S", 0.001)
+    for left_s, told in ((7.4, "voxwire: slower than real time: speaking in about 7 s\n"), (0.0, "")):
+        progress = say.Progress(44_100)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await progress.show_wait(lambda left_s=left_s: left_s)  # type: ignore[misc]
+        assert capsys.readouterr().err == told
+
+
+def test_a_pipe_that_nobody_reads_any_more_ends_it_without_noise() -> None:
+    command = [sys.executable, "-m", "streaming_server", "say", TEXT * 9, "--model", "tone", "-o", "-"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(44)
+        process.stdout.close()
+        assert process.wait(30) == 1
+        assert process.stderr.read() == b""
 
 
 def test_voices_lists_both_sexes_of_english_and_mandarin() -> None:
