@@ -12,7 +12,7 @@ from models.base import ModelError
 from models.own_voice import FIELDS, own_voice
 from models.registry import require_voxcpm_packages, voice_preparation
 from models.voice_folder import PROMPT_FILE, check_free, publish_voice, remove_voice, stage_voice, voice_names
-from models.voxcpm.preparation import VoicePreparation
+from models.voxcpm.recording import forget_recording
 
 from ..config import Config, ConfigError, add_served_arguments, served_config
 from ..say import add_voices_arguments, list_voices
@@ -54,12 +54,11 @@ def voices(options: argparse.Namespace) -> int:
             "/v1/voices for that, and its page."
         )
     config = served_config(options, os.environ)
-    preparation = voice_preparation(config.model or default_model(), config.model_options)
     try:
         if options.action == "add":
-            _add(options, config, preparation)
+            _add(options, config)
         else:
-            _remove(options.name, config.voices_dir, preparation)
+            _remove(options.name, config)
     except (ModelError, VoiceRefused) as error:
         print(f"voxwire: {error}", file=sys.stderr)
         return 1 if isinstance(error, VoiceRefused) and error.status >= 500 else 2
@@ -69,12 +68,13 @@ def voices(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add(options: argparse.Namespace, config: Config, preparation: VoicePreparation | None) -> None:
+def _add(options: argparse.Namespace, config: Config) -> None:
+    model = config.model or default_model()
+    preparation = voice_preparation(model, config.model_options)
     if preparation is None:
-        model, cache = config.model or default_model(), config.cache_dir
         raise ModelError(
-            f"A checkpoint as --model and a folder as --cache-dir were expected, but {model} and {cache} came: "
-            "only a checkpoint learns voices."
+            "A checkpoint as --model and a folder as --cache-dir were expected, "
+            f"but {model} and {config.cache_dir} came: only a checkpoint learns voices."
         )
     require_voxcpm_packages()
     voice = own_voice({field: getattr(options, field) for field in FIELDS})
@@ -89,15 +89,22 @@ def _add(options: argparse.Namespace, config: Config, preparation: VoicePreparat
         asyncio.run(prepare(preparation, staged / PROMPT_FILE))
         published = publish_voice(staged, voice, preparation.own_names)
     finally:
-        throw_away(staged, preparation)  # nothing, once it is published
+        throw_away(staged, preparation.forget)  # nothing, once it is published
     print(f"{voice.name}: {published}; a running server has it from its next start on")
 
 
-def _remove(name: str, folder: Path, preparation: VoicePreparation | None) -> None:
+def _remove(name: str, config: Config) -> None:
+    """Whatever the model: what others have made of its recording goes, too."""
+    folder, cache = config.voices_dir, config.cache_dir
     names = voice_names(folder)
     grave = remove_voice(folder, name) if name in names else None
     if grave is None:
         there = ", ".join(sorted(names)[:12]) or "none"
         raise ModelError(f"A voice in {folder} was expected ({there}), but {name!r} came.")
-    throw_away(grave, preparation)
+
+    def forget(prompt: Path) -> None:
+        if cache is not None:
+            forget_recording(prompt, voices=folder, cache=cache)
+
+    throw_away(grave, forget)
     print(f"{name} is removed; a running server has it until it ends")

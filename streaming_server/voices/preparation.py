@@ -6,7 +6,7 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -50,12 +50,11 @@ async def prepare(preparation: Preparation, prompt: Path, *, timeout_s: float = 
     raise VoiceRefused(500, "internal", "The voice could not be made ready; the server's log says why.")
 
 
-def throw_away(folder: Path, preparation: Preparation | None) -> None:
-    """Of a voice in a folder of its own that is not or no longer one, and of what was made ready of it. Blocks."""
+def throw_away(folder: Path, forget: Callable[[Path], object]) -> None:
+    """A folder that is no voice, or no longer; `forget` deletes what was made ready of its recording. Blocks."""
     for prompt in prompts_in(folder):
         try:
-            if preparation is not None:
-                preparation.forget(prompt)
+            forget(prompt)
         except OSError as error:
             log.error("what was made of a voice's recording is not deleted: %s", error)
     discard_voice(folder)

@@ -73,7 +73,7 @@ class VoiceShelf:
         """Throw out what crashes have left."""
         if self._preparation is not None:
             for folder in await asyncio.to_thread(abandoned_folders, self._voices):
-                await to_its_end(throw_away, folder, self._preparation)
+                await to_its_end(throw_away, folder, self._preparation.forget)
 
     @property
     def removable(self) -> frozenset[str]:
@@ -132,7 +132,7 @@ class VoiceShelf:
             with _disk(), _taken():
                 await to_its_end(restore_voice, grave)
             raise _not_reloaded(error) from None
-        await to_its_end(throw_away, grave, self._preparation)
+        await to_its_end(throw_away, grave, self._preparation.forget)
         log.info("a voice is removed: %s", name)
 
     def _learning(self) -> Preparation:
@@ -163,7 +163,7 @@ class VoiceShelf:
             with _disk(), _taken():
                 await to_its_end(publish_voice, staged, voice, self._names())
         finally:
-            await to_its_end(throw_away, staged, preparation)  # nothing, once it is published
+            await to_its_end(throw_away, staged, preparation.forget)  # nothing, once it is published
 
     async def _is_spoken(self, name: str, preparation: Preparation) -> bool:
         refused = VoiceRefused(500, "internal", "The model did not take the voice; the server's log says why.")
@@ -180,7 +180,7 @@ class VoiceShelf:
         with _disk():
             grave = await to_its_end(remove_voice, self._voices, name)
         if grave is not None:
-            await to_its_end(throw_away, grave, preparation)
+            await to_its_end(throw_away, grave, preparation.forget)
         raise refused
 
     def _names(self) -> list[str]:

@@ -59,7 +59,7 @@ def test_a_voice_is_added_once_made_ready_and_removed(
     assert len(everything(tmp_path / "cache")) == 1
     assert add(audio, name="anna") == 2
     assert "there is the voice 'Anna' already" in capsys.readouterr().err
-    assert main(["voices", "remove", "Anna"]) == 0
+    assert main(["voices", "remove", "Anna", "--model", "espeak"]) == 0
     assert everything(voices) == everything(tmp_path / "cache") == set()
 
 
