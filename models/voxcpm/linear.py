@@ -1,9 +1,7 @@
 """Linear layers in the form that runs fastest where they are: packed by oneDNN or int8 on a CPU, plain elsewhere.
 
 A voice for one listener is a stream of weights: 18 rows or fewer pass through 120 M parameters nine times in 160 ms, so
-what counts is how many weights per second a core takes in. Measured on 2 cores of a Zen 5 EPYC (AVX-512, no AMX), one
-block of the 1.5 shape at 18 rows, in a ring that no cache holds: `F.linear` 6.7 ms in float32 and 1.5 ms in bfloat16,
-packed 1.8 and 0.95, int8 0.6.
+what counts is how many weights per second a core takes in. `python -m bench.peers --ladder` shows what each form gives.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PACKED_ROWS = 18
-"""Rows for which oneDNN chooses the layout of packed weights; within 5 % of the best layout from 1 to 400 rows."""
+"""Rows for which oneDNN chooses the layout of packed weights: those of one listener's solver, where most work is."""
 
 
 class Linear:
