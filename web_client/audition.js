@@ -184,7 +184,9 @@ export class Audition {
 
   #checkSample() {
     const lack = lacking(this.#submission(), this.#limits);
-    if (this.#sample && lack?.field === "sample") this.#fail(lack);
+    if (!this.#sample || lack?.field !== "sample") return;
+    this.#fail(lack);
+    element("voice-error", HTMLElement).scrollIntoView({ block: "nearest" }); // on a phone it is far below
   }
 
   /** @returns {Submission} */

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Playwright, Route, expect
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import SHAPES
 from tests.streaming_server.learning import sound_file, speech
-from tests.web_client.browsing import INSECURE_HOST, Visit, free_port, hearing, launched, serving
+from tests.web_client.browsing import INSECURE_HOST, WAIT_MS, Visit, free_port, hearing, launched, serving
 
 RATE_HZ = 48_000
 KEEP_STARTED = """
@@ -102,7 +102,9 @@ def test_a_voice_is_recorded_named_sent_and_heard_and_deleted(
         expect(page.get_by_role("alert").last).to_contain_text("Confirm that you speak here yourself")
         page.get_by_label("I speak here myself").check()
         visit.click("Add this voice")
-        expect(page.locator("#voice-news")).to_have_text("Anna's voice is added, and chosen for what is spoken next.")
+        expect(page.locator("#voice-news")).to_have_text(
+            "Anna's voice is added, and chosen for what is spoken next.", timeout=WAIT_MS
+        )
         expect(page.locator("#voice-form")).to_be_hidden()
         expect(page.locator("#voice")).to_have_value("Anna's voice")
         expect(page.get_by_role("button", name="Try it")).to_be_focused()
@@ -139,7 +141,9 @@ def test_what_the_server_says_against_a_voice_is_shown_and_nothing_is_lost(brows
             {"name": "silence.flac", "mimeType": "audio/flac", "buffer": sound_file(np.zeros(48_000), format="FLAC")}
         )
         visit.click("Add this voice")
-        expect(page.locator("#voice-error")).to_have_text("'audio': speech was expected, but it is silent.")
+        expect(page.locator("#voice-error")).to_have_text(
+            "'audio': speech was expected, but it is silent.", timeout=WAIT_MS
+        )
         expect(page.get_by_label("Name", exact=True)).to_have_value("Ben")
         expect(page.locator("#voice-transcript")).to_have_value(SENTENCE)
         page.locator("#voice-file").set_input_files(
@@ -147,7 +151,7 @@ def test_what_the_server_says_against_a_voice_is_shown_and_nothing_is_lost(brows
         )
         expect(page.locator("#voice-error")).to_be_empty()
         visit.click("Add this voice")
-        expect(page.locator("#voice-news")).to_contain_text("Ben is added")
+        expect(page.locator("#voice-news")).to_contain_text("Ben is added", timeout=WAIT_MS)
         visit.click("Add a voice")
         expect(page.get_by_label("Name", exact=True)).to_have_value("")
 
@@ -174,6 +178,15 @@ def fill_in(visit: Visit, name: str) -> None:
     visit.page.locator("#voice-transcript").fill(SENTENCE)
     visit.page.get_by_label("I speak here myself").check()
     visit.click("Add this voice")
+
+
+def test_what_is_wrong_with_an_upload_is_seen_on_a_phone_too(browser: Browser, port: int) -> None:
+    with Visit(browser, local(port), {"viewport": {"width": 375, "height": 600}}) as visit:
+        open_panel(visit)
+        visit.click("Add a voice")
+        upload(visit, sound_file(speech(31)))
+        expect(visit.page.locator("#voice-error")).to_contain_text("This sample lasts 31 s")
+        expect(visit.page.locator("#voice-error")).to_be_in_viewport(ratio=0.9)
 
 
 def test_a_voice_that_is_called_off_while_it_is_sent_leaves_the_next_one_alone(browser: Browser, port: int) -> None:
@@ -246,6 +259,7 @@ def test_a_microphone_is_let_go_when_it_cannot_be_listened_to(hearing_browser: B
     with Visit(hearing_browser, local(port), script=KEEP_TRACKS + failing) as visit:
         page = visit.ready().page
         page.evaluate("document.querySelector('#voices-panel').open = true")
+        expect(page.locator("#voice-add")).to_be_enabled()
         page.evaluate("document.querySelector('#voice-add').click()")
         page.evaluate("document.querySelector('#record').click()")
         expect(page.get_by_role("alert").last).to_contain_text("another program may be using it")
