@@ -48,7 +48,7 @@ def tell_nobody(doing: str) -> None:
 class ModelOptions:
     """How a model is loaded. A model without weights of its own looks at none of it.
 
-    `progress` is called while it loads, from any thread, with what is being done ("makes the voice amber, 2 of 4"):
+    `progress` is called while it loads, from any thread, with what is being done ("makes the voice amber"):
     whoever waits takes it for a sign of life, and loses patience minutes after the last.
     """
 

@@ -49,6 +49,7 @@ class Cast:
         self._network = network
         self._folder = options.voices
         self._cache = PromptCache(options.cache, checkpoint_fingerprint(network.checkpoint))
+        self._merged = checkpoint_fingerprint(options.merge_adapter) if options.merge_adapter else ""
         self._progress = options.progress
         self._defaults = {each.name: self._make(each) for each in DEFAULTS}
         self._own: dict[Stamp, _Own] = {}
@@ -118,7 +119,7 @@ class Cast:
     def _make(self, default: DefaultVoice) -> Speaker:
         """From the cache, or spoken now. One that does not come to an end is tried again with another seed."""
         network, voice = self._network, Voice(name=default.name, language=default.language)
-        key = default.key(self._cache)
+        key = default.key(self._cache, self._merged)
         latents = self._cache.read(key)
         if latents is None:
             log.info("making the voice %s of %s", default.name, network.checkpoint.name)
@@ -131,15 +132,20 @@ class Cast:
                 if stopped:
                     break
             assert latents is not None
+            _check_finite(voice, latents)  # or the next start would find them
             self._cache.write(key, latents)
         return self._speaker(voice, default.sentence, latents, 0)
 
     def _speaker(self, voice: Voice, text: str, latents: Tensor, adapter: int) -> Speaker:
         config = self._network.config
-        if not torch.isfinite(latents).all():
-            raise ModelError(f"Finite latents of the voice {voice.name!r} were expected, but some are not.")
+        _check_finite(voice, latents)
         patch_s = config.patch_samples / config.sample_rate
         return Speaker(voice, text, latents.to(self._network.device), patch_s=patch_s, adapter=adapter)
+
+
+def _check_finite(voice: Voice, latents: Tensor) -> None:
+    if not torch.isfinite(latents).all():
+        raise ModelError(f"Finite latents of the voice {voice.name!r} were expected, but some are not.")
 
 
 def _too_late(folder: Path) -> ModelError:

@@ -21,9 +21,9 @@ class DefaultVoice:
     seed: int
     sentence: str
 
-    def key(self, cache: PromptCache) -> str:
-        """Its entry in a checkpoint's cache."""
-        return cache.key_of_words("default", self.sentence, str(self.seed))
+    def key(self, cache: PromptCache, merged: str = "") -> str:
+        """Its entry in a checkpoint's cache. `merged`: the fingerprint of an adapter in the weights, which is heard."""
+        return cache.key_of_words("default", self.sentence, str(self.seed), *filter(None, [merged]))
 
 
 _ENGLISH = "The morning was quiet, and a light wind came in from the sea."

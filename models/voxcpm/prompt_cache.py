@@ -55,9 +55,9 @@ class PromptCache:
             with safe_open(path, framework="pt", device="cpu") as file:
                 latents: Tensor = file.get_tensor("latents")
                 digest = (file.metadata() or {}).get("digest")
-        except FileNotFoundError:
+        except OSError:  # there is none, or it cannot be read just now
             return None
-        except (SafetensorError, OSError):
+        except SafetensorError:
             latents, digest = torch.empty(0), None
         if latents.ndim != 3 or latents.dtype != torch.float32 or digest != _digest(latents):
             with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ def checkpoint_fingerprint(checkpoint: Path) -> str:
     hashed = hashlib.sha256()
     try:
         for path in sorted(checkpoint.iterdir()):
-            if path.suffix in (".json", ".safetensors", ".bin", ".pth") and path.is_file():
+            if path.suffix in (".json", ".safetensors", ".bin", ".pth", ".ckpt") and path.is_file():
                 hashed.update(f"{path.name}\0{path.stat().st_size}\0".encode())
                 for block in _blocks(path):
                     hashed.update(block)

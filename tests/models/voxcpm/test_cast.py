@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_lora import write_lora
@@ -22,7 +23,6 @@ from models.voxcpm.config import read_config
 from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.encode import encode_file
 from models.voxcpm.model import VoxCPMModel, load_speech_model
-from models.voxcpm.prompt_cache import PromptCache
 from tests.models.speaking import finish, speak
 from tests.models.voxcpm.voices import give_default_voices
 
@@ -122,16 +122,38 @@ def test_a_voice_of_the_same_name_with_another_recording_is_another(model: VoxCP
     assert np.abs(first_latents(model, "alice") - before).max() > 1e-2
 
 
-def test_latents_in_the_cache_are_used_and_a_missing_cache_is_no_trouble(
-    model: VoxCPMModel, options: ModelOptions, tmp_path: Path
+def test_latents_in_the_cache_are_used(
+    model: VoxCPMModel, options: ModelOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(model, "alice")
     model.reload_voices()
     made = first_latents(model, "alice")
-    cache = model._cast._cache
-    assert isinstance(cache, PromptCache)
+    monkeypatch.setattr("models.voxcpm.cast.prompt_latents", None)
     again = load_speech_model(model._network.checkpoint, replace(options, voices=tmp_path / "voices"))
     np.testing.assert_array_equal(first_latents(again, "alice"), made)
+
+
+def test_an_adapter_in_the_weights_has_default_voices_of_its_own(
+    options: ModelOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.voxcpm.cast.MAX_PROMPT_S", 0.5)
+    assert options.cache is not None
+    plain = replace(options, cache=tmp_path, adapters=())
+    merged = replace(plain, merge_adapter=options.adapters[0])
+    checkpoint = options.cache.parent / "tiny"
+    made = [load_speech_model(checkpoint, each)._cast.speaker("amber").passage.latents for each in (merged, plain)]
+    assert (made[0][0] - made[1][0]).abs().max() > 1e-3
+
+
+def test_a_voice_that_is_not_finite_is_not_kept(
+    options: ModelOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert options.cache is not None
+    bad = torch.full((3, 4, 16), torch.nan), True
+    monkeypatch.setattr("models.voxcpm.cast.generate_latents", lambda *arguments, **options: bad)
+    with pytest.raises(ModelError, match="Finite latents"):
+        load_speech_model(options.cache.parent / "tiny", replace(options, cache=tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_broken_voice_is_left_out_with_one_warning(
