@@ -189,6 +189,26 @@ test("the time in which another utterance was made is no work for this one", () 
   assert.ok(Math.abs(outlook.pace - 1.5) < 0.001);
 });
 
+test("a listener who pauses loses nothing of what a slow server makes ahead", () => {
+  const playout = new Playout({ sampleRate: RATE, rtf: 1.5 });
+  const second = new Int16Array(RATE).fill(1);
+  const out = new Float32Array(4096);
+  const pushed = [0, 1, 2, 3, 4, 5, 6, 7];
+  playout.pause();
+  for (const track of pushed) {
+    playout.open(track);
+    for (let s = 0; s <= 300; s++) playout.push(track, second);
+    playout.end(track);
+  }
+  playout.pull(out, 0);
+  assert.equal(playout.state, "buffering");
+  playout.resume();
+  for (let frame = out.length; playout.state !== "idle"; frame += out.length) playout.pull(out, frame);
+  assert.equal(playout.refused, 0);
+  const ends = playout.events.filter(({ type }) => type === "end").map(({ offset }) => offset / RATE);
+  assert.deepEqual(ends, pushed.map(() => 301));
+});
+
 test("the page is told of the wait, and the server where a paused listener stands", () => {
   const page = [];
   const net = [];

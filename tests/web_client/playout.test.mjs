@@ -84,26 +84,6 @@ test("tracks play one after another whatever the order of arrival", () => {
   }
 });
 
-test("a listener who pauses loses nothing of what a slow server makes ahead", () => {
-  const playout = new Playout({ sampleRate: RATE, rtf: 1.5 });
-  const second = new Int16Array(RATE).fill(1);
-  const out = new Float32Array(4096);
-  const pushed = [0, 1, 2, 3, 4, 5, 6, 7];
-  playout.pause();
-  for (const track of pushed) {
-    playout.open(track);
-    for (let s = 0; s <= 300; s++) playout.push(track, second);
-    playout.end(track);
-  }
-  playout.pull(out, 0);
-  assert.equal(playout.state, "buffering");
-  playout.resume();
-  for (let frame = out.length; playout.state !== "idle"; frame += out.length) playout.pull(out, frame);
-  assert.equal(playout.refused, 0);
-  const ends = playout.events.filter(({ type }) => type === "end").map(({ offset }) => offset / RATE);
-  assert.deepEqual(ends, pushed.map(() => 301));
-});
-
 test("complete tracks follow one another without a gap", () => {
   const streams = [noise(random(1), 1000), noise(random(2), 1000)];
   const script = streams.flatMap((stream, track) => schedule(stream, [0], { track }));
