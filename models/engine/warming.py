@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from ..base import SpeechParams
 from .commands import Cancel, Extend, Finish, Open, Seal
 from .engine import Engine
-from .tempo import Tempo
+from .tempo import JUDGED_S, Tempo
 
 TEXT = "one, two, three, four, five, six"
 NUM_MEASURED = 6
 """Steps of one row."""
-NUM_MEASURED_TOGETHER = 3
-"""Steps of each number of rows beyond."""
+MEASURED_TOGETHER_S = 1.2 * JUDGED_S
+"""Of speech, for each number of rows beyond."""
 MAX_UTTERANCES = 4
 """A model that is not trained may say any text in two steps."""
 
@@ -28,7 +30,7 @@ def warm_up(engine: Engine, *, max_listeners: int | None = None) -> None:
     num_rows = 1
     while num_rows < most and num_measured and engine.tempo.capacity > num_rows:
         num_rows = min(2 * num_rows, most)
-        _rehearse(engine, num_rows, NUM_MEASURED_TOGETHER)
+        _rehearse(engine, num_rows, ceil(1000 * MEASURED_TOGETHER_S / info.patch_ms))
 
 
 def _rehearse(engine: Engine, num_rows: int, num_measured: int) -> int:

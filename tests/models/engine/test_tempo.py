@@ -126,6 +126,15 @@ def test_a_model_that_says_little_is_measured_over_several_texts() -> None:
     assert {len(step) for step in model.steps} == {1, 2, 4}
 
 
+@pytest.mark.parametrize("most", [1, 3, None])
+def test_warming_up_tries_a_crowd_as_far_as_asked(most: int | None) -> None:
+    stage = Stage(max_slots=8, max_batch=6, step_s=lambda num_rows: 0.01)
+    warm_up(stage.engine, max_listeners=most)
+    sizes = {len(step) for step in stage.model.steps}
+    assert sizes == {1: {1}, 3: {1, 2, 3}, None: {1, 2, 4, 6}}[most]
+    assert stage.engine.tempo.capacity == pytest.approx(0.9 * 0.16 / 0.01 * max(sizes))
+
+
 def test_warming_up_a_model_that_fails_ends() -> None:
     class Broken(ScriptedModel):
         def extend(self, slot: int, text: str) -> None:
