@@ -122,7 +122,6 @@ class Cast:
         key = default.key(self._cache, self._merged)
         latents = self._cache.read(key)
         if latents is None:
-            log.info("making the voice %s of %s", default.name, network.checkpoint.name)
             longest = round(MAX_PROMPT_S * network.config.sample_rate / network.config.patch_samples)
             for number in range(NUM_TRIES):
                 self._progress(f"makes the voice {default.name}, once for this checkpoint")
