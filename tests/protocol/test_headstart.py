@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.headstart import MARGIN, MAX_HELD_S, HeadStart
@@ -51,10 +51,12 @@ def play(
 
 
 @given(rtf=st.floats(1.02, 8.0), num_letters=st.integers(10, 2000), letter=st.integers(40, 110))
+@example(rtf=1.25, num_letters=108, letter=110)
 def test_the_rest_plays_without_a_gap(rtf: float, num_letters: int, letter: int) -> None:
+    """None above a hundredth of the speech, or above a patch: a voice may be far slower than is believed."""
     wait_s, gap_s = play("x" * num_letters, rtf, letter=letter)
     total_s = num_letters * letter / RATE_HZ
-    assert gap_s <= 0.01 * total_s
+    assert gap_s <= max(0.01 * total_s, PATCH / RATE_HZ)
     assert wait_s <= 1.1 * rtf * MARGIN * total_s * (1 - 1 / rtf) + 3 * rtf * PATCH / RATE_HZ
 
 
