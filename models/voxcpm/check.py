@@ -9,12 +9,10 @@ from pathlib import Path
 
 from ..base import ModelError
 from .config import VoxCPMConfig, config_problems, read_config
+from .length import NUM_POSITIONS
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
 from .weights import MODEL_FILES, VAE_FILES, VAE_PREFIX, expected_tensors, first_of, tensor_problems
-
-POSITIONS = 2048
-"""What an utterance's memory is told for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +77,7 @@ def _facts(config: VoxCPMConfig, files: list[TensorFile]) -> Iterator[str]:
     num_decoder = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(VAE_PREFIX + "decoder."))
     patch_ms = 1000 * config.patch_samples / config.sample_rate
     num_layers = config.lm.num_layers + config.residual_lm.num_layers
-    num_kept = POSITIONS * num_layers * 2 * config.lm.num_kv_heads * config.lm.head_dim
+    num_kept = NUM_POSITIONS * num_layers * 2 * config.lm.num_kv_heads * config.lm.head_dim
     dtypes = sorted({stored.dtype for file in files for stored in file.stored.values()})
     yield f"architecture {config.architecture}, {config.sample_rate} Hz"
     yield f"{1000 / patch_ms:g} patches a second, of {patch_ms:g} ms and {config.patch_size} latents each"
@@ -93,7 +91,7 @@ def _facts(config: VoxCPMConfig, files: list[TensorFile]) -> Iterator[str]:
         weights = size * (num_values - num_codec) + 4 * num_decoder
         yield (
             f"in {dtype} it wants {_shown(weights)} of memory for its weights, and "
-            f"{_shown(size * num_kept)} for each utterance at once ({POSITIONS} tokens)"
+            f"{_shown(size * num_kept)} for each utterance at once ({NUM_POSITIONS} tokens)"
         )
 
 

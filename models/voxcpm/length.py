@@ -11,6 +11,10 @@ MIN_PATCHES = 2
 MAX_PATCHES = 2000
 """The original's `max_len`."""
 
+NUM_POSITIONS = 2048
+"""Tokens of a slot: a prompt of 30 s is 188 patches of v1.5, the latest segment at most 125 (`context_s`), three texts
+some 150 tokens each, and what is left is for speech. Where that is too little, the latest segment is left out."""
+
 
 def longest(num_tokens: int, max_patches: int = MAX_PATCHES) -> int:
     """Patches that a text of so many tokens (of its own, without prompt) may take."""

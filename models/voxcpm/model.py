@@ -39,9 +39,6 @@ PARAMS = {
 
 CPU_SLOTS = 8
 CUDA_SLOTS = 64
-NUM_POSITIONS = 2048
-"""Tokens of a slot: a prompt of 30 s is 188 patches of v1.5, the latest segment at most 125 (`context_s`), three texts
-some 150 tokens each, and what is left is for speech. Where that is too little, the latest segment is left out."""
 
 
 def load_speech_model(checkpoint: Path, options: ModelOptions) -> VoxCPMModel:
@@ -63,7 +60,7 @@ def load_speech_model(checkpoint: Path, options: ModelOptions) -> VoxCPMModel:
             adapters=options.adapters,
             merge_adapter=options.merge_adapter,
             num_slots=num_slots,
-            num_positions=NUM_POSITIONS,
+            num_positions=length.NUM_POSITIONS,
         )
         return VoxCPMModel(network, options)
     except (MemoryError, RuntimeError) as error:
