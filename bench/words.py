@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report import table
+from bench.report import RESULTS, table, write
 from bench.word_texts import HELD_OUT, TUNED, Reading
 from models.base import ModelError, Patch, Pcm, SpeechParams, Word
 from models.espeak import EspeakModel
@@ -134,7 +134,9 @@ def measure(model: EspeakModel, readings: Sequence[Reading], *, room: bool = Fal
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.words", description=__doc__.partition("\n")[0])
     parser.add_argument("--tuned", action="store_true", help="measure the texts that the constants were fitted on")
-    readings = TUNED if parser.parse_args().tuned else HELD_OUT
+    parser.add_argument("--quick", action="store_true", help="write no result")
+    options = parser.parse_args()
+    readings = TUNED if options.tuned else HELD_OUT
     languages = {
         "all": readings,
         "English": [reading for reading in readings if reading[0].startswith("en")],
@@ -150,6 +152,8 @@ def main() -> None:
     finally:
         model.shutdown()
     print(table(rows))
+    if not options.quick:
+        print(write("words-tuned" if options.tuned else "words", {"rows": rows}, RESULTS))
 
 
 def _ms(samples: int) -> float:
