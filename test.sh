@@ -40,6 +40,25 @@ command -v shellcheck >/dev/null || apt_install shellcheck ||
 command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
+
+# Most tests wait more than they compute: two lanes run side by side, and the second is shown when both are over. Within a
+# lane the browser's tests come last, since Playwright leaves a loop running. With arguments of pytest's there is one lane.
+# shellcheck disable=SC2317 # a stage calls it
+every_test() {
+  if (($#)); then
+    python -m pytest "${marks[@]}" "$@"
+    return
+  fi
+  local second second_log=$venv/second-lane.log outcome=0
+  python -m pytest "${marks[@]}" tests/models tests/bench tests/web_client >"$second_log" 2>&1 &
+  second=$!
+  python -m pytest "${marks[@]}" --ignore=tests/models --ignore=tests/bench --ignore=tests/web_client || outcome=$?
+  wait "$second" || outcome=$?
+  printf '\n'
+  cat "$second_log"
+  return "$outcome"
+}
+
 types_ready() {
   local stamp
   stamp=$(sha256sum "$checks/package-lock.json")
@@ -65,7 +84,7 @@ else
 fi
 stage 'coverage run' python -m coverage run --source="$(IFS=,; echo "${covered[*]}")" -m pytest -q "${covered[@]/#/tests/}"
 stage coverage python -m coverage report --fail-under=100 --show-missing --skip-covered
-stage pytest python -m pytest "${marks[@]}" "$@"
+stage pytest every_test "$@"
 
 printf '\n== summary: %d s, set-up %d s before that\n' $((SECONDS - set_up)) "$set_up"
 printf '%s\n' "${summary[@]}"
