@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 Pcm = NDArray[np.int16]
 """Mono samples at the model's rate, shape [samples]."""
 
+WordSource = Literal["exact", "estimated"]
+"""Who knows when a word sounds: the model (`Patch.words`), or whoever listens to its patches (`models.words`)."""
+
 Control = Literal["native", "stretch", "none"]
 """Who does it: the model itself, a pitch-preserving stretch behind it, or nobody."""
 
@@ -63,6 +66,8 @@ class ModelOptions:
     merge_adapter: Path | None = None  # one LoRA that every voice speaks with, folded into the weights
     context_s: float = 20.0  # a segment goes on from the one before it unless that took longer
     progress: Callable[[str], None] = tell_nobody
+    gpu_memory: float = 0.0  # of the device: GiB above 1, a share of it up to 1; 0: nearly all that is free
+    deterministic: bool = False  # every step is made for one number of rows: the same seed gives the same bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,7 @@ class Voice:
     gender: Literal["female", "male", "neutral"] = "neutral"
     description: str = ""
     own: bool = False  # of the voice folder, from where it may be removed
+    syllable_s: float = 0.16  # its pace, for a model whose words are estimated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,8 @@ class ModelInfo:
     max_batch: int  # slots in one step
     neural: bool = False
     deterministic: bool = True
+    buckets: tuple[int, ...] = ()  # numbers of rows that a step is made for, ascending; (): any, none is better
+    words: WordSource = "exact"
     speed: Control = "none"
     volume: Control = "none"
     adapters: tuple[str, ...] = ()  # LoRAs that a voice may name
@@ -186,7 +194,18 @@ class Failure:
 
 
 class Pending(Protocol):
-    """A step under way."""
+    """A step under way. A model may have two: `submit` is then called again before the first one's patches are read."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is waited for."""
+
+    def stops(self) -> Mapping[int, bool]:
+        """By slot, whether the patch under way is its segment's last. Known before the patch is: waits for that only.
+
+        After it the slot may be submitted again, if it has more to say, though its patch is still being made. A slot
+        that fails in this step may be missing.
+        """
 
     def patches(self) -> Sequence[Patch | Failure]:
         """One result for each submitted slot, in any order. Waits for the device."""

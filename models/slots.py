@@ -151,5 +151,12 @@ class Done:
     def __init__(self, patches: Sequence[Patch | Failure]) -> None:
         self._patches = patches
 
+    @property
+    def is_done(self) -> bool:
+        return True
+
+    def stops(self) -> dict[int, bool]:
+        return {each.slot: each.last for each in self._patches if isinstance(each, Patch)}
+
     def patches(self) -> Sequence[Patch | Failure]:
         return self._patches

@@ -6,7 +6,7 @@ that ran on over a segment's end would have to wait there for text. At speed 1 n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from struct import Struct
@@ -140,6 +140,13 @@ class _StretchedStep:
     def __init__(self, pending: Pending, slots: dict[int, _StretchedSlot]) -> None:
         self._pending = pending
         self._slots = slots
+
+    @property
+    def is_done(self) -> bool:
+        return self._pending.is_done
+
+    def stops(self) -> Mapping[int, bool]:
+        return self._pending.stops()
 
     def patches(self) -> Sequence[Patch | Failure]:
         return [self._stretched(result) for result in self._pending.patches()]
