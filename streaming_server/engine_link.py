@@ -42,7 +42,7 @@ def pack_info(info: ModelInfo) -> dict[str, Any]:
 def unpack_info(data: dict[str, Any]) -> ModelInfo:
     voices = tuple(Voice(**voice) for voice in data["voices"])
     params = {name: ParamRange(**value) for name, value in data["params"].items()}
-    tuples = {name: tuple(data[name]) for name in ("languages", "adapters")}
+    tuples = {name: tuple(data[name]) for name in ("languages", "adapters", "buckets")}
     return ModelInfo(**{**data, **tuples, "voices": voices, "params": params})
 
 
