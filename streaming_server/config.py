@@ -113,9 +113,13 @@ def _add_setting(parser: argparse.ArgumentParser, groups: dict[str, argparse._Ar
     group, unit = str(extra["group"]), str(extra["unit"])
     if group not in groups:
         groups[group] = parser.add_argument_group(group)
-    action = "append" if isinstance(field.default, tuple) else "store"
     default = "none" if field.default in (None, (), "") else field.default
-    _add_flag(groups[group], name, metavar=unit, action=action, help=f"{field.description} (default: {default})")
+    text = f"{field.description} (default: {default})"
+    if isinstance(field.default, bool):
+        _add_flag(groups[group], name, action=argparse.BooleanOptionalAction, help=text)
+        return
+    action = "append" if isinstance(field.default, tuple) else "store"
+    _add_flag(groups[group], name, metavar=unit, action=action, help=text)
 
 
 def _flag(name: str) -> str:
@@ -192,7 +196,7 @@ def _sentence(error: ErrorDetails, origins: Mapping[str, str]) -> str:
     if error["type"] == "value_error":
         expected = str(error["ctx"]["error"])
     else:
-        expected = error["msg"].removeprefix("Input ").partition(", unable to parse")[0]
+        expected = error["msg"].removeprefix("Input ").partition(", unable to ")[0]
     if not error["loc"]:
         return expected
     name = str(error["loc"][0])

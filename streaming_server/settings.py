@@ -32,10 +32,13 @@ LIMIT_NAMES = (
 """What `ready.limits` tells (PROTOCOL.md, Server to client); each is a field of Config."""
 
 MODEL_NAMES = (
-    *("model", "device", "dtype", "quantize", "threads", "slots", "adapters", "merge_adapter", "context_ms"),
-    *("voices_dir", "cache_dir"),
+    *("model", "device", "dtype", "quantize", "threads", "slots", "gpu_memory", "deterministic"),
+    *("adapters", "merge_adapter", "context_ms", "voices_dir", "cache_dir"),
 )
 """Which model, and how it is loaded: what `voxwire say` and `voxwire voices` take, too."""
+
+
+MAX_GPU_MEMORY_GIB = 4096
 
 
 class ConfigError(Exception):
@@ -78,12 +81,27 @@ class Config(BaseModel):
     volume: float = setting(1.0, "speech", "FACTOR", "default volume", ge=0.0, le=2.0)
 
     device: str = setting("auto", "engine", "NAME", "auto, cpu, cuda or cuda:N; espeak and tone look at none of these")
+    devices: tuple[str, ...] = setting(
+        (),
+        "engine",
+        "NAMES",
+        "several, an engine process on each: 0,1 (GPUs) or cuda:0,cuda:1 or cpu,cpu; not with --device",
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "engine", "TYPE", "auto (the checkpoint's own), float32 or bfloat16"
     )
     quantize: Literal["none", "int8"] = setting("none", "engine", "TYPE", "none, or int8 for faster steps on a CPU")
     threads: int = setting(0, "engine", "N", "of the CPU that the model may use; 0 takes all cores", ge=0, le=1_024)
     slots: int = setting(0, "engine", "N", "utterances at once; 0: 8 on a CPU, 64 on a GPU", ge=0, le=4_096)
+    gpu_memory: float = setting(
+        0.0,
+        "engine",
+        "GIB",
+        "of each GPU that the engine takes: above 1 GiB, up to 1 a share; 0 nearly all that is free",
+    )
+    deterministic: bool = setting(
+        False, "engine", "", "make every step for one number of rows: the same seed gives the same bytes in any company"
+    )
     adapters: tuple[Path, ...] = setting(
         (),
         "engine",
@@ -162,7 +180,27 @@ class Config(BaseModel):
             raise ValueError("should be auto, cpu, cuda or cuda:N")
         return device
 
-    @field_validator("allowed_origins", "adapters", mode="before")
+    @field_validator("devices")
+    @classmethod
+    def _known_devices(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"cpu|(cuda:)?\d{1,3}", device) for device in devices):
+            raise ValueError("should be numbers of GPUs, cuda:N or cpu, separated by commas")
+        named = tuple(f"cuda:{int(device.removeprefix('cuda:'))}" if device != "cpu" else device for device in devices)
+        gpus = [device for device in named if device != "cpu"]
+        if len(set(gpus)) < len(gpus):
+            raise ValueError("should name each GPU once")
+        return named
+
+    @field_validator("gpu_memory")
+    @classmethod
+    def _some_memory(cls, gpu_memory: float) -> float:
+        if not 0 <= gpu_memory <= MAX_GPU_MEMORY_GIB:
+            raise ValueError(
+                f"should be GiB (above 1, at most {MAX_GPU_MEMORY_GIB}), a share of the memory (up to 1) or 0"
+            )
+        return gpu_memory
+
+    @field_validator("allowed_origins", "adapters", "devices", mode="before")
     @classmethod
     def _split_lists(cls, value: object) -> object:
         parts = value if isinstance(value, list | tuple) else [value]
@@ -182,6 +220,14 @@ class Config(BaseModel):
             if not re.fullmatch(r"https?://[^/\s*?#@]+", origin):
                 raise ValueError("should be exact origins such as https://example.org, without a path or wildcard")
         return tuple(origin.lower() for origin in origins)
+
+    @model_validator(mode="after")
+    def _one_way_to_name_devices(self) -> Config:
+        if self.devices and self.device != "auto":
+            raise ValueError(
+                f"Either --device or --devices was expected, but both came: {self.device} and {','.join(self.devices)}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _others_need_a_key(self) -> Config:
@@ -208,14 +254,21 @@ class Config(BaseModel):
         return {name: getattr(self, name) for name in LIMIT_NAMES}
 
     @property
+    def engine_devices(self) -> tuple[str, ...]:
+        """Where the model is loaded; an engine host for each."""
+        return self.devices or (self.device,)
+
+    @property
     def model_options(self) -> ModelOptions:
-        """How the model is loaded."""
+        """How the model is loaded, on the first device."""
         return ModelOptions(
-            device=self.device,
+            device=self.engine_devices[0],
             dtype=self.dtype,
             quantize=self.quantize,
             num_threads=self.threads,
             num_slots=self.slots,
+            gpu_memory=self.gpu_memory,
+            deterministic=self.deterministic,
             context_s=self.context_ms / 1000,
             voices=self.voices_dir,
             cache=self.cache_dir,

@@ -47,6 +47,9 @@ OTHER_VALUES = {
     "speed": "1.5",
     "volume": "1.5",
     "device": "cuda:1",
+    "devices": "0,1",
+    "gpu_memory": "0.5",
+    "deterministic": "true",
     "dtype": "bfloat16",
     "quantize": "int8",
     "threads": "3",
@@ -62,9 +65,10 @@ OTHER_VALUES = {
 def test_every_setting_is_a_flag_in_both_spellings_and_a_variable(name: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     value = OTHER_VALUES.get(name, "17000")
-    by_flag = load_config([f"--{name.replace('_', '-')}", value], {}, directory=tmp_path)
+    is_switch = isinstance(Config.model_fields[name].default, bool)
+    by_flag = load_config([f"--{name.replace('_', '-')}", *([] if is_switch else [value])], {}, directory=tmp_path)
     assert getattr(by_flag, name) != Config.model_fields[name].default
-    assert load_config([f"--{name}={value}"], {}, directory=tmp_path) == by_flag
+    assert load_config([f"--{name}" if is_switch else f"--{name}={value}"], {}, directory=tmp_path) == by_flag
     assert load_config([], {f"VOXWIRE_{name.upper()}": value}, directory=tmp_path) == by_flag
 
 
@@ -127,6 +131,24 @@ def test_an_unknown_key_is_refused_with_the_nearest_known(
         (["--engine", "gpu"], {}, "--engine should be 'process' or 'inprocess', got 'gpu'."),
         (["--speed", "nan"], {}, "--speed should be less than or equal to 2, got 'nan'."),
         (["--replay-bytes", "0"], {}, "--replay-bytes should be greater than or equal to 65536, got '0'."),
+        (
+            ["--gpu-memory", "-1"],
+            {},
+            "--gpu-memory should be GiB (above 1, at most 4096), a share of the memory (up to 1) or 0, got '-1'.",
+        ),
+        ([], {"VOXWIRE_GPU_MEMORY": "8 GB"}, "VOXWIRE_GPU_MEMORY should be a valid number, got '8 GB'."),
+        ([], {"VOXWIRE_DETERMINISTIC": "yeah"}, "VOXWIRE_DETERMINISTIC should be a valid boolean, got 'yeah'."),
+        (
+            ["--devices", "0,gpu"],
+            {},
+            "--devices should be numbers of GPUs, cuda:N or cpu, separated by commas, got \"['0', 'gpu']\".",
+        ),
+        (["--devices", "1,cuda:1"], {}, "--devices should name each GPU once, got \"['1', 'cuda:1']\"."),
+        (
+            ["--devices", "0,1"],
+            {"VOXWIRE_DEVICE": "cpu"},
+            "Either --device or --devices was expected, but both came: cpu and cuda:0,cuda:1.",
+        ),
         (["--host", " "], {}, "--host should be a host name or an IP address, got ' '."),
         (["--port"], {}, "Argument --port: expected one argument; `voxwire serve --help` explains every flag."),
     ],
@@ -237,7 +259,9 @@ def test_adapters_come_comma_separated_or_one_by_one_and_reach_the_model(tmp_pat
 
 def test_every_model_setting_reaches_the_model() -> None:
     loaded = Config(device="cuda:1", dtype="bfloat16", quantize="int8", threads=3, slots=5, context_ms=8_000)
-    config = loaded.model_copy(update={"voices_dir": Path("v"), "cache_dir": Path("c")})
+    config = loaded.model_copy(
+        update={"voices_dir": Path("v"), "cache_dir": Path("c"), "gpu_memory": 20.5, "deterministic": True}
+    )
     assert config.model_options == ModelOptions(
         device="cuda:1",
         dtype="bfloat16",
@@ -247,14 +271,33 @@ def test_every_model_setting_reaches_the_model() -> None:
         context_s=8.0,
         voices=Path("v"),
         cache=Path("c"),
+        gpu_memory=20.5,
+        deterministic=True,
     )
+
+
+def test_devices_come_as_numbers_or_names_and_each_has_an_engine(tmp_path: Path) -> None:
+    (tmp_path / "voxwire.toml").write_text('devices = [0, "cuda:1", "cpu", "cpu"]\n')
+    config = load_config([], {}, directory=tmp_path)
+    assert config.engine_devices == ("cuda:0", "cuda:1", "cpu", "cpu")
+    assert config.model_options.device == "cuda:0"
+    assert load_config(["--devices", "cuda:00"], {}, directory=Path("/")).engine_devices == ("cuda:0",)
+    assert Config(device="cpu").engine_devices == ("cpu",)
+
+
+def test_a_switch_of_the_file_can_be_turned_off_by_its_flag(tmp_path: Path) -> None:
+    (tmp_path / "voxwire.toml").write_text("deterministic = true\n")
+    assert load_config([], {}, directory=tmp_path).model_options.deterministic
+    assert not load_config(["--no-deterministic"], {}, directory=tmp_path).deterministic
 
 
 def test_a_command_without_a_server_takes_the_model_flags_alone() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--voice")
     add_model_arguments(parser)
-    given = parser.parse_args(["--voice", "x", "--model", "tone", "--threads", "2"])
-    assert embedded_config(given, {}) == Config(model="tone", threads=2)
+    given = parser.parse_args(
+        ["--voice", "x", "--model", "tone", "--threads", "2", "--deterministic", "--gpu-memory", "8"]
+    )
+    assert embedded_config(given, {}) == Config(model="tone", threads=2, deterministic=True, gpu_memory=8)
     with pytest.raises(ConfigError, match=r"^--threads should be a valid integer, got 'many'\.$"):
         embedded_config(parser.parse_args(["--threads", "many"]), {})

@@ -160,6 +160,8 @@ def test_model_info_arrives_as_it_was_sent() -> None:
             cache=Path("/c"),
             adapters=(Path("/a"), Path("/b c")),
             merge_adapter=Path("/m"),
+            gpu_memory=0.5,
+            deterministic=True,
         ),
     ],
 )
