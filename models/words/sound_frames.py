@@ -44,7 +44,8 @@ class SoundFrames:
             return np.empty((0, 3), np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(self._rest, 2 * self.hop)[:: self.hop]  # [frames, size]
         self._rest = self._rest[num_frames * self.hop :]
-        power = np.abs(np.fft.rfft(windows * self._window, axis=1).astype(np.complex64)) ** 2  # [frames, bins]
+        spectrum = np.fft.rfft(windows * self._window, axis=1).astype(np.complex64)  # [frames, bins]
+        power = spectrum.real**2 + spectrum.imag**2
         low, middle, high = (power @ self._bands).T + np.float32(_FLOOR)
         voice = low + middle
         frames: Frames = 10 * np.log10(np.stack((voice + high, high / voice, middle / low), axis=1))

@@ -15,7 +15,7 @@ from models.base import Word
 from models.words.letter_sounds import spell
 from models.words.sound_frames import FRAME_MS, Frames, Samples, SoundFrames
 from models.words.sound_score import Outline, Score, costs
-from models.words.time_warp import IMPOSSIBLE, TimeWarp
+from models.words.time_warp import IMPOSSIBLE, TimeWarps
 
 _MOVED_MS = 20
 """A word is told again when it has moved by more."""
@@ -53,7 +53,9 @@ class WordTimes:
         if expected_seconds is not None:
             expected = expected_seconds * 1000 / FRAME_MS / max(1.0, outline.usual_frames)
             expected = min(max(expected, _MIN_PACE), _MAX_PACE)
-        self._warps = [TimeWarp(Score(outline, expected * pace), _ODD * abs(math.log(pace))) for pace in _PACES]
+        self._warps = TimeWarps(
+            [Score(outline, expected * pace) for pace in _PACES], [_ODD * abs(math.log(pace)) for pace in _PACES]
+        )
 
     def push(self, pcm: Samples, last: bool) -> tuple[Word, ...]:
         """Hear the next patch: int16, or float32 from -1 to 1. Gives the words that are new or have moved.
@@ -68,17 +70,14 @@ class WordTimes:
         frames = self._sound.push(pcm, last)[:num_missing] if num_missing else self._frames[:0]
         if len(frames):
             self._frames = np.concatenate((self._frames, frames))
-            heard = costs(frames, self._voice_level())
-            for warp in self._warps:
-                warp.advance(heard)
+            self._warps.advance(costs(frames, self._voice_level()))
         if last:
             return self._tell(self._settle())
         if not len(self._frames):
             return ()
-        warp = min(self._warps, key=lambda warp: warp.cost)
-        if warp.num_frames > _UNDECIDED_FRAMES:
-            self._warps = [warp]
-        return self._tell(self._guess(warp, len(frames)))
+        if self._warps.num_frames > _UNDECIDED_FRAMES and self._warps.num_scores > 1:
+            self._warps.keep(self._warps.likeliest)
+        return self._tell(self._guess(len(frames)))
 
     def _voice_level(self) -> float:
         """What the louder tenth of the speech exceeds."""
@@ -86,14 +85,15 @@ class WordTimes:
         rank = len(levels) * 9 // 10
         return max(_LEAST_LEVEL, float(np.partition(levels, rank)[rank]))
 
-    def _guess(self, warp: TimeWarp, num_new: int) -> dict[int, Range]:
+    def _guess(self, num_new: int) -> dict[int, Range]:
         """The words that began not long ago, and those that begin soon or were told too early.
 
         `num_new` frames came last. What is given here and what was told before are in order, and do not overlap.
         """
-        place, score = warp.place, warp.score
-        path = warp.path(place, _LATEST_FRAMES + num_new)
-        oldest = warp.num_frames - len(path)
+        which = self._warps.likeliest
+        place, score = self._warps.place(which), self._warps.score(which)
+        path = self._warps.path(which, place, _LATEST_FRAMES + num_new)
+        oldest = self._warps.num_frames - len(path)
         begin = int(np.searchsorted(score.first, path[0], side="right")) if oldest else 0
         begin = min(begin, len(self._told))
         end = max(int(np.searchsorted(score.first, place + _AHEAD_MS // FRAME_MS)), len(self._told))
@@ -116,13 +116,13 @@ class WordTimes:
         num_words, num_samples = len(self._words), self._num_samples
         if num_samples < num_words:
             return {number: (number, number + 1) for number in range(num_samples)}
-        warp = min(self._warps, key=lambda warp: warp.end)
-        cost, place = warp.end
-        place = place if cost < IMPOSSIBLE else warp.place
-        path = warp.path(place, warp.num_frames)
-        num_said = int(np.searchsorted(warp.score.first, place, side="right")) if len(path) else 0
-        starts = (np.searchsorted(path, warp.score.first[:num_said]) * self._sound.hop).tolist()
-        ends = (np.searchsorted(path, warp.score.last[:num_said], side="right") * self._sound.hop).tolist()
+        which = self._warps.likeliest_at_end
+        cost, place = self._warps.end(which)
+        place, score = place if cost < IMPOSSIBLE else self._warps.place(which), self._warps.score(which)
+        path = self._warps.path(which, place, self._warps.num_frames)
+        num_said = int(np.searchsorted(score.first, place, side="right")) if len(path) else 0
+        starts = (np.searchsorted(path, score.first[:num_said]) * self._sound.hop).tolist()
+        ends = (np.searchsorted(path, score.last[:num_said], side="right") * self._sound.hop).tolist()
         said_end = min(len(path) * self._sound.hop, num_samples)
         rest = np.linspace(said_end, num_samples, num_words - num_said + 1).astype(int).tolist()
         starts, ends = starts + rest[:-1], ends + rest[1:]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from models.words.letter_sounds import GAP, NUM_KINDS, PAUSE, spell
 from models.words.sound_score import Costs, Outline, Score
-from models.words.time_warp import IMPOSSIBLE, TimeWarp
+from models.words.time_warp import IMPOSSIBLE, TimeWarps
 
 TEXT = "Ships pass, and nobody knows."
 
@@ -20,13 +22,21 @@ def heard(kinds: NDArray[np.int64]) -> Costs:
 
 
 def way(score: Score, kinds: NDArray[np.int64], patch: int = 16) -> NDArray[np.int64]:
-    warp = TimeWarp(score)
+    return ways([score], kinds, patch)[0]
+
+
+def ways(scores: Sequence[Score], kinds: NDArray[np.int64], patch: int = 16) -> list[NDArray[np.int64]]:
+    """Through each of them, followed together."""
+    warps = TimeWarps(scores, [0.0] * len(scores))
     costs = heard(kinds)
     for start in range(0, len(costs), patch):
-        warp.advance(costs[start : start + patch])
-    cost, place = warp.end
-    assert cost < IMPOSSIBLE
-    return warp.path(place, len(kinds))
+        warps.advance(costs[start : start + patch])
+    paths = []
+    for which in range(len(scores)):
+        cost, place = warps.end(which)
+        assert cost < IMPOSSIBLE
+        paths.append(warps.path(which, place, len(kinds)))
+    return paths
 
 
 @pytest.fixture
@@ -62,10 +72,34 @@ def test_pause_may_last_and_a_gap_may_be_missing(score: Score) -> None:
 
 
 def test_speech_too_short_for_the_score_does_not_end_it(score: Score) -> None:
-    warp = TimeWarp(score)
-    warp.advance(heard(score.kinds[: len(score) // 3]))
-    assert warp.end[0] > IMPOSSIBLE
-    assert warp.place == pytest.approx(len(score) // 3 - 1, abs=1)
+    warps = TimeWarps([score], [0.0])
+    warps.advance(heard(score.kinds[: len(score) // 3]))
+    assert warps.end(0)[0] > IMPOSSIBLE
+    assert warps.place(0) == pytest.approx(len(score) // 3 - 1, abs=1)
+
+
+def test_scores_followed_together_do_not_hear_each_other(score: Score) -> None:
+    """Short and long ones, whose windows move at different times."""
+    outlines = [Outline(spell(text)) for text in (TEXT, f"{TEXT} " * 20)]
+    scores = [Score(outline, pace) for outline in outlines for pace in (0.8, 1.2)]
+    kinds = np.tile(score.kinds, 20)
+    for each, alone in zip(ways(scores, kinds), scores, strict=True):
+        np.testing.assert_array_equal(each, way(alone, kinds))
+
+
+def test_likeliest_score_is_found_and_followed_alone() -> None:
+    outline = Outline(spell(f"{TEXT} " * 20))
+    scores = [Score(outline, pace) for pace in (0.6, 1.0, 1.6)]
+    costs = heard(np.repeat(scores[2].kinds, 2))
+    warps = TimeWarps(scores, [0.0, 0.0, 0.0])
+    warps.advance(costs[:900])
+    assert warps.likeliest == 2
+    before = warps.path(2, warps.place(2), 900)
+    warps.keep(2)
+    assert warps.num_scores == 1
+    np.testing.assert_array_equal(warps.path(0, warps.place(0), 900), before)
+    warps.advance(costs[900:])
+    assert warps.end(warps.likeliest_at_end)[0] < IMPOSSIBLE
 
 
 @pytest.mark.parametrize("patch", [16, 5_000])
