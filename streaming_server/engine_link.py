@@ -126,7 +126,7 @@ def pack_event(event: Event, stream: int) -> list[Any]:
         case Closed():
             return ["c", stream]
         case Failed():
-            return ["e", stream, event.message, event.busy]
+            return ["e", stream, event.message, event.busy, event.retry_after_ms]
         case Reloaded():
             return ["v", stream, pack_info(event.info)]
 
@@ -139,8 +139,8 @@ def unpack_event(data: Any) -> Event:
             return Spoke(stream, segment, index, pcm, spoken, flags > 1, latents, bool(flags & 1), seconds)
         case ["c", stream]:
             return Closed(stream)
-        case ["e", stream, message, busy]:
-            return Failed(stream, message, busy)
+        case ["e", stream, message, busy, retry_after_ms]:
+            return Failed(stream, message, busy, retry_after_ms)
         case ["v", stream, info]:
             return Reloaded(stream, unpack_info(info))
         case _:

@@ -43,7 +43,7 @@ class Listener(Protocol):
 
     def on_patch(self, patch: Spoke) -> None: ...
     def on_closed(self) -> None: ...
-    def on_failed(self, message: str, busy: bool) -> None: ...
+    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None: ...
 
 
 class EngineStream:
@@ -198,7 +198,7 @@ class EngineClient:
             case Failed():
                 listener = self.forget(key)
                 if listener is not None:
-                    listener.on_failed(event.message, event.busy)
+                    listener.on_failed(event.message, event.busy, event.retry_after_ms)
                 self._end_reload(key, ModelError(event.message))
             case Reloaded():
                 self._learn(event.info)

@@ -195,8 +195,9 @@ class Utterance:
         self._runs.end_run()
         self._runs.then(self._end_once_sent)
 
-    def on_failed(self, message: str, busy: bool) -> None:
-        self.fail(ErrorCode.BUSY if busy else ErrorCode.ENGINE_FAILED, message, retry_after_ms=1000 if busy else None)
+    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None:
+        code = ErrorCode.BUSY if busy else ErrorCode.ENGINE_FAILED
+        self.fail(code, message, retry_after_ms=retry_after_ms if busy else None)
 
     # ---- what the socket says
 

@@ -108,11 +108,12 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The stream is over. `busy`: no slot was free; otherwise the model failed. `message` is fit for a user."""
+    """The stream is over. `busy`: there was no room for it; otherwise the model failed. `message` is fit for a user."""
 
     stream: StreamKey
     message: str
     busy: bool = False
+    retry_after_ms: int = 0  # of a busy engine: when another try makes sense
 
 
 @dataclass(frozen=True, slots=True)

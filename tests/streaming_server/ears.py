@@ -36,7 +36,7 @@ class Ear:
         self.ends.append("closed")
         self.ended.set()
 
-    def on_failed(self, message: str, busy: bool) -> None:
+    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None:
         self.ends.append(f"busy: {message}" if busy else message)
         self.ended.set()
 

@@ -96,7 +96,7 @@ INFOS = st.builds(
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Spoke, NAMES, NAMES, NAMES, BYTES, WORDS, st.booleans(), BYTES, st.booleans(), SECONDS),
     st.builds(Closed, NAMES),
-    st.builds(Failed, NAMES, TEXTS, st.booleans()),
+    st.builds(Failed, NAMES, TEXTS, st.booleans(), st.integers(0, 30_000)),
     st.builds(Reloaded, NAMES, INFOS),
 )
 
