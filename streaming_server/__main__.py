@@ -52,12 +52,12 @@ def _serve(argv: list[str]) -> int:
     return serve(config, argv)
 
 
-def _serve_worker(fd: int, socket_path: Path, argv: list[str]) -> int:
+def _serve_worker(fd: int, directory: Path, argv: list[str]) -> int:
     from .serve import serve_as_worker
 
     config = load_config(argv, os.environ)
     _log(config)
-    return serve_as_worker(config, fd, socket_path)
+    return serve_as_worker(config, fd, directory)
 
 
 def _log(config: Config) -> None:

@@ -28,12 +28,11 @@ def told_slowness(engine: EngineClient) -> str | None:
 
 
 class Admission:
-    """Counts sessions and streams of one web process against its share of the engine's slots."""
+    """Counts the sessions of one web process, and the streams of all against the engine's slots."""
 
-    def __init__(self, engine: EngineClient, *, max_sessions: int, workers: int) -> None:
+    def __init__(self, engine: EngineClient, *, max_sessions: int) -> None:
         self._engine = engine
         self._max_sessions = max_sessions
-        self._workers = workers
         self.num_sessions = 0
         self.draining = False
 
@@ -56,13 +55,14 @@ class Admission:
         session that end if it is accepted; all it has, or none."""
         if self.draining:
             return Refusal("the server is shutting down")
-        if not self._engine.ready:
+        engine = self._engine
+        if not engine.ready:
             return Refusal("the voice engine is being restarted")
-        sentence = self._engine.refusal(session, Ear.of(lead, waits), frees_others=num_freed > 0)
+        sentence = engine.refusal(session, Ear.of(lead, waits), frees_others=num_freed > 0)
         if sentence is not None:
             return Refusal(sentence)
-        num_slots = max(1, self._engine.info.max_slots // self._workers)
-        if self._engine.num_streams - num_freed >= num_slots:
+        num_slots = engine.info.max_slots
+        if engine.num_streams + engine.num_streams_elsewhere - num_freed >= num_slots:
             return Refusal(f"all {num_slots} voices of this server are speaking")
         return None
 

@@ -28,7 +28,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
     engine = studio.engine
     metrics = Metrics(engine)
     doorkeeper = Doorkeeper(config)
-    admission = Admission(engine, max_sessions=config.max_sessions, workers=config.workers)
+    admission = Admission(engine, max_sessions=config.max_sessions)
     endpoint = StreamEndpoint(config, studio, admission, doorkeeper, metrics)
 
     voices = VoiceRoutes(engine, shelf, doorkeeper, config.voice)

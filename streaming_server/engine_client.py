@@ -15,12 +15,13 @@ from models.base import ModelError, ModelOptions, SpeechModel
 from models.engine import Command, Engine, Step, warm_up
 from models.registry import load_model
 
+from .engine_face import EngineClient, Stream
 from .engine_frames import FrameLink
 from .engine_link import pack_command, unpack_event, unpack_info
-from .engine_streams import LOST, EngineClient, EngineStream, EngineUnavailable, Listener
+from .engine_streams import LOST, EngineStreams, EngineUnavailable, Listener
 from .engine_thread import EngineThread
 
-__all__ = ["EngineClient", "EngineStream", "EngineUnavailable", "Listener", "LocalEngine", "RemoteEngine"]
+__all__ = ["EngineClient", "EngineUnavailable", "Listener", "LocalEngine", "RemoteEngine", "Stream"]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ MAX_STEPS_AHEAD = 16
 """Steps that the loop of this process may be behind an engine thread in it; then that thread waits."""
 
 
-class LocalEngine(EngineClient):
+class LocalEngine(EngineStreams):
     """The engine in a thread of this process. Nobody restarts it: once broken, it is never ready again."""
 
     def __init__(self, model: SpeechModel, engine: Engine | None = None) -> None:
@@ -100,7 +101,7 @@ class Pulse:
     healthy_s: float
 
 
-class RemoteEngine(EngineClient):
+class RemoteEngine(EngineStreams):
     """The engine in another process. `run` keeps the connection; when it breaks, its streams fail; it tries again."""
 
     def __init__(self, socket_path: Path) -> None:
@@ -157,6 +158,9 @@ class RemoteEngine(EngineClient):
                 self.num_errors = num_errors
                 self._heed(tempo)
                 self._take_step(map(unpack_event, events), num_rows, seconds)
+            case {"elsewhere": [num_streams, num_listeners], "tempo": tempo}:
+                self.num_streams_elsewhere, self.num_listeners_elsewhere = num_streams, num_listeners
+                self._heed(tempo)
             case {"tempo": tempo}:
                 self._heed(tempo)
             case {"pong": nonce, "step_age_s": step_age_s, "healthy_s": healthy_s}:
@@ -195,6 +199,7 @@ class RemoteEngine(EngineClient):
         if link is not self._link:
             return
         self._link = None
+        self.num_streams_elsewhere = self.num_listeners_elsewhere = 0
         for pong in self._pongs.values():
             if not pong.done():
                 pong.set_exception(EngineUnavailable(LOST))

@@ -33,6 +33,10 @@ STOP_S = 2.0
 """So long the last step may take when everything ends; nobody hears it any more."""
 
 
+CROWD_EVERY_S = 0.02
+"""A web process learns so late how many listeners others have: newcomers are spread over engines by that number."""
+
+
 class EngineHost:
     """Joins the engine's thread to the sockets of web processes. `ended` is set when there is nothing left to do."""
 
@@ -43,6 +47,7 @@ class EngineHost:
         self._ports: dict[int, EnginePort] = {}
         self._num_ports_seen = 0
         self._was_slow = engine.tempo.is_slow
+        self._crowd_told: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
 
     def start(self) -> None:
@@ -57,7 +62,9 @@ class EngineHost:
         """For a new connection."""
         self._num_ports_seen += 1
         number = self._num_ports_seen
-        port = self._ports[number] = EnginePort(number, self._info, self._thread, self._ports.__delitem__)
+        port = self._ports[number] = EnginePort(
+            number, self._info, self._thread, self._ports.__delitem__, self._crowd_changed
+        )
         return port
 
     def _deliver(self, step: Step) -> None:
@@ -85,6 +92,18 @@ class EngineHost:
             self._was_slow = is_slow
             for port in self._ports.values():
                 port.tell_tempo()
+
+    def _crowd_changed(self) -> None:
+        if self._crowd_told is None:
+            self._crowd_told = self._loop.call_later(CROWD_EVERY_S, self._tell_crowd)
+
+    def _tell_crowd(self) -> None:
+        self._crowd_told = None
+        crowds = {number: port.crowd for number, port in self._ports.items()}
+        num_streams = sum(streams for streams, _ in crowds.values())
+        num_listeners = sum(listeners for _, listeners in crowds.values())
+        for number, (streams, listeners) in crowds.items():
+            self._ports[number].tell_elsewhere(num_streams - streams, num_listeners - listeners)
 
     def _tell_info(self, info: ModelInfo, *, asked_by: int) -> None:
         """Those who did not ask are told, too, and who connects from now on."""

@@ -27,7 +27,7 @@ SETTLED_S = 60.0
 
 class EngineProcess:
     """One engine process at a time. `start` waits until it is ready; `watch` keeps one alive until cancelled; `stop`
-    comes last. `host` is the module that is run, with `engine_host`'s arguments and report.
+    comes last. `host` is the module that is run, with `engine_host`'s arguments and report; `name` is for the log.
 
     `start_timeout_s` counts from the host's last sign of life. A step may take `step_timeout_s`, and with a model whose
     steps are slow as long as those let expect.
@@ -44,7 +44,9 @@ class EngineProcess:
         log_level: str = "info",
         log_format: str = "text",
         host: str = "streaming_server.engine_host",
+        name: str = "the voice engine",
     ) -> None:
+        self._name = name
         self._socket_path = socket_path
         self._start_timeout_s = start_timeout_s
         self._step_timeout_s = step_timeout_s
@@ -97,7 +99,7 @@ class EngineProcess:
             try:
                 await self.start()
             except (ModelError, OSError) as error:
-                log.error("the voice engine did not start again: %s", error)
+                log.error("%s did not start again: %s", self._name, error)
 
     async def stop(self) -> None:
         """Kill it, if it lives, reap it and remove its socket."""
@@ -114,7 +116,7 @@ class EngineProcess:
             report = await self._report(process, doing)
             match report:
                 case {"doing": str(doing)}:
-                    log.info("the voice engine %s", doing)
+                    log.info("%s %s", self._name, doing)
                 case {"error": error}:
                     raise ModelError(error)
                 case _:
@@ -128,9 +130,9 @@ class EngineProcess:
                 line = await process.stdout.readline()
         except TimeoutError:
             since = f" of the last that it said, that it {doing}" if doing else ""
-            raise ModelError(f"the voice engine was not ready within {self._start_timeout_s:g} s{since}") from None
+            raise ModelError(f"{self._name} was not ready within {self._start_timeout_s:g} s{since}") from None
         if not line:
-            raise ModelError("the voice engine ended before it was ready; its log says why")
+            raise ModelError(f"{self._name} ended before it was ready; its log says why")
         return json.loads(line)
 
     async def _until_lost(self, engine: RemoteEngine) -> None:
@@ -145,9 +147,9 @@ class EngineProcess:
                 if engine.ready:
                     reached_at = time.monotonic()
                 if await self._is_hung(engine) or time.monotonic() - reached_at > 2 * self._step_timeout_s:
-                    log.error("the voice engine hangs: it is killed, pid=%s", self.pid)
+                    log.error("%s hangs: it is killed, pid=%s", self._name, self.pid)
                     return
-        log.error("the voice engine ended, exit=%s", process.returncode)
+        log.error("%s ended, exit=%s", self._name, process.returncode)
 
     async def _is_hung(self, engine: RemoteEngine) -> bool:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import count
 from math import inf
 from typing import Protocol, cast
@@ -49,7 +49,7 @@ class Listener(Protocol):
 class EngineStream:
     """One utterance in the engine. Whatever is said to one that is over is ignored."""
 
-    def __init__(self, engine: EngineClient, key: int) -> None:
+    def __init__(self, engine: EngineStreams, key: int) -> None:
         self._engine = engine
         self._key = key
 
@@ -76,8 +76,8 @@ class EngineStream:
         self._engine.post(Cancel(self._key))
 
 
-class EngineClient:
-    """What both forms share: names of streams, and the way of events to their listeners."""
+class EngineStreams:
+    """An engine's client, in what both forms share: names of streams, and the way of events to their listeners."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -93,6 +93,9 @@ class EngineClient:
         """Whether that is slower than real time (`models.engine.Tempo`)."""
         self.capacity = inf
         """How many listeners it has time for, those of other web processes too."""
+        self.num_streams_elsewhere = 0
+        """Of other web processes; they and their listeners are told when they change."""
+        self.num_listeners_elsewhere = 0
         self.num_restarts = 0
         self.num_steps = 0
         self.num_patches = 0
@@ -113,6 +116,15 @@ class EngineClient:
     @property
     def num_streams(self) -> int:
         return len(self._listeners)
+
+    @property
+    def num_listeners(self) -> int:
+        """Of all web processes."""
+        return self._audience.num_listeners + self.num_listeners_elsewhere
+
+    @property
+    def hosts(self) -> Sequence[EngineStreams]:
+        return (self,)
 
     def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> str | None:
         """Why this session cannot have another stream (`models.engine.Audience`), as far as this process knows."""

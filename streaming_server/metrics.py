@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from .engine_client import EngineClient
 
 FIRST_AUDIO_BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 0.5, 1, 2, 5)
+
+_OF_A_HOST: tuple[tuple[str, str, Callable[[EngineClient], float]], ...] = (
+    ("ready", "1 while this engine answers; hosts are numbered as --devices names them.", lambda host: host.ready),
+    ("rtf", "Seconds of work for a second of speech.", lambda host: host.rtf or 0.0),
+    ("capacity", "Listeners it has time for.", lambda host: host.capacity),
+    ("listeners", "Listeners it has, of all web processes.", lambda host: host.num_listeners),
+    ("streams", "Utterances it has, of all web processes.", lambda host: host.num_streams + host.num_streams_elsewhere),
+    ("restarts", "Times it was lost.", lambda host: host.num_restarts),
+    ("steps", "Steps that brought this web process something.", lambda host: host.num_steps),
+    ("busy_seconds", "Time spent in those steps.", lambda host: host.busy_s),
+)
 
 
 class Metrics:
@@ -43,6 +55,11 @@ class Metrics:
         self._gauge("voxwire_engine_steps", "Steps that brought something.", lambda: float(engine.num_steps))
         self._gauge("voxwire_engine_patches", "Patches received.", lambda: float(engine.num_patches))
         self._gauge("voxwire_engine_busy_seconds", "Time spent in steps.", lambda: engine.busy_s)
+        self._gauge("voxwire_engine_slots", "Utterances it has room for.", lambda: float(engine.info.max_slots))
+        for name, text, value in _OF_A_HOST:
+            gauge = Gauge(f"voxwire_host_{name}", text, ["host"], registry=registry)
+            for number, host in enumerate(engine.hosts):
+                gauge.labels(str(number)).set_function(partial(value, host))
 
     def page(self) -> bytes:
         """`GET /metrics`."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ import uvicorn
 from starlette.applications import Starlette
 
 from models.base import ModelError, ModelInfo
-from models.registry import find_checkpoint, known_models, load_model, voice_preparation
+from models.registry import find_checkpoint, known_models, voice_preparation
 
 from .admission import told_slowness
 from .app import create_app
 from .banner import print_banner
 from .config import Config, ConfigError
-from .engine_client import EngineClient, LocalEngine, RemoteEngine
-from .engine_process import EngineProcess
+from .engine_client import EngineClient
+from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
 from .studio import create_studio
 from .text.normalizer import Normalizer
@@ -59,10 +59,10 @@ def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-def serve_as_worker(config: Config, fd: int, socket_path: Path) -> int:
-    """A further web process: the listening socket is inherited, the engine belongs to the parent."""
+def serve_as_worker(config: Config, fd: int, directory: Path) -> int:
+    """A further web process: the listening socket is inherited, the engine belongs to the parent, in `directory`."""
     with socket.socket(fileno=fd) as listener:
-        _run(_work(config, listener, socket_path))
+        _run(_work(config, listener, directory))
     return 0
 
 
@@ -113,14 +113,12 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -> None:
-    with tempfile.TemporaryDirectory(prefix="voxwire-") as directory:
-        socket_path = Path(directory) / "engine"
-        async with _engine(config, socket_path) as engine:
+    with tempfile.TemporaryDirectory(prefix="voxwire-") as name:
+        directory = Path(name)
+        async with running_engine(config, config.model or default_model(), directory) as engine:
             _check(config, engine.info)
             async with asyncio.TaskGroup() as tasks:
-                workers = [
-                    tasks.create_task(keep_worker(listener, socket_path, argv)) for _ in range(config.workers - 1)
-                ]
+                workers = [tasks.create_task(keep_worker(listener, directory, argv)) for _ in range(config.workers - 1)]
                 await serve_web(config, engine, listener, lambda _: _tell_started(listener, engine))
                 for worker in workers:
                     worker.cancel()
@@ -130,14 +128,10 @@ def _tell_started(listener: socket.socket, engine: EngineClient) -> None:
     print_banner(listener, engine.info, told_slowness(engine))
 
 
-async def _work(config: Config, listener: socket.socket, socket_path: Path) -> None:
+async def _work(config: Config, listener: socket.socket, directory: Path) -> None:
     await end_with_parent()
-    async with asyncio.TaskGroup() as tasks:
-        engine = RemoteEngine(socket_path)
-        link = tasks.create_task(engine.run())
-        await engine.reached()
+    async with connected_engine(config, directory) as engine:
         await serve_web(config, engine, listener)
-        link.cancel()
 
 
 async def serve_web(
@@ -167,43 +161,6 @@ async def serve_web(
                 collecting.cancel()
     finally:
         studio.close()
-
-
-@contextlib.asynccontextmanager
-async def _engine(config: Config, socket_path: Path) -> AsyncIterator[EngineClient]:
-    name = config.model or default_model()
-    if config.engine == "inprocess":
-        if config.workers > 1:
-            raise ConfigError("several web processes share one engine process: --engine inprocess wants --workers 1")
-        local = await LocalEngine.warmed_up(await asyncio.to_thread(load_model, name, config.model_options))
-        try:
-            yield local
-        finally:
-            await local.close()
-        return
-    process = EngineProcess(
-        name,
-        socket_path,
-        start_timeout_s=config.engine_start_timeout_ms / 1000,
-        step_timeout_s=config.engine_step_timeout_ms / 1000,
-        options=config.model_options,
-        log_level=config.log_level,
-        log_format=config.log_format,
-    )
-    await process.start()
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            remote = RemoteEngine(socket_path)
-            link = tasks.create_task(remote.run())
-            watch = tasks.create_task(process.watch(remote))
-            await remote.reached()
-            try:
-                yield remote
-            finally:
-                watch.cancel()
-                link.cancel()
-    finally:
-        await process.stop()
 
 
 class _Server(uvicorn.Server):

@@ -1,8 +1,9 @@
 """A further web process: started, started again when it dies, and ended with whoever started it.
 
-    python -m streaming_server serve-worker FD SOCKET FLAGS...
+    python -m streaming_server serve-worker FD DIRECTORY FLAGS...
 
-FD is the listening socket, SOCKET the engine's, FLAGS those of `serve`. It ends when its standard input does.
+FD is the listening socket, DIRECTORY where the engines' sockets are, FLAGS those of `serve`. It ends when its standard
+input does.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ STOP_S = 10.0
 """So long its listeners' goodbyes may take; then it is killed."""
 
 
-async def keep_worker(listener: socket.socket, socket_path: Path, argv: Sequence[str]) -> None:
+async def keep_worker(listener: socket.socket, directory: Path, argv: Sequence[str]) -> None:
     """Keep one web process alive until cancelled, which ends it."""
     backoff_s = 0.0
     while True:
         started_at = time.monotonic()
         try:
-            async with _worker(listener, socket_path, argv) as process:
+            async with _worker(listener, directory, argv) as process:
                 log.error("a web process ended, pid=%s exit=%s: another is started", process.pid, await process.wait())
         except OSError as error:
             log.error("a web process cannot be started: %s", error)
@@ -45,13 +46,13 @@ async def keep_worker(listener: socket.socket, socket_path: Path, argv: Sequence
 
 @contextlib.asynccontextmanager
 async def _worker(
-    listener: socket.socket, socket_path: Path, argv: Sequence[str]
+    listener: socket.socket, directory: Path, argv: Sequence[str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """One process; the end of its standard input is its end, also when ours comes without a word."""
     fd = listener.fileno()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "streaming_server", "serve-worker", str(fd), str(socket_path), *argv),
+        *("-m", "streaming_server", "serve-worker", str(fd), str(directory), *argv),
         stdin=asyncio.subprocess.PIPE,
         pass_fds=(fd,),
         start_new_session=True,  # Ctrl-C is for us; we end it

@@ -12,7 +12,7 @@ import numpy as np
 from models.base import Pcm, SpeechModel, SpeechParams
 from models.engine import Engine, Spoke
 from models.tone import CODE_POINT_SAMPLES, tone_samples
-from streaming_server.engine_client import EngineClient, EngineStream, RemoteEngine
+from streaming_server.engine_client import EngineClient, RemoteEngine, Stream
 from streaming_server.engine_host import EngineHost
 from streaming_server.engine_process import EngineProcess
 
@@ -58,7 +58,7 @@ def speak(
     lead: int | None = LEAD,
     session: str = "s",
     finish: bool = True,
-) -> tuple[Ear, EngineStream]:
+) -> tuple[Ear, Stream]:
     """A stream with a text, in the model's default voice."""
     ear = Ear()
     voice = engine.info.default_voice

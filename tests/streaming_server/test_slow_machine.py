@@ -115,5 +115,5 @@ async def test_a_machine_that_becomes_slow_is_found_out_while_it_speaks() -> Non
                 await wire.send("hello", version=1)
                 assert (await wire.receive())["model"]["realtime"] is realtime
                 await wire.speak("u1", "ten chars.")
-        admission = Admission(server.engine, max_sessions=9, workers=1)
+        admission = Admission(server.engine, max_sessions=9)
         assert admission.refuse_utterance("anyone") is None

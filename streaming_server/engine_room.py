@@ -1,0 +1,113 @@
+"""The engines that a configuration asks for: a process on each device, watched, and a connection to each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from models.registry import load_model
+
+from .config import Config, ConfigError
+from .engine_client import EngineClient, LocalEngine, RemoteEngine
+from .engine_fleet import EngineFleet
+from .engine_process import EngineProcess
+
+
+@contextlib.asynccontextmanager
+async def running_engine(config: Config, model_name: str, directory: Path) -> AsyncIterator[EngineClient]:
+    """Until the block is left; sockets are made in `directory`. Raises ModelError, ConfigError."""
+    if config.engine == "inprocess":
+        async with _local_engine(config, model_name) as local:
+            yield local
+        return
+    processes = _processes(config, model_name, directory)
+    try:
+        await _start(processes)
+        async with _connections(config, directory) as hosts, asyncio.TaskGroup() as tasks:
+            watches = [tasks.create_task(each.watch(host)) for each, host in zip(processes, hosts, strict=True)]
+            for host in hosts:
+                await host.reached()
+            try:
+                yield _as_one(hosts)
+            finally:
+                for watch in watches:
+                    watch.cancel()
+    finally:
+        for process in processes:
+            await process.stop()
+
+
+@contextlib.asynccontextmanager
+async def connected_engine(config: Config, directory: Path) -> AsyncIterator[EngineClient]:
+    """What another process runs with that `directory`, once one engine is there; another may be being restarted."""
+    async with _connections(config, directory) as hosts, asyncio.TaskGroup() as tasks:
+        reaches = [tasks.create_task(host.reached()) for host in hosts]
+        await asyncio.wait(reaches, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield _as_one(hosts)
+        finally:
+            for reach in reaches:
+                reach.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _local_engine(config: Config, model_name: str) -> AsyncIterator[EngineClient]:
+    if config.workers > 1:
+        raise ConfigError("several web processes share one engine process: --engine inprocess wants --workers 1")
+    if len(config.engine_devices) > 1:
+        raise ConfigError("each device has an engine process: --engine inprocess wants one device")
+    local = await LocalEngine.warmed_up(await asyncio.to_thread(load_model, model_name, config.model_options))
+    try:
+        yield local
+    finally:
+        await local.close()
+
+
+@contextlib.asynccontextmanager
+async def _connections(config: Config, directory: Path) -> AsyncIterator[list[RemoteEngine]]:
+    """Those that stand, and those that are tried again and again."""
+    async with asyncio.TaskGroup() as tasks:
+        hosts = [RemoteEngine(path) for path in _sockets(config, directory)]
+        links = [tasks.create_task(host.run()) for host in hosts]
+        try:
+            yield hosts
+        finally:
+            for link in links:
+                link.cancel()
+
+
+async def _start(processes: Sequence[EngineProcess]) -> None:
+    """The first one alone: what a model makes once for a checkpoint, the others find in its cache."""
+    first, *others = processes
+    await first.start()
+    async with asyncio.TaskGroup() as tasks:
+        for process in others:
+            tasks.create_task(process.start())
+
+
+def _processes(config: Config, model_name: str, directory: Path) -> list[EngineProcess]:
+    devices = config.engine_devices
+    return [
+        EngineProcess(
+            model_name,
+            path,
+            start_timeout_s=config.engine_start_timeout_ms / 1000,
+            step_timeout_s=config.engine_step_timeout_ms / 1000,
+            options=replace(config.model_options, device=device),
+            log_level=config.log_level,
+            log_format=config.log_format,
+            name="the voice engine" if len(devices) == 1 else f"voice engine {number} ({device})",
+        )
+        for number, (device, path) in enumerate(zip(devices, _sockets(config, directory), strict=True))
+    ]
+
+
+def _sockets(config: Config, directory: Path) -> list[Path]:
+    return [directory / f"engine{number}" for number in range(len(config.engine_devices))]
+
+
+def _as_one(hosts: Sequence[RemoteEngine]) -> EngineClient:
+    return hosts[0] if len(hosts) == 1 else EngineFleet(hosts)
