@@ -52,14 +52,20 @@ async def embedded_narration(
 ) -> AsyncIterator[Narration]:
     """Speak `text` as it comes with `config.model`, as fast as it can, and wait for the text as long as it takes.
 
-    `gapless`: for who plays it as it comes, as `protocol.speech.Speech.gapless`.
+    `gapless`: for who plays it as it comes, as `protocol.speech.Speech.gapless`; only then words are looked for.
     Raises EngineUnavailable, NarrationFailed; `pcm` raises NarrationFailed, or what `text` raised.
     """
     engine = await LocalEngine.load(config.model, config.model_options, is_measured=gapless)
     studio = replace(create_studio(config, engine, Normalizer()), utterance_idle_s=math.inf)
     try:
         order = resolve_order(
-            start, engine=engine, config=config, session="say", audio=AudioFormat(), lead_ms=None, unknown=()
+            replace(start, words=gapless),
+            engine=engine,
+            config=config,
+            session="say",
+            audio=AudioFormat(),
+            lead_ms=None,
+            unknown=(),
         )
     except RemoteProtocolError as error:
         await engine.close()

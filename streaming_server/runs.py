@@ -17,6 +17,10 @@ FADE_MS = 10
 """How a voice that is cut off ends."""
 
 
+Hearing = Callable[[], Callable[[], Sequence[ServerMessage]]]
+"""Work for the executor, which listens to a patch; what it returns is called on the event loop, and gives messages."""
+
+
 def check_format(audio: AudioFormat, rate_hz: int) -> None:
     """Raises UnsupportedFormat."""
     _open(audio, rate_hz)
@@ -60,8 +64,20 @@ class Runs:
             self._jobs.submit(self._encoder.finish, self._emit_tail)
         self._begin(audio, encoder)
 
-    def send(self, before: Sequence[ServerMessage], pts: int, pcm: bytes, *, run_ends: bool) -> None:
-        """Little-endian int16 at the model's rate, after the messages that announce it."""
+    def send(
+        self,
+        before: Sequence[ServerMessage],
+        pts: int,
+        pcm: bytes,
+        *,
+        run_ends: bool,
+        hear: Hearing | None = None,
+        waits: bool = True,
+    ) -> None:
+        """Little-endian int16 at the model's rate, after the messages that announce it.
+
+        `waits`: those that `hear` brings are among them; otherwise the audio does not wait to be heard.
+        """
         if self._encoder is None:
             self._begin(self._audio, _open(self._audio, self._rate_hz))
         encoder = self._encoder
@@ -77,10 +93,20 @@ class Runs:
             payload = encoder.encode(as_samples(pcm))
             return _joined(payload, encoder.finish()) if run_ends else payload
 
+        def emit(heard: tuple[Callable[[], Sequence[ServerMessage]], Payload]) -> None:
+            tell, payload = heard
+            self._emit_all(tell())
+            self._emit_audio(pts, num_samples, payload)
+
+        if hear is not None and waits:
+            self._jobs.submit(lambda: (hear(), encode()), emit)
+            return
         if encoder.passthrough:
             self._jobs.submit(None, lambda _: self._emit_audio(pts, num_samples, encode()))
         else:
             self._jobs.submit(encode, lambda payload: self._emit_audio(pts, num_samples, payload))
+        if hear is not None:
+            self._jobs.submit(hear, lambda tell: self._emit_all(tell()))
 
     def end_run(self) -> None:
         """Everything written so far is spoken: what the coder holds back goes out."""

@@ -113,6 +113,11 @@ class Script:
         self._do(lambda: self._take(self._stream.end()))
         self._do(lambda: self._jobs.submit(None, lambda _: then()))
 
+    def spoken(self, segment: int) -> str:
+        """A segment's text as the engine was given it."""
+        cut, spoken = self.segments[segment]
+        return cut.opening + spoken.text + cut.ending
+
     def place(self, segment: int, words: Sequence[SpokenWord], *, estimated: bool) -> tuple[WordTiming, ...]:
         """Words of a segment's spoken text in original text. Those that one original word became are one again.
 
@@ -202,4 +207,4 @@ class Script:
 
     def _hand_over(self, segment: Segment, spoken: Spoken) -> None:
         self.segments.append((segment, spoken))
-        self._speak(segment.opening + spoken.text + segment.ending)
+        self._speak(self.spoken(len(self.segments) - 1))

@@ -24,19 +24,25 @@ class SpokenText:
         self._segment_pts: list[int] = []
         self._segments: list[tuple[int, int]] = []  # text_start, text_end
         self._words: list[tuple[int, int, int, int]] = []  # pts, text_start, text_end, pts_end
-        self._estimated = False
+        self._estimates: dict[int, tuple[int, int, int, int]] = {}  # of those words, the estimated ones by text_start
+
+    @property
+    def _estimated(self) -> bool:
+        return bool(self._estimates)
 
     def add_segment(self, text_start: int, text_end: int, pts: int) -> None:
         self._segment_pts.append(pts)
         self._segments.append((text_start, text_end))
 
     def add_word(self, text_start: int, text_end: int, pts: int, pts_end: int, *, estimated: bool) -> None:
-        """Of the latest segment. An estimated word takes the place of the one with its `text_start`."""
+        """Of a segment that was added. An estimated word takes the place of the one with its `text_start`."""
+        word = (pts, text_start, text_end, pts_end)
         if estimated:
-            self._estimated = True
-            first = bisect_left(self._words, (self._segment_pts[-1],)) if self._segment_pts else 0
-            self._words[first:] = [word for word in self._words[first:] if word[1] != text_start]
-        insort(self._words, (pts, text_start, text_end, pts_end))
+            former = self._estimates.get(text_start)
+            if former is not None:
+                del self._words[bisect_left(self._words, former)]
+            self._estimates[text_start] = word
+        insort(self._words, word)
 
     def heard(self, pts: int, num_samples: int) -> HeardText:
         """What was heard when the audio stopped at `pts` of `num_samples` known ones."""

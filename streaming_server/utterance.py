@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from models.base import SpeechParams
@@ -26,6 +27,7 @@ from .runs import Runs, faded
 from .script import Script
 from .stopwatch import Stopwatch
 from .studio import Studio
+from .word_finder import WordFinder
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +90,11 @@ class Utterance:
             speak=self._to_engine,
             on_error=self._on_job_failed,
         )
-        self._captions = Captions(self.id, self._script, with_words=order.words)
+        is_heard = order.words or order.lead_ms is not None  # who listens may cut it, and is told where
+        finder = None
+        if is_heard and studio.engine.info.words == "estimated":
+            finder = WordFinder(studio.engine.info, order.voice, order.speed)
+        self._captions = Captions(self.id, self._script, with_words=order.words, finder=finder)
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
         self._num_sent = 0  # audio messages
@@ -183,13 +189,15 @@ class Utterance:
         self._pts += num_samples
         self.pacer.on_patch(num_samples, self._studio.clock())
         before = self._captions.before(patch.segment, patch.words, pts, estimated=patch.estimated)
+        hear = self._captions.hearing(patch.segment, pts, pcm, last=patch.last)
+        send = partial(self._runs.send, before, pts, hear=hear, waits=self._order.words)
         self._num_spoken += patch.last
         if self._stop_at is not None and self._pts >= self._stop_at:
             stop_at, estimated = self._stop_at, not self.pacer.has_playhead
-            self._runs.send(before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
+            send(faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
             self._runs.then(lambda: self._finish("cancelled", stop_at, estimated=estimated))
             return
-        self._runs.send(before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
+        send(pcm, run_ends=patch.last and self._is_all_spoken())
 
     def on_closed(self) -> None:
         self._runs.end_run()
