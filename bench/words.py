@@ -1,10 +1,11 @@
 """How well the words of a voice that tells no times are found: `python -m bench.words`.
 
-espeak speaks texts that nothing was fitted to, and knows exactly when its words sound; the estimator gets the text and
-the audio, patch by patch, and knows nothing. No server, no results file: a table on standard output.
+espeak speaks texts that nothing was fitted to, and knows exactly when its words sound; a web process' `WordFinder` gets
+the text and the audio, patch by patch, and what is known of a voice: the usual pace, and the speed that was asked for.
 
 `live` is what was told last before the segment's end was known, `late` the words that had begun before the patch that
-told them first. In `room` the silences between words are taken out, and reverberation and noise are added.
+told them first. `pace known`: the voice's own, as it is measured in its recording. In `room` the silences between words
+are taken out, and reverberation and noise are added.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import argparse
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.report import RESULTS, table, write
 from bench.word_texts import HELD_OUT, TUNED, Reading
-from models.base import ModelError, Patch, Pcm, SpeechParams, Word
+from models.base import ModelError, ModelInfo, Patch, Pcm, SpeechParams, Word
 from models.espeak import EspeakModel
-from models.words.word_times import WordTimes
+from models.words import measured_pace
+from streaming_server.word_finder import WordFinder
 
 SAMPLE_RATE = 44_100
 PATCH_SAMPLES = 7_056
@@ -88,7 +89,7 @@ def spoken(model: EspeakModel, reading: Reading) -> tuple[Pcm, list[Word]]:
     return np.concatenate([patch.pcm for patch in patches]), [word for patch in patches for word in patch.words]
 
 
-def in_a_room(pcm: Pcm, words: Sequence[Word]) -> tuple[NDArray[np.float32], list[Word]]:
+def in_a_room(pcm: Pcm, words: Sequence[Word]) -> tuple[Pcm, list[Word]]:
     """The same speech as other voices are: without silences between its words, reverberant, and with some noise."""
     kept = np.ones(len(pcm), bool)
     for word, following in itertools.pairwise(words):
@@ -104,31 +105,37 @@ def in_a_room(pcm: Pcm, words: Sequence[Word]) -> tuple[NDArray[np.float32], lis
     sound *= 0.25 / np.abs(sound).max()
     sound += rng.normal(0, _NOISE * sound.std(), len(sound))
     places = [Word(word.text_start, word.text_end, moved[word.start], moved[word.end]) for word in words]
-    return sound.astype(np.float32), places
+    return np.rint(32_767 * sound).astype(np.int16), places
 
 
-def estimate(
-    text: str, pcm: Pcm | NDArray[np.float32], errors: Errors, expected_seconds: float | None
-) -> Iterator[tuple[Word, ...]]:
+def estimate(text: str, pcm: Pcm, errors: Errors, finder: WordFinder) -> Iterator[tuple[Word, ...]]:
     """What is told with each patch."""
-    times = WordTimes(text, SAMPLE_RATE, start=0, expected_seconds=expected_seconds)
     for start in range(0, len(pcm), PATCH_SAMPLES):
         last = start + PATCH_SAMPLES >= len(pcm)
+        patch = pcm[start : start + PATCH_SAMPLES].tobytes()
         begun = time.thread_time()
-        words = times.push(pcm[start : start + PATCH_SAMPLES], last)
+        words = finder.hear(0, text, 0, patch, last)
         (errors.last_patch_cpu if last else errors.patch_cpu).append(1000 * (time.thread_time() - begun))
         yield words
 
 
-def measure(model: EspeakModel, readings: Sequence[Reading], *, room: bool = False, expected: bool = False) -> Errors:
-    """`expected`: the estimator is told how long a segment will be. Raises ModelError."""
+def measure(model: EspeakModel, readings: Sequence[Reading], *, room: bool = False, paced: bool = False) -> Errors:
+    """`paced`: the voice's own pace is known. Raises ModelError."""
     errors = Errors()
     for reading in readings:
+        voice, speed, text = reading
         pcm, words = spoken(model, reading)
         sound, true = in_a_room(pcm, words) if room else (pcm, words)
-        seconds = len(sound) / SAMPLE_RATE if expected else None
-        errors.add([*estimate(reading[2], sound, errors, seconds)], true)
+        info = (
+            with_pace(model.info, voice, speed * measured_pace(text, len(sound) / SAMPLE_RATE)) if paced else model.info
+        )
+        errors.add([*estimate(text, sound, errors, WordFinder(info, voice, speed))], true)
     return errors
+
+
+def with_pace(info: ModelInfo, name: str, syllable_s: float) -> ModelInfo:
+    voices = [replace(voice, syllable_s=syllable_s) if voice.name == name else voice for voice in info.voices]
+    return replace(info, voices=tuple(voices))
 
 
 def main() -> None:
@@ -146,9 +153,9 @@ def main() -> None:
     model = EspeakModel()
     try:
         rows = [{"texts": name, **measure(model, chosen).row()} for name, chosen in languages.items()]
-        rows.append({"texts": "all, length known", **measure(model, readings, expected=True).row()})
+        rows.append({"texts": "all, pace known", **measure(model, readings, paced=True).row()})
         rows.append({"texts": "all, in a room", **measure(model, readings, room=True).row()})
-        rows.append({"texts": "the same, known", **measure(model, readings, room=True, expected=True).row()})
+        rows.append({"texts": "the same, known", **measure(model, readings, room=True, paced=True).row()})
     finally:
         model.shutdown()
     print(table(rows))
