@@ -1,0 +1,109 @@
+"""The fused forms of each operation at a shape, by name: each takes what the plain form takes, and does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from .. import plain
+from . import linear as layers
+from . import patch, rows, slots
+from .launch import Launch
+
+Form = Callable[..., Tensor]
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> dict[str, Form]:
+    return {"row": _norm}
+
+
+def swiglu(gate_up: Tensor) -> dict[str, Form]:
+    return {"row": _gate}
+
+
+def rope_store(
+    qkv: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor
+) -> dict[str, Form]:
+    return {"token": lambda *given: _ran(*rows.rope_store(*given))}
+
+
+def attend_slots(
+    q: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor, block: int
+) -> dict[str, Form]:
+    def form(
+        cut: slots.Cut, q: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor, block: int
+    ) -> Tensor:
+        return _ran(*slots.launches(cut, q, keys, values, of_slots, positions, block))
+
+    found = slots.cuts(q.shape[1], keys.shape[1], keys.shape[2], block)
+    return {str(cut): partial(form, cut) for cut in found}
+
+
+def attend_patch(qkv: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> dict[str, Form]:
+    def form(taken: int, x: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> Tensor:
+        return _ran(*patch.launch(taken, x, cos, sin, first, last, num_kv_heads))
+
+    found = patch.heads_taken(qkv.shape[2] - 2 * num_kv_heads, num_kv_heads)
+    return {f"{taken} heads": partial(form, taken) for taken in found}
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> dict[str, Form]:
+    def form(tile: layers.Tile, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return _ran(*layers.launch(tile, x, weight, bias=bias))
+
+    if _num_rows(x) > layers.FEW_ROWS:
+        return {}
+    return {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=False)}
+
+
+def linear_plus(x: Tensor, weight: Tensor, residual: Tensor) -> dict[str, Form]:
+    def form(tile: layers.Tile, x: Tensor, weight: Tensor, residual: Tensor) -> Tensor:
+        return _ran(*layers.launch(tile, x, weight, residual=residual))
+
+    return {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=False)}
+
+
+def norm_linear(x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> dict[str, Form]:
+    def form(tile: layers.Tile, x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> Tensor:
+        return _ran(*layers.launch(tile, x, weight, norm=norm, eps=eps))
+
+    def apart(x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> Tensor:
+        return plain.linear(_norm(x, norm, eps), weight)
+
+    tiles = {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=False)}
+    return {APART: apart, **tiles}
+
+
+def norm_swiglu(x: Tensor, norm: Tensor, eps: float, gate_up: Tensor) -> dict[str, Form]:
+    def form(tile: layers.Tile, x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> Tensor:
+        return _ran(*layers.launch(tile, x, weight, norm=norm, eps=eps, is_gated=True))
+
+    def apart(x: Tensor, norm: Tensor, eps: float, gate_up: Tensor) -> Tensor:
+        return _gate(plain.linear(_norm(x, norm, eps), gate_up))
+
+    tiles = {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=True)}
+    return {APART: apart, **tiles}
+
+
+APART = "apart"
+"""The library's product between kernels of our own: what many rows may want."""
+
+
+def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return _ran(*rows.rms_norm(x, weight, eps))
+
+
+def _gate(gate_up: Tensor) -> Tensor:
+    return _ran(*rows.swiglu(gate_up))
+
+
+def _ran(launches: Launch | list[Launch], y: Tensor) -> Tensor:
+    for launch in [launches] if isinstance(launches, Launch) else launches:
+        launch.run()
+    return y
+
+
+def _num_rows(x: Tensor) -> int:
+    return x.numel() // x.shape[-1]
