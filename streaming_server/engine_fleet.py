@@ -225,7 +225,7 @@ class FleetStream:
 
 
 def _by_room(hosts: Iterable[EngineClient], ear: Ear) -> list[EngineClient]:
-    """The one first that, with another listener, would have least for what it can do. Background work counts streams."""
+    """The one first that, with another listener, has least for what it can do. Background work counts streams."""
 
     def load(host: EngineClient) -> tuple[float, int, int]:
         num_streams = host.num_streams + host.num_streams_elsewhere

@@ -82,6 +82,20 @@ async def test_several_web_processes_share_one_port_and_one_engine() -> None:
         assert sum("serve-worker" in command for command in commands) == 2
 
 
+async def test_each_device_has_an_engine_and_one_that_dies_is_replaced_while_the_other_speaks() -> None:
+    with voxwire_serve("--workers", "2", "--devices", "cpu,cpu") as (process, port):
+        await asyncio.gather(*(hear(port, f"u{seed}", seed) for seed in range(8)))
+        first, second = engines_of(process)
+        first.kill()
+        await until(lambda: first.pid not in {engine.pid for engine in engines_of(process)})
+        await asyncio.gather(*(hear(port, f"v{seed}", seed) for seed in range(8)))
+        await until(lambda: len({engine.pid for engine in engines_of(process)} - {first.pid}) == 2)
+        assert second.pid in {engine.pid for engine in engines_of(process)}
+        process.terminate()
+        assert process.wait(20) == 0
+        assert not second.is_running()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_and_all_it_started(number: int) -> None:
     with voxwire_serve("--workers", "2") as (process, _):
@@ -91,6 +105,11 @@ def test_a_signal_ends_the_server_and_all_it_started(number: int) -> None:
         assert process.wait(20) == 0
         _, alive = psutil.wait_procs(children, timeout=10)
         assert not alive
+
+
+def engines_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if "engine_host" in command_of(child)]
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
