@@ -27,10 +27,12 @@ from .commands import (
     StreamKey,
     Suspend,
 )
+from .flight import Flight
 from .playback import PlaybackClock
 from .scheduler import Scheduler
 from .sequence import Sequence
 from .slots import Slots
+from .step_times import StepTimes
 from .tempo import Tempo
 
 log = logging.getLogger(__name__)
@@ -47,16 +49,26 @@ class Engine:
     Neither raises: what goes wrong for a stream ends that stream with a `Failed`. `num_errors` counts what the model
     should not have done; once `is_broken`, it is to be shut down. `tempo` tells how fast it is, and so whom it refuses:
     a model that is slower than real time speaks to one session at a time, one row a step and far ahead.
+
+    A model whose steps are not over when they are submitted has two under way: the next one is put together as soon as
+    it is known which segments end with the present one, and submitted before the present one's patches are told.
     """
 
     def __init__(self, model: SpeechModel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._model = model
         self._clock = clock
-        self._slots = Slots(model.info.max_slots)
-        self._scheduler = Scheduler()
+        info = model.info
+        self._slots = Slots(info.max_slots)
+        self._rate_hz = info.sample_rate
+        self._patch_samples = info.patch_samples
+        self._max_rows = info.max_batch
+        self._times = StepTimes(info.buckets, info.max_batch)
+        self._scheduler = Scheduler(self._times)
         self._audience = Audience()
         self._sequences: dict[StreamKey, Sequence] = {}
         self._events: list[Event] = []
+        self._flight: Flight | None = None  # the step under way, if its patches are yet to be told
+        self._landed_at = 0.0
         self._num_opened = 0
         self._num_failed_in_a_row = 0
         self.num_errors = 0
@@ -100,19 +112,34 @@ class Engine:
 
     def next_wake(self) -> float | None:
         """When `step` has something to do: -inf at once, None not before the next command."""
-        return float("-inf") if self._events else self._scheduler.next_wake()
+        return float("-inf") if self._events or self._flight is not None else self._scheduler.next_wake()
 
     def step(self) -> Step | None:
-        """One patch for each of the most urgent streams; None when there is nothing to tell."""
+        """Submit a step for the most urgent streams, and tell the patches of one that is over: of the same, or of the
+        one submitted before. None when there is nothing to tell."""
         started_at = self._clock()
-        rows = self._scheduler.select(started_at, 1 if self._scheduler.one_after_the_other else self.info.max_batch)
-        if rows:
-            self._speak(rows, started_at)
-            self._order_streams()
+        over, self._flight = self._flight, None
+        if over is not None and not self._read_stops(over):
+            over = None
+        rows = self._select(is_behind=over is not None)
+        self._flight = self._submit(rows) if rows else None
+        has_failed = bool(rows) and self._flight is None
+        if over is None and self._flight is not None and self._flight.is_done:
+            over, self._flight = self._flight, None
+        num_rows = 0
+        if over is not None:
+            num_rows = over.num_rows
+            started_at = max(over.submitted_at, self._landed_at)
+            self._land(over, started_at)
+        if has_failed:
+            for row in rows:
+                if not row.is_gone:
+                    self._fail(row.key, FAILED)
+        self._order_streams()
         if not self._events:
             return None
         events, self._events = tuple(self._events), []
-        return Step(events, len(rows), started_at, self._clock() - started_at)
+        return Step(events, num_rows, started_at, self._clock() - started_at)
 
     def shutdown(self) -> None:
         """Drop all streams without a word, and release the model."""
@@ -191,52 +218,91 @@ class Engine:
         sequence.num_sealed += 1
         self._scheduler.update(sequence, now)
 
-    def _speak(self, rows: list[Sequence], started_at: float) -> None:
-        by_slot = {row.slot: row for row in rows}
-        silent = dict.fromkeys(row.key for row in rows)
+    def _select(self, *, is_behind: bool) -> list[Sequence]:
+        """The rows of the next step; `is_behind`: it begins when another is over."""
+        max_rows = 1 if self._scheduler.one_after_the_other else self._max_rows
+        return self._scheduler.select(self._clock(), max_rows, num_under_way=is_behind)
+
+    def _submit(self, rows: list[Sequence]) -> Flight | None:
+        """None where the model raised."""
+        flight, submitted_at = None, self._clock()
+        with self._net(()):
+            pending = self._model.submit([row.slot for row in rows])
+            flight = Flight(pending, rows, submitted_at, sum([not row.is_begun for row in rows]))
+            for row in rows:
+                row.awaits_stop = row.is_begun = True
+        self._num_failed_in_a_row += flight is None
+        return flight
+
+    def _read_stops(self, flight: Flight) -> bool:
+        """Count its patches as spoken, so that those rows may be in the next step; False where the model raised."""
+        stops = None
+        with self._net(flight.streams()):
+            flight.stops = stops = flight.pending.stops()
+        if stops is None:
+            self._num_failed_in_a_row += 1
+            return False
+        now = self._clock()
+        for slot, row in flight.rows.items():
+            last = stops.get(slot)
+            if last is not None and not row.is_gone:
+                row.learn_stop(last)
+                row.under_way = self._patch_samples
+                self._scheduler.update(row, now)
+        return True
+
+    def _land(self, flight: Flight, started_at: float) -> None:
+        """The step is over: tell what it brought."""
         self._num_failed_in_a_row += 1
-        with self._net(silent):
-            results = self._model.submit([row.slot for row in rows]).patches()
-            now = self._clock()
-            self._scheduler.took(now - started_at)
-            seconds = (now - started_at) / len(rows)
-            num_samples = sum(len(result.pcm) for result in results if isinstance(result, Patch))
-            self.tempo.took(now - started_at, num_samples / self.info.sample_rate, len(rows))
+        with self._net(flight.streams()):
+            results = flight.pending.patches()
+            now = self._landed_at = self._clock()
+            seconds = now - started_at
+            self._scheduler.took(seconds)
+            self._times.took(seconds, flight.num_rows, flight.num_beginning)
+            num_samples = sum([len(result.pcm) for result in results if isinstance(result, Patch)])
+            self.tempo.took(seconds, num_samples / self._rate_hz, flight.num_rows)
+            each_s = seconds / flight.num_rows
+            rows = flight.rows
             for result in results:
-                sequence = by_slot.get(result.slot)
-                if sequence is None or sequence.generation != result.generation:
+                row = rows.get(result.slot)
+                if row is None or row.generation != result.generation:
                     continue  # a late patch: its stream is over
-                del by_slot[result.slot]
+                del rows[result.slot]
+                if row.is_gone:
+                    continue
                 if isinstance(result, Failure):
-                    self._fail(sequence.key, result.message)
+                    self._fail(row.key, result.message)
                 else:
-                    self._deliver(sequence, result, now, seconds)
-                del silent[sequence.key]
-            if silent:
-                raise ValueError(f"expected a result for each of {len(rows)} slots, {len(silent)} are missing")
+                    self._deliver(row, result, flight.stops.get(result.slot), now, each_s)
+            num_missing = sum(1 for _ in flight.streams())
+            if num_missing:
+                raise ValueError(f"expected a result for each of {flight.num_rows} slots, {num_missing} are missing")
             self._num_failed_in_a_row = 0
 
-    def _deliver(self, sequence: Sequence, patch: Patch, now: float, seconds: float) -> None:
-        pcm = patch.pcm.tobytes()
+    def _deliver(self, row: Sequence, patch: Patch, told_last: bool | None, now: float, seconds: float) -> None:
+        """`told_last`: what was learnt before of whether its segment ends here; None: nothing."""
+        pcm, last = patch.pcm.tobytes(), patch.last
         self._events.append(
-            Spoke(
-                sequence.key,
-                patch.segment,
-                patch.index,
-                pcm,
-                patch.words,
-                patch.estimated,
-                patch.latents,
-                patch.last,
-                seconds,
-            )
+            Spoke(row.key, patch.segment, patch.index, pcm, patch.words, patch.estimated, patch.latents, last, seconds)
         )
-        sequence.clock.emit(len(pcm) // 2, now)
-        sequence.num_spoken += patch.last
-        if sequence.is_over:
-            self._close(sequence)
-        else:
-            self._scheduler.update(sequence, now)
+        num_samples, clock = len(pcm) // 2, row.clock
+        # What was counted on is what came, unless the listener ran dry meanwhile or the patch is a short one.
+        is_as_expected = told_last is last and num_samples == row.under_way and not clock.is_dry(now)
+        row.under_way = 0
+        clock.emit(num_samples, now)
+        row.num_spoken += last
+        if told_last is None:
+            row.learn_stop(last)
+        elif told_last is not last:
+            log.error("the model said that a segment would end, or go on, and it did not")
+            self.num_errors += 1
+            self._fail(row.key, FAILED)
+            return
+        if row.is_over:
+            self._close(row)
+        elif not is_as_expected:
+            self._scheduler.update(row, now)
 
     def _close(self, sequence: Sequence) -> None:
         self._release(sequence)
@@ -256,6 +322,7 @@ class Engine:
             self._slots.give_back(sequence.slot)  # not after any other exception: what state is the slot in?
 
     def _forget(self, sequence: Sequence) -> None:
+        sequence.is_gone = True
         del self._sequences[sequence.key]
         self._scheduler.remove(sequence)
         self._audience.leave(sequence.session, sequence.ear)

@@ -82,6 +82,11 @@ class PlaybackClock:
             return None
         return self._since + (self.emitted - self._position) / self.rate_hz
 
+    def is_dry(self, now: float) -> bool:
+        """Whether all that was emitted is heard by a clock that is not held; also before the first audio."""
+        dry_at = self.dry_at()
+        return dry_at is not None and dry_at <= now
+
     def room_at(self, lead: int) -> float | None:
         """From when on less than `lead` samples lie ahead of the listener; None: not before the clock moves."""
         ahead = self.emitted - self._position

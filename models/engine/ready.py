@@ -6,6 +6,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import count
+from math import inf
 
 from .agenda import Agenda
 from .sequence import Sequence
@@ -54,8 +55,8 @@ class Live:
         if session.ticket < 0 or deadline < session.at:
             self._enqueue(session, deadline)
 
-    def take(self, max_rows: int, pressed_by: float) -> list[Sequence]:
-        """The most urgent, removed."""
+    def take(self, max_rows: int, pressed_by: float, *, until: float = inf) -> list[Sequence]:
+        """The most urgent whose deadline is not after `until`, removed."""
         rows: list[Sequence] = []
         served: list[_Session] = []  # sessions that had their row of this round; alone, one that is not pressed
         while len(rows) < max_rows:
@@ -63,7 +64,7 @@ class Live:
             if served and (session is None or session.at > pressed_by):
                 self._return(served)
                 continue
-            if session is None:
+            if session is None or session.at > until:
                 break
             heapq.heappop(self._queue)
             session.ticket = -1
@@ -109,17 +110,21 @@ class Background:
 
     def __init__(self) -> None:
         self._turns: OrderedDict[Hashable, OrderedDict[Sequence, None]] = OrderedDict()
+        self._num_streams = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._turns)
+    def __len__(self) -> int:
+        return self._num_streams
 
     def push(self, sequence: Sequence) -> None:
-        self._turns.setdefault(sequence.session, OrderedDict())[sequence] = None
+        streams = self._turns.setdefault(sequence.session, OrderedDict())
+        self._num_streams += sequence not in streams
+        streams[sequence] = None
 
     def discard(self, sequence: Sequence) -> None:
         streams = self._turns.get(sequence.session)
-        if streams is not None:
-            streams.pop(sequence, None)
+        if streams is not None and sequence in streams:
+            del streams[sequence]
+            self._num_streams -= 1
             if not streams:
                 del self._turns[sequence.session]
 
@@ -129,6 +134,7 @@ class Background:
         while self._turns and len(rows) < max_rows:
             session, streams = self._turns.popitem(last=False)
             rows.append(streams.popitem(last=False)[0])
+            self._num_streams -= 1
             if streams:
                 self._turns[session] = streams
         return rows

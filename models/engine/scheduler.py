@@ -1,7 +1,11 @@
-"""Earliest deadline first.
+"""Earliest deadline first, in steps of the size that the device likes.
 
 A stream's deadline is the moment its listener runs dry. Who is its lead or more ahead waits; who starts is due at once.
 When more are pressed than one step takes, sessions share the rows. Background rows fill what is left.
+
+A step is no larger than usual (`StepTimes.usual_rows`) unless more than that are pressed, since whoever comes meanwhile
+waits for it. Listeners who have `COMFORT_S` ahead fill up a step that is made for others, and make one of their own
+when nobody else wants it: so their lead grows while the device would idle, and shrinks first when it does not.
 
 A model that is slower than real time has no deadline that it could keep. There a listener waits until the rest can be
 played without a gap; so a session's streams are served one after the other, in their order, and each far ahead. As long
@@ -13,7 +17,8 @@ from __future__ import annotations
 
 from .agenda import Agenda
 from .ready import Background, Live
-from .sequence import Sequence
+from .sequence import STARTUP_TARGET_S, Sequence
+from .step_times import StepTimes
 
 COALESCE_S = 0.004
 """Streams that become eligible this soon are taken along: fewer, fuller steps for a few milliseconds of lead."""
@@ -21,6 +26,9 @@ COALESCE_S = 0.004
 PRESSED_STEPS = 2
 """Who runs dry within so many steps is pressed: the last moment at which its next patch can still come in time. Sharing
 sets in no earlier, since every row that is given out of turn may cost another listener its deadline."""
+
+COMFORT_S = 1.0
+"""Ahead of its listener: with so much a stream wants nothing that somebody else could have."""
 
 AHEAD_S = 300.0
 """How far ahead of its listener a stream is made where streams are served one after the other (PROTOCOL.md, Pacing)."""
@@ -30,7 +38,8 @@ class Scheduler:
     """A stream that has work is in one of three places: it waits for its eligibility, is live and ready, or is
     background work. `update` puts it there, `select` and `remove` take it out."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: StepTimes) -> None:
+        self._times = times
         self._step_s = 0.0
         self.one_after_the_other = False  # whoever changes it must `update` every sequence
         self._waiting = Agenda()
@@ -47,7 +56,7 @@ class Scheduler:
     def update(self, sequence: Sequence, now: float) -> None:
         """Place it anew: its text, its clock or its patches have changed."""
         self._take_out(sequence)
-        if sequence.num_spoken == sequence.num_sealed or sequence.suspended:
+        if sequence.num_made == sequence.num_sealed or sequence.awaits_stop or sequence.suspended:
             return
         lead = sequence.lead_samples
         if lead is None:
@@ -55,7 +64,7 @@ class Scheduler:
             return
         if self.one_after_the_other:
             lead = max(lead, int(AHEAD_S * sequence.clock.rate_hz))
-        eligible_at = sequence.clock.room_at(lead)
+        eligible_at = sequence.room_at(lead, now)
         if eligible_at is None:
             return
         if eligible_at <= now + COALESCE_S:
@@ -63,13 +72,19 @@ class Scheduler:
         else:
             self._waiting.push(eligible_at, sequence)
 
-    def select(self, now: float, max_rows: int) -> list[Sequence]:
-        """Up to `max_rows` sequences for the next step, most urgent first. Each needs an `update` or `remove` after."""
+    def select(self, now: float, max_rows: int, *, num_under_way: int = 0) -> list[Sequence]:
+        """Up to `max_rows` sequences for the next step, most urgent first. Each needs an `update` or `remove` after.
+
+        `num_under_way`: steps that are over before that one begins.
+        """
         waiting = self._waiting
         while (eligible_at := waiting.first_at()) is not None and eligible_at <= now + COALESCE_S:
             sequence = waiting.pop()
             self._live.push(self._urgency(sequence, now), sequence)
-        rows = self._live.take(max_rows, now + PRESSED_STEPS * self._step_s)
+        pressed_by = now + (PRESSED_STEPS + num_under_way) * self._step_s
+        if self._times.buckets and not self.one_after_the_other:
+            return self._fitting(now, max_rows, pressed_by)
+        rows = self._live.take(max_rows, pressed_by)
         if len(rows) < max_rows and self._background:
             rows += self._background.take(max_rows - len(rows))
         return rows
@@ -83,6 +98,29 @@ class Scheduler:
         if self._background or self._live:
             return float("-inf")
         return self._waiting.first_at()
+
+    def _fitting(self, now: float, max_rows: int, pressed_by: float) -> list[Sequence]:
+        """As many as a bucket holds: those who are due whatever that takes, and others as far as it is worth it."""
+        live, background, times = self._live, self._background, self._times
+        rows = live.take(max_rows, pressed_by, until=pressed_by)
+        most = max(len(rows), min(max_rows, times.usual_rows))
+        rows += live.take(most - len(rows), pressed_by, until=max(pressed_by, now + STARTUP_TARGET_S))
+        num_due = len(rows)
+        rows += live.take(most - num_due, pressed_by, until=now + COMFORT_S)
+        num_fillers = 0
+        if not num_due:
+            rows += live.take(most - len(rows), pressed_by)
+            num_fillers = min(len(background), most - len(rows))
+        if not rows and not num_fillers:
+            return rows
+        size = min(max_rows, times.size(len(rows) + num_fillers, num_due))
+        for sequence in rows[size:]:
+            live.push(self._urgency(sequence, now), sequence)
+        del rows[size:]
+        rows += live.take(size - len(rows), pressed_by)
+        if len(rows) < size and background:
+            rows += background.take(size - len(rows))
+        return rows
 
     def _urgency(self, sequence: Sequence, now: float) -> float:
         return sequence.number if self.one_after_the_other else sequence.deadline(now)

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from .audience import Ear
 from .commands import StreamKey
-from .playback import PlaybackClock
+from .playback import NEVER, PlaybackClock
 
 STARTUP_TARGET_S = 0.05
 """A newcomer's first patch is due this long after its text: the nearly dry go before it, the comfortable after."""
@@ -16,22 +16,32 @@ HELD_TARGET_S = 1.0
 
 
 class Sequence:
-    """A slot, its listener's clock, and how much of its text is spoken."""
+    """A slot, its listener's clock, and how much of its text is spoken.
+
+    A patch under way counts as spoken before it is there (`num_made`, `under_way`), so that the next step can be put
+    together while the device still works on this one.
+    """
 
     __slots__ = (
+        "awaits_stop",
         "clock",
         "ear",
         "finished",
         "generation",
+        "is_begun",
+        "is_gone",
         "key",
         "lead_samples",
+        "num_made",
         "num_sealed",
         "num_spoken",
         "number",
+        "opened_at",
         "session",
         "slot",
         "suspended",
         "text_at",
+        "under_way",
         "version",
     )
 
@@ -52,27 +62,50 @@ class Sequence:
         self.clock = clock
         self.lead_samples = lead_samples  # None: background
         self.number = number  # in the order in which they were opened
-        self.num_sealed = 0
-        self.num_spoken = 0
+        self.num_sealed = 0  # segments, as all that follow
+        self.num_made = 0  # whose last patch is told or under way
+        self.num_spoken = 0  # whose last patch is told
+        self.under_way = 0  # samples of a patch whose stop is known and which is not told yet
+        self.awaits_stop = False  # submitted, and whether its segment ends with that is not known
+        self.is_begun = False  # the segment under way has a patch, told or under way
+        self.is_gone = False  # what is still made for it reaches nobody
         self.ear = Ear.LISTENS
         self.finished = False
         self.suspended = False
+        self.opened_at = 0.0
         self.text_at = 0.0  # when text came to a stream that had none left
         self.version = 0  # the scheduler's: grows whenever its place in the order may have changed
 
     @property
     def has_work(self) -> bool:
-        return self.num_spoken < self.num_sealed
+        return self.num_made < self.num_sealed
 
     @property
     def is_over(self) -> bool:
         return self.finished and self.num_spoken == self.num_sealed
+
+    def learn_stop(self, last: bool) -> None:
+        """Whether its segment ends with the patch that it was submitted for: it may be submitted again."""
+        self.awaits_stop = False
+        self.num_made += last
+        self.is_begun = not last
 
     def deadline(self, now: float) -> float:
         """When its next patch is due at the listener (monotonic seconds). Not for background work, which has none."""
         clock = self.clock
         dry_at = clock.dry_at()
         if dry_at is None:
-            return now + HELD_TARGET_S + clock.lead(now) / clock.rate_hz
+            return now + HELD_TARGET_S + (clock.lead(now) + self.under_way) / clock.rate_hz
+        if self.under_way:
+            return max(dry_at, now) + self.under_way / clock.rate_hz
         # A listener who was dry before the text came waits for the text's sake, not for ours.
         return dry_at if dry_at > self.text_at else self.text_at + STARTUP_TARGET_S
+
+    def room_at(self, lead: int, now: float) -> float | None:
+        """From when on less than `lead` samples lie ahead of the listener; None: not before the clock moves."""
+        if not self.under_way:
+            return self.clock.room_at(lead)
+        if self.clock.lead(now) + self.under_way < lead:
+            return NEVER
+        dry_at = self.clock.dry_at()
+        return None if dry_at is None else max(dry_at, now) + (self.under_way - lead) / self.clock.rate_hz

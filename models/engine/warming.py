@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 
 from ..base import SpeechParams
 from .commands import Cancel, Extend, Finish, Open, Seal
@@ -29,7 +29,7 @@ def warm_up(engine: Engine, *, max_listeners: int | None = None) -> None:
     most = min(info.max_batch, info.max_slots, max_listeners or info.max_batch)
     num_rows = 1
     while num_rows < most and num_measured and engine.tempo.capacity > num_rows:
-        num_rows = min(2 * num_rows, most)
+        num_rows = min(next((size for size in info.buckets if size > num_rows), 2 * num_rows), most)
         _rehearse(engine, num_rows, ceil(1000 * MEASURED_TOGETHER_S / info.patch_ms))
 
 
@@ -41,11 +41,21 @@ def _rehearse(engine: Engine, num_rows: int, num_measured: int) -> int:
         for command in (voice, Extend(key, TEXT), Seal(key), Finish(key)):
             engine.apply(command)
     tempo, engine.tempo = engine.tempo, Tempo()
-    engine.step()
+    _step(engine)
     engine.tempo = tempo
     num_steps = 0
-    while num_steps < num_measured and engine.step() is not None:
+    while num_steps < num_measured and _step(engine):
         num_steps += 1
     for key in keys:
         engine.apply(Cancel(key))
+    while _step(engine):
+        pass  # what was under way
     return num_steps
+
+
+def _step(engine: Engine) -> bool:
+    """Until a step is told; False when there is none to come."""
+    while engine.next_wake() == -inf:
+        if engine.step() is not None:
+            return True
+    return False

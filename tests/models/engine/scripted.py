@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from models.base import Failure, History, ModelError, ModelInfo, Patch, SpeechParams, UnknownVoice, Voice
-from models.slots import Slot, SlotTable
+from models.slots import Done, Slot, SlotTable
 
 RATE_HZ = 1000
 PATCH = 160  # samples: 160 ms
@@ -84,10 +84,10 @@ class ScriptedModel:
     def seal(self, slot: int) -> None:
         self._slots[slot].seal()
 
-    def submit(self, slots: Sequence[int]) -> _Step:
+    def submit(self, slots: Sequence[int]) -> Done:
         batch = self._slots.batch(slots)
         self.steps.append([slot.params.seed for slot in batch])
-        return _Step(self, batch)
+        return Done(self.speak(batch))
 
     def close(self, slot: int) -> None:
         broken = self._slots[slot].broken
@@ -135,12 +135,3 @@ class ScriptedModel:
             case "^":
                 slot.broken = True
         return [slot.patch(pcm, (), last=not slot.rest)]
-
-
-class _Step:
-    def __init__(self, model: ScriptedModel, batch: Sequence[_Script]) -> None:
-        self._model = model
-        self._batch = batch
-
-    def patches(self) -> Sequence[Patch | Failure]:
-        return self._model.speak(self._batch)

@@ -23,7 +23,7 @@ from models.engine import (
     Suspend,
 )
 
-from .scripted import PATCH, RATE_HZ, ScriptedModel
+from .scripted import PATCH, ScriptedModel
 
 
 class Stage:
@@ -122,7 +122,9 @@ class Stage:
         worst, dry_at = 0.0, float("inf")
         for patch, at in zip(self.heard[key], self.heard_at[key], strict=True):
             worst = max(worst, at - dry_at)
-            dry_at = (at if dry_at == float("inf") else max(at, dry_at)) + len(patch.pcm) / 2 / RATE_HZ
+            dry_at = (at if dry_at == float("inf") else max(at, dry_at)) + len(
+                patch.pcm
+            ) / 2 / self.engine.info.sample_rate
         return worst
 
     def _spend(self, num_rows: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from models.engine.scheduler import COALESCE_S, Scheduler
 from models.engine.sequence import STARTUP_TARGET_S
+from models.engine.step_times import StepTimes
 
 from .scripted import PATCH
 from .stage import Stage
@@ -211,7 +212,7 @@ def test_late_stream_stays_urgent_whatever_its_text_does(texts: list[str]) -> No
 @pytest.mark.parametrize("num_sessions", [4000, 250, 1])
 def test_cost_of_a_row_does_not_grow_with_the_crowd(num_sessions: int) -> None:
     """In overload, when everybody is ready: measured 2 us a row; far more means that a crowd is walked through."""
-    scheduler = Scheduler()
+    scheduler = Scheduler(StepTimes((), 112))
     sequences = [make_sequence(key, key % num_sessions) for key in range(4000)]
     now = 1000.0
     for sequence in sequences:

@@ -1,0 +1,97 @@
+"""How long a step of so many rows takes, as measured: what batches are made by."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+
+MAX_STEP_S = 0.008
+"""A newcomer waits for the steps under way: they are kept as short as this while nobody is pressed."""
+
+MAX_TIMES_ALONE = 2.0
+"""On a device whose smallest step takes longer than that, a step may take so many of it: one row at a time would leave
+most of the device idle."""
+
+WEIGHT = 0.1
+"""Of the newest step in the mean."""
+
+MAX_JUMP = 2.0
+"""What takes longer than so many usual steps was not the model alone: another process had the machine."""
+
+
+class StepTimes:
+    """Seconds by number of rows, in steps of `buckets`: the numbers of rows that the model's steps are made for.
+
+    `usual_rows`: the most that a step has while nobody is pressed. `begin_s`: what is added for a row whose segment is
+    read in with the step.
+    """
+
+    __slots__ = ("_seconds", "_sizes", "begin_s", "buckets", "usual_rows")
+
+    def __init__(self, buckets: tuple[int, ...], max_rows: int) -> None:
+        """Without buckets any number of rows is as good, and the usual step is the largest."""
+        self.buckets = tuple(bucket for bucket in buckets if bucket <= max_rows)
+        self._seconds: dict[int, float] = {}  # by bucket
+        self._sizes: list[int] = []  # those measured, ascending
+        self.begin_s = 0.0
+        self.usual_rows = self.buckets[-1] if self.buckets else max_rows
+
+    def down(self, num_rows: int) -> int:
+        """The largest bucket of no more rows; 0 if there is none."""
+        place = bisect_right(self.buckets, num_rows)
+        return self.buckets[place - 1] if place else 0
+
+    def up(self, num_rows: int) -> int:
+        """The smallest bucket that holds so many, else the largest."""
+        place = bisect_left(self.buckets, num_rows)
+        return self.buckets[min(place, len(self.buckets) - 1)]
+
+    def took(self, seconds: float, num_rows: int, num_beginning: int = 0) -> None:
+        """A step is over. `num_beginning`: rows whose segment was read in with it."""
+        size = self.up(num_rows) if self.buckets else num_rows
+        usual_s = self._seconds.get(size)
+        if usual_s is None:
+            self._seconds[size] = max(0.0, seconds - num_beginning * self.begin_s)
+            insort(self._sizes, size)
+        elif num_beginning:
+            each_s = max(0.0, seconds - usual_s) / num_beginning
+            most_s = MAX_JUMP * max(self.begin_s, usual_s)
+            self.begin_s += WEIGHT * (min(each_s, most_s) - self.begin_s)
+            self._seconds[size] = min(usual_s, seconds)
+        else:
+            self._seconds[size] = usual_s + WEIGHT * (min(seconds, MAX_JUMP * usual_s) - usual_s)
+        if self.buckets:
+            self._choose_usual()
+
+    def of(self, num_rows: int) -> float:
+        """Seconds that a step of so many rows is expected to take; 0 before any was measured."""
+        sizes = self._sizes
+        if not sizes:
+            return 0.0
+        size = self.up(num_rows) if self.buckets else num_rows
+        place = bisect_left(sizes, size)
+        if place == len(sizes):
+            return self._seconds[sizes[-1]] * size / sizes[-1]  # at most
+        above = sizes[place]
+        if above == size or not place:
+            return self._seconds[above]
+        below = sizes[place - 1]
+        share = (size - below) / (above - below)
+        return (1 - share) * self._seconds[below] + share * self._seconds[above]
+
+    def size(self, num_rows: int, num_due: int) -> int:
+        """The bucket for a step when `num_rows` could be in it and `num_due` of them must.
+
+        Fewer rows than there are, if the step is not made for so many; but padding is better than leaving somebody out
+        who is due, and better where it gets more speech a second out of the device.
+        """
+        down, up = self.down(num_rows), self.up(num_rows)
+        if down == up or not down or num_due > down:
+            return up
+        return up if num_rows * self.of(down) > down * self.of(up) > 0 else down
+
+    def _choose_usual(self) -> None:
+        most_s = max(MAX_STEP_S, MAX_TIMES_ALONE * self.of(self.buckets[0]))
+        # What was never tried is: it shows what it takes, and a step that holds more cannot be the shorter one.
+        fitting = [size for size in self._sizes if self._seconds[size] <= most_s]
+        too_long = [size for size in self._sizes if self._seconds[size] > most_s and size > (fitting or [0])[-1]]
+        self.usual_rows = self.down(too_long[0] - 1) if too_long else self.buckets[-1]
