@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -28,6 +27,7 @@ from . import logs
 from .engine_link import unpack_options
 from .engine_port import EnginePort
 from .engine_thread import EngineThread
+from .garbage import collect_in_silence, collector_at_rest
 
 STOP_S = 2.0
 """So long the last step may take when everything ends; nobody hears it any more."""
@@ -57,6 +57,11 @@ class EngineHost:
         """End the engine; whether it came to a good end."""
         self._thread.stop(STOP_S)
         return not self._thread.is_alive and not self._thread.is_broken
+
+    @property
+    def num_streams(self) -> int:
+        """Of all web processes."""
+        return sum(port.crowd[0] for port in self._ports.values())
 
     def connect(self) -> EnginePort:
         """For a new connection."""
@@ -132,10 +137,12 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     os.chmod(socket_path, 0o600)
     await loop.connect_read_pipe(lambda: _Parent(host.ended), sys.stdin)
     host.start()
-    gc.collect()
-    gc.freeze()  # what the model is made of is not looked through again while it speaks
-    _report(report, ready=True)
-    await host.ended.wait()
+    with collector_at_rest():
+        async with asyncio.TaskGroup() as tasks:
+            collecting = tasks.create_task(collect_in_silence(lambda: not host.num_streams))
+            _report(report, ready=True)
+            await host.ended.wait()
+            collecting.cancel()
     server.close()
     if not host.stop():
         os._exit(1)  # it hangs, or the device is lost: nothing waits for it or touches it again

@@ -1,4 +1,4 @@
-"""When a web process looks for garbage: while nobody speaks."""
+"""When a process looks for garbage: while nobody speaks."""
 
 from __future__ import annotations
 
