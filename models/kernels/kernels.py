@@ -15,7 +15,7 @@ from torch import Tensor
 from . import plain
 from .choices import PLAIN, Choices, Timer
 from .graph_timer import GraphTimer
-from .probes import PROBES
+from .probes import PROBES, written
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +137,7 @@ class Kernels:
 
         def bound(form: Callable[..., Tensor]) -> Callable[[], Sequence[Tensor]]:
             probe = PROBES[name](*args)
-            written = probe[3:5] if name == "rope_store" else ()  # the caches
-            return lambda: (form(*probe), *(tensor for tensor in written if isinstance(tensor, Tensor)))
+            return lambda: (form(*probe), *written(name, probe))
 
         forms: dict[str, Callable[..., Tensor]] = getattr(fused, name)(*args)
         self._choices.measure(key, bound(operation), {form: bound(run) for form, run in forms.items()})

@@ -82,5 +82,10 @@ PROBES: dict[str, Callable[..., Probe]] = {
 }
 
 
+def written(operation: str, probe: Probe) -> list[Tensor]:
+    """Those of the inputs that the operation writes: the caches."""
+    return [tensor for tensor in probe[3:5] if isinstance(tensor, Tensor)] if operation == "rope_store" else []
+
+
 def _few_slots(cache: Tensor, num_slots: int) -> Tensor:
     return cache.new_empty(num_slots, *cache.shape[1:])
