@@ -22,8 +22,10 @@ class GraphTimer:
             return self._time(work)
 
     def forget(self) -> None:
-        """Gives back the memory that it keeps between calls."""
-        self._cold = None
+        """Gives back the memory that it keeps between calls, and what the work was captured in."""
+        if self._cold is not None:
+            self._cold = None
+            torch.cuda.empty_cache()
 
     def _time(self, work: Callable[[], object]) -> float:
         if self._cold is None:
