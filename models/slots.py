@@ -72,23 +72,28 @@ class Slot:
         self, pcm: Pcm, words: tuple[Word, ...], *, last: bool, latents: bytes = b"", estimated: bool = False
     ) -> Patch:
         """Number the next patch and count it as spoken."""
-        patch = Patch(
+        segment, index = self.number_patch(last=last)
+        self.position += len(pcm)
+        return Patch(
             slot=self.number,
             generation=self.generation,
-            segment=self.segment,
-            index=self.index,
+            segment=segment,
+            index=index,
             pcm=pcm,
             words=words,
             estimated=estimated,
             latents=latents,
             last=last,
         )
+
+    def number_patch(self, *, last: bool) -> tuple[int, int]:
+        """The next patch is spoken, or certain to be: its segment and its index."""
+        segment, index = self.segment, self.index
         self.index += 1
-        self.position += len(pcm)
         if last:
             self.segment += 1
             self._speaking = False
-        return patch
+        return segment, index
 
 
 class SlotTable(Generic[S]):

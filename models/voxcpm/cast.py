@@ -7,7 +7,7 @@ and seed, kept as prompts, and every reply of a voice goes on from its prompt: i
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from ..base import ModelError, ModelOptions, UnknownVoice, Voice
 from ..own_voice import OwnVoice
 from ..voice_folder import PROMPT_FILE, Stamp, read_voices
+from ..words import measured_pace
 from .default_voices import DEFAULTS, DefaultVoice
 from .network import VoxCPM
 from .offline import generate_latents, prompt_latents
@@ -138,8 +139,9 @@ class Cast:
     def _speaker(self, voice: Voice, text: str, latents: Tensor, adapter: int) -> Speaker:
         config = self._network.config
         _check_finite(voice, latents)
-        patch_s = config.patch_samples / config.sample_rate
-        return Speaker(voice, text, latents.to(self._network.device), patch_s=patch_s, adapter=adapter)
+        seconds = len(latents) * config.patch_samples / config.sample_rate
+        voice = replace(voice, syllable_s=measured_pace(text, seconds))
+        return Speaker(voice, text, latents.float(), adapter=adapter)
 
 
 def _check_finite(voice: Voice, latents: Tensor) -> None:

@@ -13,12 +13,29 @@ from .local import LocalDit
 MAX_STEPS = 100
 
 
+KNOWN_ROWS = 250
+"""From so many rows of the solver on, what its first layer makes of the condition is computed once for all steps. A
+product of fewer rows is a stream of weights, and costs the same for five tokens as for nine."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class Grid:
     """The steps that move, for one number of steps."""
 
     deltas: tuple[float, ...]
     taus: Tensor  # [len(deltas), hidden], the model's dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the steps of one solve share. Both halves of the guidance are one batch: first the conditional rows, then
+    the same without mu."""
+
+    states: Tensor  # [2 batch, hidden]: mu, and zeros
+    condition: Tensor  # [2 batch, patch, hidden]
+    known: Tensor | None  # what the first layer makes of it
+    cfg_value: Tensor  # float32 [batch]
+    rows: Tensor | None  # each row's adapter number, [2 batch]
 
 
 class FlowSolver:
@@ -28,7 +45,7 @@ class FlowSolver:
         self._dit = dit
         self._device = device
         self._dtype = dtype
-        self._grids: dict[int, _Grid] = {}
+        self._grids: dict[int, Grid] = {}
 
     def solve(
         self,
@@ -43,26 +60,36 @@ class FlowSolver:
         """mu [batch, hidden]; the patches before [batch, patch, feat]; noise float32 [batch, patch, feat];
         cfg_value float32 [batch] -> latents float32 [batch, patch, feat].
 
-        The state stays in float32 whatever the network's precision. Both halves of the guidance are one batch: first
-        the conditional rows, then the same without mu.
+        The state stays in float32 whatever the network's precision.
         """
-        grid = self._grid(num_steps)
-        condition = self._dit.condition(before.to(self._dtype)).repeat(2, 1, 1)  # [2 batch, patch, hidden]
-        states = torch.cat([mu, torch.zeros_like(mu)])  # [2 batch, hidden]
-        both = None if rows is None else rows.repeat(2)
+        grid = self.grid(num_steps)
+        flow = self.begin(mu, before, cfg_value, rows)
         x = noise
         for delta, tau in zip(grid.deltas, grid.taus, strict=True):
-            doubled = x.to(self._dtype).repeat(2, 1, 1)
-            conditional, unconditional = self._dit.velocity(doubled, states + tau, condition, both).float().chunk(2)
-            x = x - delta * guided(conditional, unconditional, cfg_value)
+            x = self.step(flow, x, tau, delta)
         return x
 
-    def _grid(self, num_steps: int) -> _Grid:
+    def begin(self, mu: Tensor, before: Tensor, cfg_value: Tensor, rows: Tensor | None = None) -> Flow:
+        """The arguments are those of `solve`."""
+        condition = self._dit.condition(before.to(self._dtype)).repeat(2, 1, 1)  # [2 batch, patch, hidden]
+        both = None if rows is None else rows.repeat(2)
+        num_rows = condition.shape[0] * (1 + 2 * condition.shape[1])
+        known = self._dit.known(condition, both) if num_rows >= KNOWN_ROWS else None
+        return Flow(torch.cat([mu, torch.zeros_like(mu)]), condition, known, cfg_value, both)
+
+    def step(self, flow: Flow, x: Tensor, tau: Tensor, delta: Tensor | float) -> Tensor:
+        """One Euler step: x float32 [batch, patch, feat], tau [hidden] -> the next x."""
+        doubled = x.to(self._dtype).repeat(2, 1, 1)
+        velocity = self._dit.velocity(doubled, flow.states + tau, flow.condition, flow.rows, flow.known)
+        conditional, unconditional = velocity.float().chunk(2)
+        return x - delta * guided(conditional, unconditional, flow.cfg_value)
+
+    def grid(self, num_steps: int) -> Grid:
         grid = self._grids.get(num_steps)
         if grid is None:
             deltas, times = time_grid(num_steps)
             taus = self._dit.time.at(times.to(self._device)).to(self._dtype)
-            grid = self._grids[num_steps] = _Grid(deltas, taus)
+            grid = self._grids[num_steps] = Grid(deltas, taus)
         return grid
 
 

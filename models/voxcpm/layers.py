@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .attention import rotate, rotation_tables
+from ..kernels.kernels import Kernels
+from .attention import rotation_tables
 from .config import Stack
-from .linear import Linear, make_linear
+from .linear import Linear, make_linear, rms_norm
 from .lora import Adapters, Lora, LowRank
 from .swiglu import SwiGLU
 from .weights import Weights
@@ -24,6 +24,12 @@ class Projection:
     def __init__(self, linear: Linear, low_rank: LowRank | None) -> None:
         self._linear = linear
         self._low_rank = low_rank
+
+    def after_norm(self, x: Tensor, norm: Tensor, eps: float, rows: Tensor | None = None) -> Tensor:
+        """y of the normalised x."""
+        if self._low_rank is None or rows is None:
+            return self._linear.after_norm(x, norm, eps)
+        return self(rms_norm(x, norm, eps), rows)
 
     def __call__(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """[..., in] -> [..., out]. `rows`: each row's adapter number, shape x.shape[:-1]; None: none has one."""
@@ -46,6 +52,7 @@ class Loader:
     weights: Weights
     device: torch.device
     dtype: torch.dtype
+    kernels: Kernels
     quantize: bool = False  # int8, where the layer is large
     adapters: Adapters | None = None
     merged: Lora | None = None
@@ -57,13 +64,20 @@ class Loader:
         """One layer whose outputs are those of the named ones, one after the other."""
         weight = torch.cat([self._take(f"{name}.weight") for name in names])
         added = torch.cat([self._take(f"{name}.bias") for name in names]) if bias else None
-        linear = make_linear(weight, added, device=self.device, dtype=self.dtype, quantize=self.quantize and quantize)
+        linear = make_linear(
+            weight,
+            added,
+            device=self.device,
+            dtype=self.dtype,
+            quantize=self.quantize and quantize,
+            kernels=self.kernels,
+        )
         return Projection(linear, self.adapters.for_linear(names) if self.adapters else None)
 
     def swiglu(self, gate: str, up: str) -> SwiGLU:
         """The gate of a block. Adapters leave it alone."""
         weights = (self._take(f"{name}.weight") for name in (gate, up))
-        return SwiGLU(*weights, device=self.device, dtype=self.dtype, quantize=self.quantize)
+        return SwiGLU(*weights, device=self.device, dtype=self.dtype, quantize=self.quantize, kernels=self.kernels)
 
     def _take(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """In the dtype that it is used in, unless something finer is made of it first."""
@@ -86,11 +100,6 @@ class Rope:
         self.cos, self.sin = cos.to(device), sin.to(device)
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Mean square in float32; cast back before the weight, as the original does, hence the weight apart."""
-    return F.rms_norm(x, weight.shape, eps=eps) * weight
-
-
 class Layer:
     """A block: RMSNorm, GQA attention, RMSNorm, SwiGLU. The attention itself differs by stack and is the caller's."""
 
@@ -106,19 +115,15 @@ class Layer:
         self._norm_in = load.tensor(f"{name}.input_layernorm.weight")
         self._norm_mlp = load.tensor(f"{name}.post_attention_layernorm.weight")
 
-    def qkv(self, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """x [..., hidden], tables [..., dim] -> q [..., heads, dim], k and v [..., kv_heads, dim]; q and k rotated."""
-        stack = self._stack
-        num_rotated = stack.num_heads + stack.num_kv_heads
-        mixed = self._qkv(rms_norm(x, self._norm_in, stack.rms_norm_eps), rows)
-        mixed = mixed.view(*x.shape[:-1], num_rotated + stack.num_kv_heads, stack.head_dim)
-        rotated = rotate(mixed[..., :num_rotated, :], cos, sin)
-        return rotated[..., : stack.num_heads, :], rotated[..., stack.num_heads :, :], mixed[..., num_rotated:, :]
+    def mix(self, x: Tensor, rows: Tensor | None) -> Tensor:
+        """x [..., hidden] -> queries, keys and values, not yet rotated: [..., heads + 2 kv_heads, dim]."""
+        mixed = self._qkv.after_norm(x, self._norm_in, self._stack.rms_norm_eps, rows)
+        return mixed.view(*x.shape[:-1], -1, self._stack.head_dim)
 
     def close(self, x: Tensor, attended: Tensor, rows: Tensor | None) -> Tensor:
         """x [..., hidden] and what its heads attended to, [..., heads * dim] -> the block's output [..., hidden]."""
         x = self._joined(x, self._out, attended, rows)
-        gated = self._gate(rms_norm(x, self._norm_mlp, self._stack.rms_norm_eps))  # [..., ffn]
+        gated = self._gate.after_norm(x, self._norm_mlp, self._stack.rms_norm_eps)  # [..., ffn]
         return self._joined(x, self._down, gated, None)
 
     def _joined(self, x: Tensor, layer: Projection, branch: Tensor, rows: Tensor | None) -> Tensor:

@@ -10,14 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..kernels.kernels import Kernels
+
 PACKED_ROWS = 18
 """Rows for which oneDNN chooses the layout of packed weights: those of one listener's solver, where most work is."""
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Mean square in float32; cast back before the weight, as the original does, hence the weight apart."""
+    return F.rms_norm(x, weight.shape, eps=eps) * weight
 
 
 class Linear:
     """y = x W^T + b for x [..., in_features], with what usually follows it: one pass over y where that is possible.
 
-    This class is the plain form, for CUDA and for a torch without the packed one.
+    This class is the plain form, for a torch without the packed one.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -33,6 +40,10 @@ class Linear:
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self._weight, self._bias)
 
+    def after_norm(self, x: Tensor, norm: Tensor, eps: float) -> Tensor:
+        """y of the normalised x."""
+        return self(rms_norm(x, norm, eps))
+
     def silu(self, x: Tensor) -> Tensor:
         """silu(y)."""
         return F.silu(self(x))
@@ -44,6 +55,27 @@ class Linear:
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
         """residual + y, of equal shapes; the residual itself stays as it is."""
         return self(x).add_(residual)
+
+
+class DeviceLinear(Linear):
+    """The form for CUDA, where what stands before and after a product may be one launch with it."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, kernels: Kernels) -> None:
+        super().__init__(weight, bias)
+        self._kernels = kernels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._kernels.linear(x, self._weight, self._bias)
+
+    def after_norm(self, x: Tensor, norm: Tensor, eps: float) -> Tensor:
+        return self._kernels.norm_linear(x, norm, eps, self._weight)
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        return self._kernels.linear_plus(x, self._weight, residual)
+
+    def swiglu_after_norm(self, x: Tensor, norm: Tensor, eps: float) -> Tensor:
+        """The gate of a block, where the weight is that of gate and up: [..., out_features / 2]."""
+        return self._kernels.norm_swiglu(x, norm, eps, self._weight)
 
 
 class PackedLinear(Linear):
@@ -119,18 +151,23 @@ def make_linear(
     device: torch.device | str,
     dtype: torch.dtype,
     quantize: bool = False,
+    kernels: Kernels | None = None,
 ) -> Linear:
     """The linear layer of `weight` [out, in] and `bias` [out], of any dtype, for inputs of `dtype` on `device`.
 
     A packed or int8 weight is the only copy: let go of the one that was passed. int8 is for a CPU whose torch has it;
-    elsewhere `quantize` changes nothing.
+    elsewhere `quantize` changes nothing. `kernels`: those of the device, for a layer whose neighbours may be fused.
     """
     is_cpu = torch.device(device).type == "cpu"
     if quantize and is_cpu and can_quantize():
         return Int8Linear(weight.float(), None if bias is None else bias.float())
     weight = weight.to(device, dtype)
     bias = None if bias is None else bias.to(device, dtype)
-    return PackedLinear(weight, bias) if is_cpu and can_pack(dtype) else Linear(weight.contiguous(), bias)
+    if is_cpu and can_pack(dtype):
+        return PackedLinear(weight, bias)
+    if is_cpu or kernels is None:
+        return Linear(weight.contiguous(), bias)
+    return DeviceLinear(weight.contiguous(), bias, kernels)
 
 
 def can_pack(dtype: torch.dtype) -> bool:

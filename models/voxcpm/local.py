@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .attention import attend
 from .config import Stack
-from .layers import Layer, Loader, Rope, rms_norm
+from .layers import Layer, Loader, Rope
 
 
 class LocalStack:
@@ -18,25 +17,53 @@ class LocalStack:
 
     def __init__(self, stack: Stack, load: Loader, name: str, *, num_tokens: int) -> None:
         self._stack = stack
+        self._kernels = load.kernels
         self._layers = [Layer(stack, load, f"{name}.layers.{index}") for index in range(stack.num_layers)]
         self._norm = load.tensor(f"{name}.norm.weight")
         rope = Rope(stack, num_tokens, load.device)
         self._cos, self._sin = rope.cos, rope.sin
 
-    def forward(self, x: Tensor, *, first: int, last: int, rows: Tensor | None = None) -> Tensor:
+    def known(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Some of the tokens, [batch, known, hidden], as the first layer's attention will see them: [batch, known,
+        heads + 2 kv_heads, dim]. For tokens that are the same in several calls of `forward`."""
+        return self._layers[0].mix(x, _by_token(rows, x))
+
+    def forward(
+        self, x: Tensor, *, first: int, last: int, rows: Tensor | None = None, known: Tensor | None = None
+    ) -> Tensor:
         """x [batch, tokens, hidden] -> [batch, last - first, hidden]: only these tokens are read at the end.
 
         So the last layer computes keys and values of all, and everything else of these alone. `rows`: each batch
-        row's adapter number, [batch].
+        row's adapter number, [batch]. `known`: of the tokens from the second on.
         """
-        by_token = None if rows is None else rows[:, None].expand(x.shape[:2])
-        for layer in self._layers:
-            q, k, v = layer.qkv(x, self._cos, self._sin, by_token)  # [batch, tokens, heads, dim]
-            if layer is self._layers[-1]:
-                q, x = q[:, first:last], x[:, first:last]
+        by_token = _by_token(rows, x)
+        for index, layer in enumerate(self._layers):
+            is_last = index == len(self._layers) - 1
+            if index == 0 and known is not None:
+                mixed = self._with_known(layer, x, by_token, known)
+            else:
+                mixed = layer.mix(x, by_token)  # [batch, tokens, heads + 2 kv_heads, dim]
+            start, end = (first, last) if is_last else (0, x.shape[1])
+            attended = self._kernels.attend_patch(
+                mixed, self._cos, self._sin, start, end, num_kv_heads=self._stack.num_kv_heads
+            )
+            if is_last:
+                x = x[:, first:last]
                 by_token = None if by_token is None else by_token[:, first:last]
-            x = layer.close(x, attend(q, k, v), by_token)
-        return rms_norm(x, self._norm, self._stack.rms_norm_eps)
+            x = layer.close(x, attended, by_token)
+        return self._kernels.rms_norm(x, self._norm, self._stack.rms_norm_eps)
+
+    @staticmethod
+    def _with_known(layer: Layer, x: Tensor, by_token: Tensor | None, known: Tensor) -> Tensor:
+        after = 1 + known.shape[1]
+        fresh = torch.cat([x[:, :1], x[:, after:]], dim=1)
+        rows = None if by_token is None else by_token[:, : fresh.shape[1]]  # all of a row are the same
+        mixed = layer.mix(fresh, rows)
+        return torch.cat([mixed[:, :1], known, mixed[:, 1:]], dim=1)
+
+
+def _by_token(rows: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if rows is None else rows[:, None].expand(x.shape[:2])
 
 
 class LocalEncoder:
@@ -95,9 +122,15 @@ class LocalDit:
         """The patches before, [batch, patch, feat] -> their tokens [batch, patch, hidden]: once for a whole solve."""
         return self._cond(before)
 
-    def velocity(self, x: Tensor, first: Tensor, condition: Tensor, rows: Tensor | None = None) -> Tensor:
+    def known(self, condition: Tensor, rows: Tensor | None = None) -> Tensor:
+        """What the first layer makes of the condition, which is the same in every call of a solve: for `velocity`."""
+        return self._stack.known(condition, rows)
+
+    def velocity(
+        self, x: Tensor, first: Tensor, condition: Tensor, rows: Tensor | None = None, known: Tensor | None = None
+    ) -> Tensor:
         """x [batch, patch, feat], the first token mu + tau [batch, hidden], `condition` [batch, patch, hidden] ->
         [batch, patch, feat]."""
         tokens = torch.cat([first[:, None], condition, self._in(x)], dim=1)  # [batch, 1 + 2 patch, hidden]
-        num_tokens = 1 + 2 * self._patch_size
-        return self._out(self._stack.forward(tokens, first=1 + self._patch_size, last=num_tokens, rows=rows))
+        first_read, num_tokens = 1 + self._patch_size, 1 + 2 * self._patch_size
+        return self._out(self._stack.forward(tokens, first=first_read, last=num_tokens, rows=rows, known=known))

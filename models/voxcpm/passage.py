@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from torch import Tensor
 
-
+@dataclass(slots=True)
 class Passage:
-    """Grows by a patch at a time. A patch is embedded (LocEnc) when the next one needs it, so the last may not be."""
+    """Its text and how many patches speak it; where they lie as tokens is known to whoever made them."""
 
-    __slots__ = ("embeddings", "latents", "text")
-
-    def __init__(self, text: str, latents: list[Tensor] | None = None) -> None:
-        self.text = text
-        self.latents: list[Tensor] = latents or []  # float32 [patch, feat] each
-        self.embeddings: list[Tensor] = []  # [hidden] each
-
-    @property
-    def num_patches(self) -> int:
-        return len(self.latents)
-
-    @property
-    def unembedded(self) -> list[Tensor]:
-        return self.latents[len(self.embeddings) :]
+    text: str
+    num_patches: int = 0
 
 
 def spaced(text: str) -> str:

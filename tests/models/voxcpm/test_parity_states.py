@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.kernels.kernels import Kernels
 from models.voxcpm import VoxCPM
 from models.voxcpm.backbone import Span
 from models.voxcpm.config import read_config
@@ -64,7 +65,7 @@ def _dit(checkpoint: Path, adapter: Path | None) -> LocalDit:
     config = read_config(checkpoint)
     adapters = Adapters.read([adapter], config, device=CPU, dtype=torch.float32) if adapter else None
     with Weights(checkpoint, config) as weights:
-        load = Loader(weights=weights, device=CPU, dtype=torch.float32, adapters=adapters)
+        load = Loader(weights=weights, device=CPU, dtype=torch.float32, kernels=Kernels(CPU), adapters=adapters)
         return LocalDit(config.dit, load, patch_size=config.patch_size)
 
 

@@ -13,6 +13,8 @@ from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY, TINY_V1
 from models.base import History, ModelError, ModelOptions, Patch, SpeechModel, SpeechParams
 from models.engine import Continuity, Spoke
+from models.engine.batch import Batch
+from models.engine.runner import Launch
 from models.stretch import StretchedModel
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from tests.models.speaking import Spoken, finish, speak
@@ -93,35 +95,28 @@ def test_the_codec_remembers_beyond_short_segments(model: VoxCPMModel, num_heard
     config = model._network.config
     same = torch.from_numpy(latents(patches)[num_heard].reshape(1, config.patch_size, config.feat_dim).copy())
     with torch.inference_mode():
-        audio = model._decoder.step([6], same)[0]
+        audio = model._machinery.workshop.state.decoder.step([6], same)[0]
     model.close(6)
     assert np.abs(np.rint(audio.numpy() * 32767) - patches[num_heard].pcm).max() <= 1
 
 
-def test_words_that_were_told_are_not_told_again(model: VoxCPMModel, whole: Spoken) -> None:
-    rest = reopened(model, history_at(whole.patches, 10))
-    position = sum(len(patch.pcm) for patch in whole.patches[:10])
-    told = {word.text_start for patch in rest[:1] for word in patch.words if word.end < position - 4410}
-    assert not told
-
-
-def test_a_long_segment_is_heard_again_in_pieces(model: VoxCPMModel, whole: Spoken) -> None:
-    """All at once, the codec's signals of a segment of a minute would take gigabytes."""
+def test_a_long_segment_is_heard_again_as_far_as_the_codec_remembers(model: VoxCPMModel, whole: Spoken) -> None:
     history = history_at(whole.patches, 12)
-    longest = 0
-    run = model._network.decoder.run
-
-    def measured(patches: torch.Tensor, pasts: Sequence[torch.Tensor]) -> torch.Tensor:
-        nonlocal longest
-        longest = max(longest, patches.shape[1])
-        return run(patches, pasts)
-
     long = replace(history, segment=0, latents=history.before * 6, before=(), text="", index=72)
+    model.open(5, 1, "amber", SpeechParams())  # from here on the voice is known
+    heard: list[str] = []
+    launch = model.runner.launch
+
+    def counted(name: str, batch: Batch, num_rows: int) -> Launch:
+        heard.append(name)
+        return launch(name, batch, num_rows)
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(model._network.decoder, "run", measured)
+        patched.setattr(model.runner, "launch", counted)
         model.open(6, 1, "amber", SpeechParams(), long)
-    model.close(6)
-    assert 0 < longest <= 21
+    for slot in (5, 6):
+        model.close(slot)
+    assert heard == ["warm"] * -(-model._network.decoder.history_latents // model._network.config.patch_size)
 
 
 @pytest.mark.parametrize("part", ["earlier", "before", "latents"])

@@ -1,0 +1,150 @@
+"""Everything that steps run through, for a network and its slots: state, programs, runner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..base import ModelOptions
+from ..engine.runner import Program, Runner
+from .context import ENCODED_TOGETHER, Encode, Prefill, Warm
+from .decode import Begin, Decode, Finish, Solves, Turn, Workshop
+from .memory import device_budget, num_slots_within
+from .network import VoxCPM
+from .slot_state import SlotState
+
+BUCKETS = (1, 2, 4, 7, 14, 28, 56, 112)
+"""Rows of a step on a GPU. The solver has 18 for each, and its products work in tiles of 128: multiples of 7 waste
+least."""
+
+DETERMINISTIC_ROWS = 28
+PREFILL_TOKENS = (64, 128, 256, 512, 1024, 2048)
+
+CPU_PREFILL_TOKENS = 32
+"""On a CPU contexts are filled up to a multiple: a kernel is made and kept for each number of rows that occurs."""
+
+USUAL_STEPS = 10
+MAX_HALVINGS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machinery:
+    """`buckets`: rows that a step is made for, none for any. `alone`: contexts are read one by one."""
+
+    workshop: Workshop
+    runner: Runner
+    solves: Solves
+    buckets: tuple[int, ...]
+    max_batch: int
+    max_latest_patches: int
+    alone: bool
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, network: VoxCPM, options: ModelOptions) -> Machinery:
+        """For the network's present slots; nothing has run yet."""
+        on_gpu = network.device.type == "cuda"
+        buckets = step_sizes(network.num_slots, on_gpu=on_gpu, deterministic=options.deterministic)
+        prefill = prefill_sizes(network.num_positions, on_gpu=on_gpu)
+        max_latest = max_latest_patches(network, options)
+        workshop = Workshop(network, SlotState.of(network, max_spoken=max_latest, max_context=prefill[-1]))
+        solves = Solves(workshop)
+        programs: tuple[Program, ...] = (
+            Decode(workshop, buckets, num_steps=USUAL_STEPS),
+            Begin(workshop, buckets, solves),
+            Turn(workshop, buckets, solves),
+            Finish(workshop, buckets, solves),
+            Prefill(workshop, prefill),
+            Encode(workshop, (ENCODED_TOGETHER,)),
+            Warm(workshop),
+        )
+        return cls(
+            workshop=workshop,
+            runner=Runner(programs, network.device),
+            solves=solves,
+            buckets=buckets,
+            max_batch=min(network.num_slots, buckets[-1]) if buckets else network.num_slots,
+            max_latest_patches=max_latest,
+            alone=options.deterministic,
+        )
+
+
+def machinery(network: VoxCPM, options: ModelOptions) -> Machinery:
+    """Ready to run: on a GPU with as many slots as fit and every program recorded. Raises ModelError."""
+    if network.device.type != "cuda":
+        return Machinery.of(network, options)
+    budget = device_budget(network.device, options.gpu_memory)
+    return _recorded(network, options, _fitting(network, options, budget))
+
+
+def step_sizes(num_slots: int, *, on_gpu: bool, deterministic: bool) -> tuple[int, ...]:
+    """Rows that a step is made for; on a CPU any number is as good as the next, unless one is pinned."""
+    if deterministic:
+        return (min(num_slots, DETERMINISTIC_ROWS),)
+    return _up_to(num_slots, BUCKETS) if on_gpu else ()
+
+
+def prefill_sizes(num_positions: int, *, on_gpu: bool) -> tuple[int, ...]:
+    """Tokens that contexts are read in; the largest holds any one of them."""
+    if on_gpu:
+        return _up_to(num_positions, PREFILL_TOKENS)
+    return tuple(range(CPU_PREFILL_TOKENS, num_positions + CPU_PREFILL_TOKENS, CPU_PREFILL_TOKENS))
+
+
+def _up_to(largest: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes up to the first that holds the largest."""
+    needed = next((index for index, size in enumerate(sizes) if size >= largest), len(sizes) - 1)
+    return sizes[: needed + 1]
+
+
+def max_latest_patches(network: VoxCPM, options: ModelOptions) -> int:
+    """Of a segment that the next one goes on from."""
+    config = network.config
+    return int(options.context_s * config.sample_rate / config.patch_samples)
+
+
+def _fitting(network: VoxCPM, options: ModelOptions, budget: int) -> int:
+    """Slots beside the weights and the work space of the largest step, which is tried out. Raises ModelError."""
+    device = network.device
+    taken = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    probe = Machinery.of(network, options)
+    _try_out(probe, options)
+    work = torch.cuda.max_memory_allocated(device) - taken
+    del probe
+    torch.cuda.empty_cache()
+    slot = network.slot_bytes + SlotState.slot_bytes(network, max_spoken=max_latest_patches(network, options))
+    return num_slots_within(budget, taken=taken, work=work, slot=slot, asked=options.num_slots)
+
+
+def _recorded(network: VoxCPM, options: ModelOptions, num_slots: int) -> Machinery:
+    for _ in range(MAX_HALVINGS):
+        network.give_slots(num_slots)
+        made = Machinery.of(network, options)
+        try:
+            _try_out(made, options)  # some kernels' shapes have the number of slots in them
+            with torch.inference_mode():
+                made.runner.prepare(options.progress)
+        except torch.cuda.OutOfMemoryError:
+            if options.num_slots or num_slots == 1:
+                raise
+            num_slots //= 2
+            del made
+            torch.cuda.empty_cache()
+        else:
+            return made
+    raise MemoryError(f"not even {num_slots} slots fit the device's memory")
+
+
+def _try_out(made: Machinery, options: ModelOptions) -> None:
+    """Run every program once; kernels whose fastest form is not known from an earlier start are measured."""
+    kernels = made.workshop.network.kernels
+    path = options.cache / "kernels.json" if options.cache else None
+    if path is not None:
+        kernels.load(path)
+    with torch.inference_mode(), kernels.measuring():
+        made.runner.prepare(options.progress, recorded=False)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kernels.save(path)

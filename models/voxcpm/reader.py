@@ -1,0 +1,137 @@
+"""Brings slots to where a step takes them up: voices and delivered patches become tokens, contexts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..engine.runner import Runner
+from .config import AUDIO_START
+from .context import BLOCK, ENCODED_TOGETHER
+from .decode import Workshop
+from .slot import Context, VoxCPMSlot
+from .speaker import Speaker
+
+
+class Reader:
+    """All of it is queued on the device behind the steps under way; only a voice's first utterance is waited for."""
+
+    def __init__(self, workshop: Workshop, runner: Runner, *, alone: bool) -> None:
+        """`alone`: each context is read by itself, so that its company changes no rounding."""
+        self._network, self._state = workshop.network, workshop.state
+        self._runner = runner
+        self._alone = alone
+        self._start = self._network.embed_text([AUDIO_START])[0]  # [hidden]
+
+    def open(self, slot: VoxCPMSlot) -> None:
+        """Let the codec, and after an interruption the slot's state, hold what comes before its first patch."""
+        state, speaker, number = self._state, slot.speaker, slot.number
+        self._learn(speaker, number)
+        assert speaker.memory is not None
+        state.decoder.restore(number, speaker.memory)
+        if not slot.is_reopened:
+            return
+        state.decoder.reset(number)
+        for patch in slot.remembered():
+            self._hear(number, patch)
+        if 0 < len(slot.before) <= slot.max_latest_patches:
+            tokens = self._encoded(torch.stack(slot.before), speaker.adapter)
+            state.spoken[number, : len(tokens)] = tokens.to(state.spoken.device)
+            state.before[number] = slot.before[-1].to(state.before.device)
+
+    def read(self, contexts: Sequence[tuple[VoxCPMSlot, Context]]) -> None:
+        """Let the language models read them, all but the last token, which is left for the slot's next step."""
+        most = self._state.context.shape[0]
+        batch: list[tuple[VoxCPMSlot, Context, Tensor | None]] = []
+        num_rows = 0
+        for slot, context in contexts:
+            rows = blocks(context.num_tokens - 1)
+            if batch and (self._alone or num_rows + rows > most):
+                self._prefill(batch, num_rows)
+                batch, num_rows = [], 0
+            own = self._encoded(torch.stack(slot.resumed), slot.speaker.adapter) if context.num_own else None
+            batch.append((slot, context, own))
+            num_rows += rows
+        if batch:
+            self._prefill(batch, num_rows)
+
+    def _prefill(self, contexts: Sequence[tuple[VoxCPMSlot, Context, Tensor | None]], num_rows: int) -> None:
+        given = self._runner.batch("prefill", num_rows)
+        given.pad(0)  # the ends of blocks, too
+        first = 0
+        for slot, context, own in contexts:
+            num_text, num_read = len(context.ids), context.num_tokens - 1
+            end = first + num_read
+            given["slot"][first:end] = slot.number
+            given["adapter"][first:end] = slot.speaker.adapter
+            given["position"][first:end] = torch.arange(num_read)
+            given["is_audio"][first + num_text : end] = 1
+            ids = context.ids[:num_read]
+            given["id"][first : first + len(ids)] = torch.tensor(ids)
+            self._place(slot, context, own, first + num_text, end)
+            first += blocks(num_read)
+        self._runner.launch("prefill", given, num_rows)
+
+    def _place(self, slot: VoxCPMSlot, context: Context, own: Tensor | None, first: int, end: int) -> None:
+        """The context's patches into their rows, and its last token and patch to where the step looks for them."""
+        state, number, speaker = self._state, slot.number, slot.speaker
+        assert speaker.tokens is not None
+        tokens, before = self._start, None
+        pieces = [(speaker.tokens, speaker.latents[-1:])]
+        pieces.append((state.spoken[number, : context.num_latest], state.before[number : number + 1]))
+        if own is not None:
+            pieces.append((own, slot.resumed[-1][None]))
+        for piece, latest in pieces:
+            if not len(piece):
+                continue
+            num_rows = max(0, min(len(piece), end - first))
+            state.context[first : first + num_rows].copy_(piece[:num_rows], non_blocking=True)
+            first += len(piece)
+            tokens, before = piece[-1], latest[0]
+        state.token[number].copy_(tokens, non_blocking=True)
+        if before is None:
+            state.before[number].zero_()
+        else:
+            state.before[number].copy_(before, non_blocking=True)
+        if own is not None:
+            kept = own[: state.spoken.shape[1] - 1]
+            state.spoken[number, : len(kept)].copy_(kept, non_blocking=True)
+            slot.resumed = []
+
+    def _learn(self, speaker: Speaker, number: int) -> None:
+        """A voice's first utterance: its prompt as tokens, and the codec's memory of its end."""
+        if speaker.tokens is None:
+            speaker.tokens = self._pinned(self._encoded(speaker.latents, speaker.adapter))
+        if speaker.memory is None:
+            self._state.decoder.reset(number)
+            for patch in speaker.priming:
+                self._hear(number, patch)
+            speaker.memory = self._pinned(self._state.decoder.memory(number).cpu())
+
+    def _hear(self, number: int, patch: Tensor) -> None:
+        given = self._runner.batch("warm", 1)
+        given["slot"][0] = number
+        given["latents"][0] = patch
+        self._runner.launch("warm", given, 1)
+
+    def _encoded(self, latents: Tensor, adapter: int) -> Tensor:
+        """Patches [patches, patch, feat] as tokens [patches, hidden], on the host."""
+        tokens: list[Tensor] = [self._start[:0].cpu().view(0, len(self._start))]
+        for piece in torch.split(latents, ENCODED_TOGETHER):
+            given = self._runner.batch("encode", len(piece))
+            given["latents"][: len(piece)] = piece
+            given["adapter"][: len(piece)] = adapter
+            told = self._runner.launch("encode", given, len(piece)).told()
+            tokens.append(told["token"][: len(piece)].clone())
+        return torch.cat(tokens)
+
+    def _pinned(self, tensor: Tensor) -> Tensor:
+        """For copies to a GPU that nobody waits for."""
+        return tensor.pin_memory() if self._state.token.device.type == "cuda" else tensor
+
+
+def blocks(num_tokens: int) -> int:
+    """Rows that so many tokens take."""
+    return -(-num_tokens // BLOCK) * BLOCK
