@@ -58,9 +58,9 @@ class Admission:
         engine = self._engine
         if not engine.ready:
             return Refusal("the voice engine is being restarted")
-        sentence = engine.refusal(session, Ear.of(lead, waits), frees_others=num_freed > 0)
-        if sentence is not None:
-            return Refusal(sentence)
+        busy = engine.refusal(session, Ear.of(lead, waits), frees_others=num_freed > 0)
+        if busy is not None:
+            return Refusal(busy.message, busy.retry_after_ms)
         num_slots = engine.info.max_slots
         if engine.num_streams + engine.num_streams_elsewhere - num_freed >= num_slots:
             return Refusal(f"all {num_slots} voices of this server are speaking")

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from models.base import History, ModelInfo, SpeechParams
-from models.engine import Ear, Reading
+from models.engine import Busy, Ear, Reading
 
 from .engine_streams import Listener
 
@@ -87,7 +87,7 @@ class EngineClient(Protocol):
     def hosts(self) -> Sequence[EngineClient]:
         """The engines it consists of; itself, if it is one."""
 
-    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> str | None:
+    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> Busy | None:
         """Why this session cannot have another stream (`models.engine.Audience`), as far as this process knows."""
 
     def open(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
-from models.engine import Ear, Reading, Spoke
+from models.engine import Busy, Ear, Reading, Spoke
 
 from .engine_face import EngineClient, Stream
 from .engine_streams import LOST, EngineUnavailable, Listener
@@ -84,7 +84,7 @@ class EngineFleet:
     def busy_s(self) -> float:
         return sum(host.busy_s for host in self._hosts)
 
-    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> str | None:
+    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> Busy | None:
         """None if one of them takes it; else what the one with most room says."""
         refusals = [host.refusal(session, ear, frees_others=frees_others) for host in _by_room(self._serving, ear)]
         return None if None in refusals else refusals[0]

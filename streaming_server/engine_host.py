@@ -92,7 +92,7 @@ class EngineHost:
             port = self._ports.get(number)
             if port is not None:
                 port.tell(events, step.num_rows, step.seconds)
-        _, is_slow, _ = self._thread.told_tempo
+        is_slow = self._thread.told_tempo.is_slow
         if is_slow is not self._was_slow:
             self._was_slow = is_slow
             for port in self._ports.values():

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import count
 from math import inf
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
 from models.engine import (
     Audience,
+    Busy,
     Cancel,
     Closed,
     Command,
@@ -21,6 +22,7 @@ from models.engine import (
     Finish,
     Open,
     Pace,
+    Prospects,
     Reading,
     Reloaded,
     ReloadVoices,
@@ -93,6 +95,7 @@ class EngineStreams:
         """Whether that is slower than real time (`models.engine.Tempo`)."""
         self.capacity = inf
         """How many listeners it has time for, those of other web processes too."""
+        self._prospects = Prospects(None, False, inf, 0.0, 0.0, 1.0)
         self.num_streams_elsewhere = 0
         """Of other web processes; they and their listeners are told when they change."""
         self.num_listeners_elsewhere = 0
@@ -126,10 +129,10 @@ class EngineStreams:
     def hosts(self) -> Sequence[EngineStreams]:
         return (self,)
 
-    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> str | None:
+    def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> Busy | None:
         """Why this session cannot have another stream (`models.engine.Audience`), as far as this process knows."""
-        audience = self._audience
-        return audience.refusal(session, ear, is_slow=self.is_slow, capacity=self.capacity, frees_others=frees_others)
+        prospects = self._prospects._replace(is_slow=self.is_slow, capacity=self.capacity)
+        return self._audience.refusal(session, ear, prospects, frees_others=frees_others)
 
     def open(
         self,
@@ -216,8 +219,10 @@ class EngineStreams:
                 self._learn(event.info)
                 self._end_reload(key, None)
 
-    def _heed(self, tempo: tuple[float | None, bool, float]) -> None:
-        self.rtf, self.is_slow, self.capacity = tempo
+    def _heed(self, prospects: Iterable[Any]) -> None:
+        """What `Prospects` has, as it came."""
+        told = self._prospects = Prospects(*prospects)
+        self.rtf, self.is_slow, self.capacity = told.rtf, told.is_slow, told.capacity
 
     def _learn(self, info: ModelInfo) -> None:
         self._info = info

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from models.engine import Command, Engine, Step
+from models.engine import Command, Engine, Prospects, Step
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,9 @@ class EngineThread:
         return self._engine.healthy_step_s
 
     @property
-    def told_tempo(self) -> tuple[float | None, bool, float]:
-        """The engine's rtf, whether that is slow, and its capacity (`models.engine.Tempo`)."""
-        tempo = self._engine.tempo
-        return tempo.rtf, tempo.is_slow, tempo.capacity
+    def told_tempo(self) -> Prospects:
+        """How fast the engine is, and what a newcomer may expect of it."""
+        return self._engine.prospects
 
     @property
     def is_alive(self) -> bool:

@@ -1,6 +1,6 @@
 """The engine: slots, playback clocks, deadlines, steps. Synchronous; knows of no process, socket or wire."""
 
-from .audience import FULL, SLOW, Audience, Ear
+from .audience import CROWDED, FULL, SLOW, Audience, Busy, Ear
 from .commands import (
     Cancel,
     Closed,
@@ -21,14 +21,17 @@ from .commands import (
 )
 from .continuity import Continuity
 from .engine import Engine
+from .outlook import Prospects
 from .playback import PlaybackClock, Reading
 from .tempo import Tempo
 from .warming import warm_up
 
 __all__ = [
+    "CROWDED",
     "FULL",
     "SLOW",
     "Audience",
+    "Busy",
     "Cancel",
     "Closed",
     "Command",
@@ -42,6 +45,7 @@ __all__ = [
     "Open",
     "Pace",
     "PlaybackClock",
+    "Prospects",
     "Reading",
     "ReloadVoices",
     "Reloaded",

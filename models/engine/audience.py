@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from enum import Enum, auto
+
+from .outlook import Prospects
 
 SLOW = "this machine speaks more slowly than real time, and so to one listener at a time"
 FULL = "this machine has no time left to speak to another listener without gaps"
+CROWDED = "too many listeners wait for their first words at once"
+
+MAX_FIRST_AUDIO_S = 1.0
+"""Who would wait longer than that is refused: another try may well be heard sooner. But a machine that takes as long
+for a listener who is alone is what it is."""
+
+MIN_RETRY_MS, MAX_RETRY_MS = 250, 30_000
 
 
 class Ear(Enum):
@@ -22,6 +32,22 @@ class Ear(Enum):
         if lead_samples is None:
             return cls.ABSENT
         return cls.WAITS if held else cls.LISTENS
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """There is no room: one sentence, and when another try makes sense."""
+
+    message: str
+    retry_after_ms: int
+
+    @classmethod
+    def after(cls, reason: str, wait_s: float, first_audio_s: float) -> Busy:
+        """When there will be room in so long, and first audio in so long from then on."""
+        retry_after_ms = round(min(max(1000 * wait_s, MIN_RETRY_MS), MAX_RETRY_MS))
+        expected_s = wait_s + first_audio_s
+        expected = f"{expected_s:.1f} s" if expected_s < 10 else f"{expected_s:.0f} s"
+        return cls(f"{reason}; first audio is expected in about {expected}", retry_after_ms)
 
 
 class Audience:
@@ -43,23 +69,28 @@ class Audience:
         """As it joined."""
         self._count(session, ear, -1)
 
-    def refusal(
-        self, session: Hashable, ear: Ear, *, is_slow: bool, capacity: float, frees_others: bool = False
-    ) -> str | None:
-        """Why this session cannot have another stream, by what the model can do (`Tempo`): one sentence, or None.
+    def refusal(self, session: Hashable, ear: Ear, prospects: Prospects, *, frees_others: bool = False) -> Busy | None:
+        """Why this session cannot have another stream, by what the engine can do; None if it can.
 
         `frees_others`: the session's other streams end. A session that is alone is never refused.
         """
         ears = self._sessions.get(session)
         if self.num_sessions == (ears is not None):
             return None
-        if is_slow:
-            return SLOW
+        if prospects.is_slow:
+            return Busy.after(SLOW, max(1, self.num_listeners) * prospects.vacancy_s, prospects.alone_s)
         before = dict(ears or {})
         after = {} if frees_others else dict(before)
         after[ear] = after.get(ear, 0) + 1
         more = _num_listeners(after) - _num_listeners(before)
-        return FULL if more > 0 and self.num_listeners + more > capacity else None
+        if more <= 0:
+            return None
+        too_many = self.num_listeners + more - prospects.capacity
+        if too_many > 0:
+            return Busy.after(FULL, max(1, too_many) * prospects.vacancy_s, prospects.first_audio_s)
+        if prospects.first_audio_s > max(MAX_FIRST_AUDIO_S, 2 * prospects.alone_s):
+            return Busy.after(CROWDED, prospects.first_audio_s - MAX_FIRST_AUDIO_S, MAX_FIRST_AUDIO_S)
+        return None
 
     def _count(self, session: Hashable, ear: Ear, change: int) -> None:
         ears = self._sessions.setdefault(session, {})

@@ -30,13 +30,13 @@ class Sequence:
         "generation",
         "is_begun",
         "is_gone",
+        "is_starting",
         "key",
         "lead_samples",
         "num_made",
         "num_sealed",
         "num_spoken",
         "number",
-        "opened_at",
         "session",
         "slot",
         "suspended",
@@ -68,11 +68,11 @@ class Sequence:
         self.under_way = 0  # samples of a patch whose stop is known and which is not told yet
         self.awaits_stop = False  # submitted, and whether its segment ends with that is not known
         self.is_begun = False  # the segment under way has a patch, told or under way
+        self.is_starting = False  # somebody listens for its first words, and its text is there
         self.is_gone = False  # what is still made for it reaches nobody
         self.ear = Ear.LISTENS
         self.finished = False
         self.suspended = False
-        self.opened_at = 0.0
         self.text_at = 0.0  # when text came to a stream that had none left
         self.version = 0  # the scheduler's: grows whenever its place in the order may have changed
 

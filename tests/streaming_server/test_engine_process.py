@@ -17,7 +17,8 @@ import pytest
 import uvloop
 
 from models.base import ModelError
-from models.engine.engine import FAILED, MAX_FAILED_STEPS
+from models.engine.steps import MAX_FAILED_STEPS
+from models.engine.streams import FAILED
 from streaming_server.engine_client import EngineUnavailable, RemoteEngine
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from models.base import History, SpeechParams
 from models.engine import Cancel, Closed, Engine, Extend, Failed, Finish, Open, Seal, Spoke, Step
-from models.engine.engine import MAX_FAILED_STEPS
+from models.engine.steps import MAX_FAILED_STEPS
 from streaming_server.engine_thread import EngineThread
 from tests.models.engine.scripted import ScriptedModel
 

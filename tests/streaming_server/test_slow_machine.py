@@ -87,7 +87,7 @@ async def test_it_serves_one_session_and_its_queue() -> None:
         async with SpeechClient(server.stream_url) as another:
             with pytest.raises(SpeechError, match="this machine speaks more slowly than real time") as refused:
                 await another.speak("Me, too!").finished()
-            assert refused.value.retry_after_ms == 1000
+            assert 250 <= (refused.value.retry_after_ms or 0) <= 30_000
             ended = [await first.finished(), await second.finished()]
             assert [done.samples for done in ended] == [30_870, 30_870]
             assert second.started is not None
@@ -103,7 +103,7 @@ async def test_a_machine_with_time_for_one_refuses_a_second_listener_for_as_long
         async with SpeechClient(server.stream_url) as another:
             with pytest.raises(SpeechError, match="no time left to speak to another listener") as refused:
                 await another.speak("Me, too!").finished()
-            assert refused.value.retry_after_ms == 1000
+            assert 250 <= (refused.value.retry_after_ms or 0) <= 30_000
             assert [(await speech.finished()).reason for speech in (first, second)] == ["end", "end"]
             assert (await another.speak("Me, too!").finished()).reason == "end"
 

@@ -117,6 +117,12 @@ class Stage:
     def messages(self, key: int) -> list[str]:
         return [end.message if isinstance(end, Failed) else "closed" for end in self.ends[key]]
 
+    def reasons(self, key: int) -> list[str]:
+        """Why it was not let in, without what is expected then."""
+        refusals = [end for end in self.ends[key] if isinstance(end, Failed) and end.busy]
+        assert all(250 <= refusal.retry_after_ms <= 30_000 for refusal in refusals)
+        return [refusal.message.partition("; first audio is expected in about ")[0] for refusal in refusals]
+
     def underrun_s(self, key: int) -> float:
         """The longest that this listener, who plays from the first audio on, waited for a patch."""
         worst, dry_at = 0.0, float("inf")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.base import SpeechParams
-from models.engine import Cancel, Closed, Engine, Extend, Failed, Finish, Open, Seal, Spoke, warm_up
+from models.engine import Cancel, Closed, Engine, Extend, Finish, Open, Seal, Spoke, warm_up
 from models.tone import ToneModel, tone_samples
 
 from .scripted import PATCH
@@ -156,7 +156,7 @@ def test_full_engine_is_busy_until_a_slot_is_free() -> None:
     for key in (1, 2, 3):
         stage.open(key, "ab")
     stage.step()
-    assert stage.ends[3] == [Failed(3, "all 2 slots of the voice engine are in use", busy=True)]
+    assert stage.reasons(3) == ["all 2 slots of the voice engine are in use"]
     assert stage.num_patches(3) == 0
     stage.run()
     stage.open(4, "ab")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from models.engine import Closed, Failed, warm_up
-from models.engine.engine import FAILED, MAX_FAILED_STEPS
+from models.engine.steps import MAX_FAILED_STEPS
+from models.engine.streams import FAILED
 from models.tone import CODE_POINT_SAMPLES, INFO, tone_samples
 
 from .late import PATCH, PATCH_S, LateStage

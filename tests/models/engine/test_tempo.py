@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.engine import FULL, SLOW, Engine, Failed, Tempo, warm_up
+from models.engine import FULL, SLOW, Engine, Tempo, warm_up
 from models.engine.scheduler import AHEAD_S
 from models.engine.warming import MAX_UTTERANCES
 
@@ -197,8 +197,7 @@ def test_a_slow_model_speaks_to_one_session() -> None:
     stage.open(3, "xxx", session=2)
     stage.open(4, "xxx", session=2, lead=None)
     stage.step()
-    assert stage.ends[3] == [Failed(3, SLOW, busy=True)]
-    assert stage.ends[4] == [Failed(4, SLOW, busy=True)]
+    assert stage.reasons(3) == stage.reasons(4) == [SLOW]
     stage.run()
     assert stage.messages(1) == stage.messages(2) == ["closed"]
     stage.open(5, "xxx", session=2)
@@ -224,7 +223,7 @@ def test_when_a_machine_turns_slow_nobody_falls_silent() -> None:
     grown = [stage.num_patches(key) - heard[key] for key in (1, 2, 3)]
     assert min(grown) >= 10
     assert max(grown) - min(grown) <= 2
-    assert stage.messages(4) == stage.messages(5) == [SLOW]
+    assert stage.reasons(4) == stage.reasons(5) == [SLOW]
     stage.run()
     assert stage.messages(1) == stage.messages(2) == stage.messages(3) == ["closed"]
 
@@ -258,7 +257,7 @@ def test_no_more_are_let_in_than_the_model_keeps_up_with(alone: float, capacity:
     stage.run(1.0)
     refused = [key for key in range(1, 8) if stage.ends[key]]
     assert refused == list(range(capacity + 1, 8))
-    assert all(stage.ends[key] == [Failed(key, FULL, busy=True)] for key in refused)
+    assert all(stage.reasons(key) == [FULL] for key in refused)
     stage.run()
     assert all(stage.underrun_s(key) == 0 for key in range(1, min(capacity, 7) + 1))
 
@@ -272,7 +271,8 @@ def test_a_full_model_takes_what_asks_for_no_more_time() -> None:
     stage.open(4, "x" * 20, session=3)
     stage.open(5, "x" * 20, session=1)
     stage.run()
-    assert [stage.messages(key) for key in range(1, 6)] == [["closed"]] * 3 + [[FULL]] * 2
+    assert [stage.messages(key) for key in range(1, 4)] == [["closed"]] * 3
+    assert stage.reasons(4) == stage.reasons(5) == [FULL]
     stage.open(6, "x" * 20, session=3)
     stage.run()
     assert stage.messages(6) == ["closed"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from models.engine import Closed
-from models.engine.engine import FAILED, MAX_FAILED_STEPS
+from models.engine.steps import MAX_FAILED_STEPS
+from models.engine.streams import FAILED
 
 from .stage import Stage
 
@@ -79,7 +80,7 @@ def test_slot_that_does_not_close_is_not_used_again() -> None:
         stage.open(key, "a")
     stage.run()
     assert stage.ends[2] == [Closed(2)]
-    assert stage.messages(3) == ["all 2 slots of the voice engine are in use"]
+    assert stage.reasons(3) == ["all 2 slots of the voice engine are in use"]
 
 
 def test_stream_opened_twice_fails_and_leaks_nothing() -> None:
