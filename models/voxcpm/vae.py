@@ -7,18 +7,65 @@ Source: `audio_vae.decoder.*` of the checkpoint.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..base import ModelError
 from .config import AudioVaeConfig
-from .vae_layers import Depthwise, Snake, TakesTensors, ToMono, dense, remember, residual_units, upsampler
+from .vae_layers import (
+    Dense,
+    Depthwise,
+    Form,
+    ResidualUnit,
+    Snake,
+    TakesTensors,
+    ToMono,
+    dense,
+    exact_products,
+    remember,
+    residual_units,
+    upsampler,
+)
 
 CHUNK_LATENTS = 16
 """As many at a time keep a CPU busy while its cache still holds their signals; 112 at once take twice as long each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """What the decoder's matrix products are computed in, on a device; sums, state and all else are float32.
+
+    `is_fused`: by the kernels. Without, by plain PyTorch, which alone is float32 to the last bit.
+    `num_narrow_blocks`: in so many of the last blocks, which have most of the rows, what passes from unit to unit is
+    stored as `factors` too. It costs a decibel for each.
+    """
+
+    name: str
+    factors: torch.dtype
+    is_fused: bool = True
+    tf32: bool = False
+    num_narrow_blocks: int = 0
+
+    def signal(self, block: int, num_blocks: int) -> torch.dtype:
+        """What passes from unit to unit in that block."""
+        return self.factors if block >= num_blocks - self.num_narrow_blocks else torch.float32
+
+
+FLOAT32 = Precision(name="float32", factors=torch.float32, is_fused=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Half as many channels and `up.upsample` times as many rows."""
+
+    snake: Snake
+    up: Dense
+    units: tuple[ResidualUnit, ...]
 
 
 class AudioVaeDecoder:
@@ -31,8 +78,9 @@ class AudioVaeDecoder:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        packed: bool | None = None,
     ) -> None:
-        """`dtype`: what the matrix products are computed in; all else is float32.
+        """`dtype`: what the matrix products are computed in; all else is float32. `packed`: see `vae_layers.Form`.
 
         With random weights the error is 39 dB below the sound in bfloat16, 115 dB in float32.
         Raises ModelError for a configuration without depthwise convolutions, which no checkpoint has.
@@ -41,35 +89,56 @@ class AudioVaeDecoder:
             raise ModelError("'audio_vae_config.depthwise' was expected to be true, but false came.")
         self.config = config
         self.device = torch.device(device)
+        self.precision = Precision(name=str(dtype).removeprefix("torch."), factors=dtype, is_fused=False)
+        self.failed_kernels: set[str] = set()
+        """Names of those that turned out not to run on this device, whatever the precision."""
+        form = Form.on(self.device, dtype, packed=packed)
+        self.is_packed = form.packed
         name = "audio_vae.decoder.model"
-        self._first = Depthwise(weights, f"{name}.0", self.device)
-        self._widen = dense(weights, f"{name}.1", self.device, dtype)
-        self._blocks = tuple(
-            (
-                Snake(weights, f"{block}.0", self.device),
-                upsampler(weights, f"{block}.1", self.device, dtype),
-                residual_units(weights, block, 2, self.device, dtype),
+        self.first = Depthwise(weights, f"{name}.0", form)
+        self.widen = dense(weights, f"{name}.1", form)
+        self.blocks = tuple(
+            Block(
+                snake=Snake(weights, f"{block}.0", form),
+                up=upsampler(weights, f"{block}.1", form),
+                units=residual_units(weights, block, 2, form),
             )
             for block in (f"{name}.{2 + i}.block" for i in range(len(config.decoder_rates)))
         )
         last = 2 + len(config.decoder_rates)
-        self._snake = Snake(weights, f"{name}.{last}", self.device)
-        self._last = ToMono(weights, f"{name}.{last + 1}", self.device)
-        self.pasts = [self._first.past]
+        self.snake = Snake(weights, f"{name}.{last}", form)
+        self.last = ToMono(weights, f"{name}.{last + 1}", form)
+        self.pasts = [self.first.past]
         """Rows and channels of each layer's memory, in the order in which `run` takes them."""
-        for _, up, units in self._blocks:
-            self.pasts += [up.past, *(unit.past for unit in units)]
-        self.pasts.append(self._last.past)
+        for block in self.blocks:
+            self.pasts += [block.up.past, *(unit.past for unit in block.units)]
+        self.pasts.append(self.last.past)
+
+    def cast(self, precision: Precision) -> AudioVaeDecoder:
+        """The same in another precision; only the products' weights are copied. Not of one that is packed."""
+        other = copy.copy(self)
+        dtype, tf32 = precision.factors, precision.tf32
+        other.precision = precision
+        other.widen = self.widen.cast(dtype, tf32=tf32)
+        other.blocks = tuple(
+            Block(
+                snake=block.snake,
+                up=block.up.cast(dtype, tf32=tf32),
+                units=tuple(unit.cast(dtype, tf32=tf32) for unit in block.units),
+            )
+            for block in self.blocks
+        )
+        return other
 
     @property
     def history_latents(self) -> int:
         """A sample depends on its own latent and on this many before it: 21 for v1.5, 19 for v1."""
-        latents, rows_per_latent = float(self._first.past[0]), 1
-        for (_, up, units), rate in zip(self._blocks, self.config.decoder_rates, strict=True):
-            latents += up.past[0] / rows_per_latent
+        latents, rows_per_latent = float(self.first.past[0]), 1
+        for block, rate in zip(self.blocks, self.config.decoder_rates, strict=True):
+            latents += block.up.past[0] / rows_per_latent
             rows_per_latent *= rate
-            latents += sum(unit.past[0] for unit in units) / rows_per_latent
-        return math.ceil(latents + self._last.past[0] / rows_per_latent)
+            latents += sum(unit.past[0] for unit in block.units) / rows_per_latent
+        return math.ceil(latents + self.last.past[0] / rows_per_latent)
 
     def run(self, latents: Tensor, pasts: Sequence[Tensor]) -> Tensor:
         """Go on decoding: latents [B, T, feat] -> samples [B, T * hop].
@@ -78,12 +147,13 @@ class AudioVaeDecoder:
         before and after.
         """
         past = iter(pasts)
-        x = self._widen(self._first(remember(next(past), latents)))  # [B, T, decoder_dim]
-        for snake, up, units in self._blocks:
-            x = up(snake.remember(next(past), x))  # [B, T * rate, C / 2]
-            for unit in units:
-                x = unit(x, next(past))
-        return self._last(self._snake.remember(next(past), x)).tanh_()
+        with exact_products(self.device):
+            x = self.widen(self.first(remember(next(past), latents)))  # [B, T, decoder_dim]
+            for block in self.blocks:
+                x = block.up(block.snake.remember(next(past), x))  # [B, T * rate, C / 2]
+                for unit in block.units:
+                    x = unit(x, next(past))
+            return self.last(self.snake.remember(next(past), x)).tanh_()
 
     def decode(self, latents: Tensor) -> Tensor:
         """An utterance from its start: latents [B, T, feat] -> float32 samples [B, T * hop]."""

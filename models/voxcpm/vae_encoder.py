@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..base import ModelError
 from .config import AudioVaeConfig
-from .vae_layers import Snake, TakesTensors, dense, remember, residual_units
+from .vae_layers import Form, Snake, TakesTensors, dense, remember, residual_units
 
 CHUNK_LATENTS = 16
 """Encoded at a time, 0.64 s in v1.5: memory does not grow with the audio, and the cut is not heard in the latents."""
@@ -39,18 +39,19 @@ class AudioVaeEncoder:
             raise ModelError("'audio_vae_config.encoder_rates' of at least 2 were expected, but 1 came.")
         self.config = config
         self.device = torch.device(device)
+        form = Form.on(device, dtype)
         name = "audio_vae.encoder"
-        self._first = dense(weights, f"{name}.block.0", self.device, dtype)
+        self._first = dense(weights, f"{name}.block.0", form)
         self._blocks = tuple(
             (
-                residual_units(weights, block, 0, self.device, dtype),
-                Snake(weights, f"{block}.3", self.device),
+                residual_units(weights, block, 0, form),
+                Snake(weights, f"{block}.3", form),
                 # A row more than the stride of padding where the stride is odd: the weights were trained that way.
-                dense(weights, f"{block}.4", self.device, dtype, stride=rate, num_past=rate + rate % 2),
+                dense(weights, f"{block}.4", form, stride=rate, num_past=rate + rate % 2),
             )
             for block, rate in ((f"{name}.block.{1 + i}.block", rate) for i, rate in enumerate(config.encoder_rates))
         )
-        self._means = dense(weights, f"{name}.fc_mu", self.device, dtype)
+        self._means = dense(weights, f"{name}.fc_mu", form)
         self._pasts = [self._first.past]
         for units, _, down in self._blocks:
             self._pasts += [*(unit.past for unit in units), down.past]

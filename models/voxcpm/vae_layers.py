@@ -7,6 +7,10 @@ are its memory, `past` [B, rows, C], zeros at the start; so a signal may be cut 
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +29,24 @@ class TakesTensors(Protocol):
     """An open checkpoint."""
 
     def take(self, name: str) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """Where layers are, and how their matrix products are held.
+
+    `packed`: in the layout that is fastest on a CPU, which no kernel reads and no other type is made of.
+    """
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32  # of the products' factors; all else is float32
+    packed: bool = True
+
+    @classmethod
+    def on(cls, device: torch.device | str, dtype: torch.dtype, *, packed: bool | None = None) -> Form:
+        """`packed` unsaid: on a CPU."""
+        device = torch.device(device)
+        return cls(device=device, dtype=dtype, packed=device.type == "cpu" if packed is None else packed)
 
 
 def fold_weight_norm(weights: TakesTensors, name: str) -> Tensor:
@@ -58,12 +80,29 @@ def remember(past: Tensor, x: Tensor) -> Tensor:
     return joined
 
 
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """PyTorch's float32 products inside are of float32, whatever the rest of the process chose.
+
+    A graph keeps the kernels that were chosen at its capture, so this holds for its replays too.
+    """
+    if device.type == "cpu":
+        yield
+        return
+    chosen = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(chosen)
+
+
 class Snake:
     """x + sin^2(a x) / a, one `a` for each channel (Liu et al. 2020, arXiv 2006.08195)."""
 
-    def __init__(self, weights: TakesTensors, name: str, device: torch.device) -> None:
-        alpha = weights.take(f"{name}.alpha").float().flatten().to(device)  # [C]
-        self._alpha, self._inverse = alpha, (alpha + 1e-9).reciprocal()
+    def __init__(self, weights: TakesTensors, name: str, form: Form) -> None:
+        self.alpha = weights.take(f"{name}.alpha").float().flatten().to(form.device)  # [C]
+        self.inverse = (self.alpha + 1e-9).reciprocal()
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._into(torch.empty_like(x), x)
@@ -78,12 +117,20 @@ class Snake:
         return joined
 
     def _into(self, y: Tensor, x: Tensor) -> Tensor:
-        torch.mul(x, self._alpha, out=y)
+        torch.mul(x, self.alpha, out=y)
         if y.device.type == "cpu" and torch.get_num_threads() <= NUMPY_SINE_THREADS:
             np.sin(y.numpy(), out=y.numpy())
         else:
             y.sin_()
-        return torch.addcmul(x, y.square_(), self._inverse, out=y)
+        return torch.addcmul(x, y.square_(), self.inverse, out=y)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """The layer that takes through a snake what a product makes, and where its rows begin in a memory."""
+
+    snake: Snake
+    offset: int
 
 
 class Dense:
@@ -96,8 +143,7 @@ class Dense:
         self,
         weight: Tensor,
         bias: Tensor,
-        device: torch.device,
-        dtype: torch.dtype,
+        form: Form,
         *,
         size: int = 1,
         stride: int = 1,
@@ -105,92 +151,130 @@ class Dense:
         upsample: int = 1,
     ) -> None:
         """`weight` [upsample * C_out, size * C_in], `bias` [upsample * C_out]."""
-        self._linear = make_linear(weight, bias, device=device, dtype=dtype)
-        self._dtype = dtype
-        self._size, self._stride, self._upsample = size, stride, upsample
+        self._dtype = form.dtype
+        self._linear = make_linear(weight, bias, device=form.device, dtype=form.dtype) if form.packed else None
+        self._weight = None if form.packed else weight.to(form.device, form.dtype).contiguous()
+        self._bias = bias.to(form.device)
+        self.size, self.upsample = size, upsample
+        self._stride = stride
         self.past = (num_past, weight.shape[1] // size)  # shape of one stream's memory
 
     def __call__(self, joined: Tensor) -> Tensor:
-        y = self._linear(windows(joined.to(self._dtype), self._size, self._stride)).float()
-        return y.view(y.shape[0], y.shape[1] * self._upsample, -1)
+        y = self._product(windows(joined.to(self._dtype), self.size, self._stride))
+        return y.view(y.shape[0], y.shape[1] * self.upsample, -1)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
         """residual + y, of a convolution that looks at no row but its own."""
-        if self._dtype is torch.float32:
+        if self._linear is not None and self._dtype is torch.float32:
             return self._linear.plus(x, residual)
-        return self._linear(x.to(self._dtype)).float().add_(residual)
+        return self._product(x.to(self._dtype)).add_(residual)
+
+    def weight(self) -> Tensor:
+        """[upsample * C_out, size * C_in] of the products' type. Raises ModelError where it is packed."""
+        if self._weight is None:
+            raise ModelError("A weight as it is was expected, but this one is packed for a CPU.")
+        return self._weight
+
+    def bias(self) -> Tensor:
+        """float32 [upsample * C_out]."""
+        return self._bias
+
+    def cast(self, dtype: torch.dtype, *, tf32: bool = False) -> Dense:
+        """The same with factors of another type, of a layer that is not packed.
+
+        `tf32`: float32 rounded to what a tensor core reads of it, which would cut it off.
+        """
+        other = copy.copy(self)
+        weight = self.weight().float()
+        if tf32:
+            weight = ((weight.view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
+        other._weight, other._dtype = weight.to(dtype), dtype
+        return other
+
+    def _product(self, x: Tensor) -> Tensor:
+        """float32, of x of the products' type."""
+        if self._linear is not None:
+            return self._linear(x).float()
+        return F.linear(x, self.weight()).float().add_(self._bias)
 
 
 class Depthwise:
     """A causal convolution of each channel by itself, its taps `dilation` apart."""
 
-    def __init__(self, weights: TakesTensors, name: str, device: torch.device, *, dilation: int = 1) -> None:
-        weight = fold_weight_norm(weights, name)  # [C, 1, k]
-        self._weight = weight.unsqueeze(2).to(device)  # [C, 1, 1, k]: time is the width of an image of height 1
-        self._bias = weights.take(f"{name}.bias").float().to(device)
-        self._dilation = dilation
-        self.past = ((weight.shape[2] - 1) * dilation, weight.shape[0])
+    def __init__(self, weights: TakesTensors, name: str, form: Form, *, dilation: int = 1) -> None:
+        weight = fold_weight_norm(weights, name).to(form.device)  # [C, 1, k]
+        self.taps = weight[:, 0].t().contiguous()  # [k, C]
+        self._image = weight.unsqueeze(2)  # [C, 1, 1, k]: time is the width of an image of height 1
+        self.bias = weights.take(f"{name}.bias").float().to(form.device)
+        self.dilation = dilation
+        self.past = ((len(self.taps) - 1) * dilation, weight.shape[0])
 
     def __call__(self, joined: Tensor) -> Tensor:
+        if joined.device.type != "cpu":  # cuDNN's depthwise convolutions may be of TF32, and differ with the batch
+            num_rows = joined.shape[1] - self.past[0]
+            y = self.bias.expand(joined.shape[0], num_rows, -1).clone()
+            for i, tap in enumerate(self.taps):
+                y.addcmul_(joined[:, i * self.dilation : i * self.dilation + num_rows], tap)
+            return y
         image = joined.transpose(1, 2).unsqueeze(2)  # [B, C, 1, T], channels last, for which there are fast kernels
-        y = F.conv2d(image, self._weight, self._bias, dilation=(1, self._dilation), groups=joined.shape[2])
+        y = F.conv2d(image, self._image, self.bias, dilation=(1, self.dilation), groups=joined.shape[2])
         return y.squeeze(2).transpose(1, 2).contiguous()
 
 
 class ToMono:
     """A causal convolution to one channel: each row times each tap, then sums along the diagonals."""
 
-    def __init__(self, weights: TakesTensors, name: str, device: torch.device) -> None:
-        taps = fold_weight_norm(weights, name)[0].t()  # [k, C]
-        self._linear = make_linear(taps.contiguous(), None, device=device, dtype=torch.float32)
-        self._bias = weights.take(f"{name}.bias").float().to(device)  # [1]
-        self.past = (taps.shape[0] - 1, taps.shape[1])
+    def __init__(self, weights: TakesTensors, name: str, form: Form) -> None:
+        self.taps = fold_weight_norm(weights, name)[0].t().contiguous().to(form.device)  # [k, C]
+        self.bias = weights.take(f"{name}.bias").float().to(form.device)  # [1]
+        self._linear = make_linear(self.taps, None, device=form.device, dtype=torch.float32) if form.packed else None
+        self.past = (self.taps.shape[0] - 1, self.taps.shape[1])
 
     def __call__(self, joined: Tensor) -> Tensor:
         """[B, rows + T, C] -> [B, T]."""
-        y = self._linear(joined)  # [B, rows + T, k]
+        y = F.linear(joined, self.taps) if self._linear is None else self._linear(joined)  # [B, rows + T, k]
         num_rows, num_taps = y.shape[1:]
         shape = (y.shape[0], num_rows - num_taps + 1, num_taps)
         diagonals = y.as_strided(shape, (num_rows * num_taps, num_taps, num_taps + 1))  # row t + i, tap i
-        return diagonals.sum(2).add_(self._bias)
+        return diagonals.sum(2).add_(self.bias)
 
 
 class ResidualUnit:
     """x + conv1x1(snake(depthwise(snake(x))))."""
 
-    def __init__(
-        self, weights: TakesTensors, name: str, device: torch.device, dtype: torch.dtype, *, dilation: int
-    ) -> None:
-        self._first = Snake(weights, f"{name}.block.0", device)
-        self._depthwise = Depthwise(weights, f"{name}.block.1", device, dilation=dilation)
-        self._second = Snake(weights, f"{name}.block.2", device)
-        self._pointwise = dense(weights, f"{name}.block.3", device, dtype)
-        self.past = self._depthwise.past
+    def __init__(self, weights: TakesTensors, name: str, form: Form, *, dilation: int) -> None:
+        self.first = Snake(weights, f"{name}.block.0", form)
+        self.depthwise = Depthwise(weights, f"{name}.block.1", form, dilation=dilation)
+        self.second = Snake(weights, f"{name}.block.2", form)
+        self.pointwise = dense(weights, f"{name}.block.3", form)
+        self.past = self.depthwise.past
 
     def __call__(self, x: Tensor, past: Tensor) -> Tensor:
-        y = self._depthwise(self._first.remember(past, x))
-        return self._pointwise.plus(self._second(y), x)
+        y = self.depthwise(self.first.remember(past, x))
+        return self.pointwise.plus(self.second(y), x)
+
+    def cast(self, dtype: torch.dtype, *, tf32: bool = False) -> ResidualUnit:
+        """`Dense.cast` of the product."""
+        other = copy.copy(self)
+        other.pointwise = self.pointwise.cast(dtype, tf32=tf32)
+        return other
 
 
 DILATIONS = (1, 3, 9)
 """Of the three residual units of a block."""
 
 
-def residual_units(
-    weights: TakesTensors, name: str, first: int, device: torch.device, dtype: torch.dtype
-) -> tuple[ResidualUnit, ...]:
+def residual_units(weights: TakesTensors, name: str, first: int, form: Form) -> tuple[ResidualUnit, ...]:
     """The three units of a block, the first of them `name.first`."""
     return tuple(
-        ResidualUnit(weights, f"{name}.{first + i}", device, dtype, dilation=dilation)
-        for i, dilation in enumerate(DILATIONS)
+        ResidualUnit(weights, f"{name}.{first + i}", form, dilation=dilation) for i, dilation in enumerate(DILATIONS)
     )
 
 
 def dense(
     weights: TakesTensors,
     name: str,
-    device: torch.device,
-    dtype: torch.dtype,
+    form: Form,
     *,
     stride: int = 1,
     num_past: int | None = None,
@@ -201,10 +285,10 @@ def dense(
     matrix = weight.transpose(1, 2).reshape(weight.shape[0], -1)  # [C_out, k * C_in]
     bias = weights.take(f"{name}.bias").float()
     num_past = size - 1 if num_past is None else num_past
-    return Dense(matrix, bias, device, dtype, size=size, stride=stride, num_past=num_past)
+    return Dense(matrix, bias, form, size=size, stride=stride, num_past=num_past)
 
 
-def upsampler(weights: TakesTensors, name: str, device: torch.device, dtype: torch.dtype) -> Dense:
+def upsampler(weights: TakesTensors, name: str, form: Form) -> Dense:
     """A transposed convolution [C_in, C_out, 2 s] of stride s whose last s samples are cut.
 
     Row t makes rows s t to s t + s - 1 with the first half of the kernel, and the s after them with the second.
@@ -218,4 +302,4 @@ def upsampler(weights: TakesTensors, name: str, device: torch.device, dtype: tor
     matrix[:, :, 1] = weight[:, :, :stride].permute(2, 1, 0)
     del weight  # the largest is 117 MB
     bias = weights.take(f"{name}.bias").float().repeat(stride)
-    return Dense(matrix.view(stride * num_out, -1), bias, device, dtype, size=2, num_past=1, upsample=stride)
+    return Dense(matrix.view(stride * num_out, -1), bias, form, size=2, num_past=1, upsample=stride)
