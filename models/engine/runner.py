@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -123,6 +124,8 @@ class Runner:
         self._programs = {program.name: program for program in programs}
         self._stations: dict[tuple[str, int], _Station] = {}
         self._graphs = Graphs(device) if device.type == "cuda" else None
+        # Events and graphs go to the current device, which each thread has for itself.
+        self._here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
         self._is_ready = False
         self.num_refused = 0
 
@@ -131,14 +134,14 @@ class Runner:
 
         `recorded` False: only run; a probe of how much memory it takes.
         """
-        sizes = [(size, name) for name, program in self._programs.items() for size in program.sizes]
-        for size, name in sorted(sizes, reverse=True):
-            progress(f"records {name} for {size} rows" if recorded else f"tries {name} for {size} rows")
-            station = self._station(name, size)
-            program = self._programs[name]
-            self._run(program, station)
-            if recorded and self._graphs is not None:
-                station.replay = self._graphs.record(partial(self._run, program, station))
+        shapes = [(program, size) for program in self._programs.values() for size in program.sizes]
+        with self._here:
+            for program, size in sorted(shapes, key=lambda shape: -shape[1]):  # programs of a size in their order
+                progress(f"{'records' if recorded else 'tries'} {program.name} for {size} rows")
+                station = self._station(program.name, size)
+                self._run(program, station)
+                if recorded and self._graphs is not None:
+                    station.replay = self._graphs.record(partial(self._run, program, station))
         self._is_ready = recorded
 
     def size(self, name: str, num_rows: int) -> int:
@@ -175,14 +178,15 @@ class Runner:
             return Launch(told, num_rows, station.early, None)
         if station.early is not None:
             station.early.fill_(NOT_YET)
-        station.given.memory.copy_(batch.memory, non_blocking=True)
-        if station.replay is None:
-            self._refuse_eager(name, batch.num_rows)
-            self._run(program, station)
-        else:
-            station.replay()
-        told.memory.copy_(station.told.memory, non_blocking=True)
-        event.record()
+        with self._here:
+            station.given.memory.copy_(batch.memory, non_blocking=True)
+            if station.replay is None:
+                self._refuse_eager(name, batch.num_rows)
+                self._run(program, station)
+            else:
+                station.replay()
+            told.memory.copy_(station.told.memory, non_blocking=True)
+            event.record()
         return Launch(told, num_rows, station.early, event)
 
     def replay(self, name: str, size: int) -> None:

@@ -42,9 +42,8 @@ class Machinery:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, network: VoxCPM, options: ModelOptions) -> Machinery:
-        """For the network's present slots; nothing has run yet."""
-        on_gpu = network.device.type == "cuda"
+    def of(cls, network: VoxCPM, options: ModelOptions, *, on_gpu: bool) -> Machinery:
+        """For the network's present slots; nothing has run yet. `on_gpu`: in the sizes that are recorded there."""
         buckets = step_sizes(network.num_slots, on_gpu=on_gpu, deterministic=options.deterministic)
         prefill = prefill_sizes(network.num_positions, on_gpu=on_gpu)
         max_latest = max_latest_patches(network, options)
@@ -73,7 +72,7 @@ class Machinery:
 def machinery(network: VoxCPM, options: ModelOptions) -> Machinery:
     """Ready to run: on a GPU with as many slots as fit and every program recorded. Raises ModelError."""
     if network.device.type != "cuda":
-        return Machinery.of(network, options)
+        return Machinery.of(network, options, on_gpu=False)
     budget = device_budget(network.device, options.gpu_memory)
     return _recorded(network, options, _fitting(network, options, budget))
 
@@ -109,7 +108,7 @@ def _fitting(network: VoxCPM, options: ModelOptions, budget: int) -> int:
     device = network.device
     taken = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    probe = Machinery.of(network, options)
+    probe = Machinery.of(network, options, on_gpu=True)
     _try_out(probe, options)
     work = torch.cuda.max_memory_allocated(device) - taken
     del probe
@@ -121,7 +120,7 @@ def _fitting(network: VoxCPM, options: ModelOptions, budget: int) -> int:
 def _recorded(network: VoxCPM, options: ModelOptions, num_slots: int) -> Machinery:
     for _ in range(MAX_HALVINGS):
         network.give_slots(num_slots)
-        made = Machinery.of(network, options)
+        made = Machinery.of(network, options, on_gpu=True)
         try:
             _try_out(made, options)  # some kernels' shapes have the number of slots in them
             with torch.inference_mode():

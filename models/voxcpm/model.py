@@ -21,7 +21,7 @@ from .config import read_config
 from .decode import MAX_STEPS
 from .default_voices import LANGUAGES
 from .linear import can_quantize
-from .machinery import USUAL_STEPS, machinery
+from .machinery import USUAL_STEPS, Machinery, machinery
 from .network import VoxCPM
 from .noise import batch_noise
 from .placement import num_cores, placed, precision
@@ -77,10 +77,11 @@ def load_speech_model(checkpoint: Path, options: ModelOptions) -> VoxCPMModel:
 class VoxCPMModel:
     """The slot interface (models/base.py) of a loaded network."""
 
-    def __init__(self, network: VoxCPM, options: ModelOptions) -> None:
+    def __init__(self, network: VoxCPM, options: ModelOptions, made: Machinery | None = None) -> None:
+        """`made`: instead of the machinery that suits the device."""
         self._network = network
         self._cast = Cast(network, options)
-        self._machinery = machinery(network, options)
+        self._machinery = made or machinery(network, options)
         self._reader = Reader(self._machinery.workshop, self.runner, alone=self._machinery.alone)
         self._info = self._describe()
         self._slots: SlotTable[VoxCPMSlot] = SlotTable(self._info)
