@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             case ["serve"] if not {"-h", "--help"} & set(args):
                 return _serve(args[1:])
             case ["serve-worker"]:
-                return _serve_worker(int(args[1]), Path(args[2]), args[3:])
+                return _serve_worker(int(args[1]), Path(args[2]), int(args[3]), args[4:])
         options = parser.parse_args(args)
         return {"say": say, "voices": voices, "check": check}[options.command](options)
     except ConfigError as error:
@@ -52,12 +52,12 @@ def _serve(argv: list[str]) -> int:
     return serve(config, argv)
 
 
-def _serve_worker(fd: int, directory: Path, argv: list[str]) -> int:
+def _serve_worker(fd: int, directory: Path, number: int, argv: list[str]) -> int:
     from .serve import serve_as_worker
 
     config = load_config(argv, os.environ)
     _log(config)
-    return serve_as_worker(config, fd, directory)
+    return serve_as_worker(config, fd, directory, number)
 
 
 def _log(config: Config) -> None:

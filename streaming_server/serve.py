@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
 from .studio import create_studio
 from .text.normalizer import Normalizer
+from .turnstile import Turns, Turnstile
 from .voices.preparation import Preparation
 from .voices.shelf import VoiceShelf
 from .web_worker import end_with_parent, keep_worker
@@ -36,6 +38,9 @@ from .web_worker import end_with_parent, keep_worker
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+
+TURNS = "turns"
+"""The file beside the engines' sockets by which web processes know whose turn it is to take a connection."""
 
 SWITCH_INTERVAL_S = 0.000_05
 """A thread that encodes gives up the interpreter for every Opus packet, and waits as long as this to have it back. With
@@ -59,10 +64,10 @@ def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-def serve_as_worker(config: Config, fd: int, directory: Path) -> int:
-    """A further web process: the listening socket is inherited, the engine belongs to the parent, in `directory`."""
+def serve_as_worker(config: Config, fd: int, directory: Path, number: int) -> int:
+    """Web process `number`: the listening socket is inherited, the engine belongs to the parent, in `directory`."""
     with socket.socket(fileno=fd) as listener:
-        _run(_work(config, listener, directory))
+        _run(_work(config, listener, directory, number))
     return 0
 
 
@@ -117,9 +122,20 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
         directory = Path(name)
         async with running_engine(config, config.model or default_model(), directory) as engine:
             _check(config, engine.info)
+            Turns.create(directory / TURNS, config.workers)
+            turns = Turns(directory / TURNS, 0)
             async with asyncio.TaskGroup() as tasks:
-                workers = [tasks.create_task(keep_worker(listener, directory, argv)) for _ in range(config.workers - 1)]
-                await serve_web(config, engine, listener, lambda _: _tell_started(listener, engine))
+                workers = [
+                    tasks.create_task(keep_worker(listener, directory, number, argv, partial(turns.leave, number)))
+                    for number in range(1, config.workers)
+                ]
+                await serve_web(
+                    config,
+                    engine,
+                    listener,
+                    lambda _: _tell_started(listener, engine),
+                    turns=turns if workers else None,
+                )
                 for worker in workers:
                     worker.cancel()
 
@@ -128,10 +144,10 @@ def _tell_started(listener: socket.socket, engine: EngineClient) -> None:
     print_banner(listener, engine.info, told_slowness(engine))
 
 
-async def _work(config: Config, listener: socket.socket, directory: Path) -> None:
+async def _work(config: Config, listener: socket.socket, directory: Path, number: int) -> None:
     await end_with_parent()
     async with connected_engine(config, directory) as engine:
-        await serve_web(config, engine, listener)
+        await serve_web(config, engine, listener, turns=Turns(directory / TURNS, number))
 
 
 async def serve_web(
@@ -140,10 +156,11 @@ async def serve_web(
     listener: socket.socket,
     started: Callable[[uvicorn.Server], None] = lambda _: None,
     preparation: Preparation | None = None,
+    turns: Turns | None = None,
 ) -> None:
     """One web process, until a signal or `should_exit` of the server that `started` is given.
 
-    `preparation` makes voices ready; without one it is that of `config.model`.
+    `preparation` makes voices ready; without one it is that of `config.model`. `turns`: of one among several.
     """
     normalizer = Normalizer()
     await asyncio.to_thread(normalizer.warm)
@@ -157,7 +174,12 @@ async def serve_web(
         with collector_at_rest():
             async with asyncio.TaskGroup() as tasks:
                 collecting = tasks.create_task(collect_in_silence(lambda: not engine.num_streams))
-                await server.serve(sockets=[listener])
+                if turns is None:
+                    await server.serve(sockets=[listener])
+                else:
+                    letting_in = tasks.create_task(server.let_in(listener, turns))
+                    await server.serve(sockets=[])
+                    letting_in.cancel()
                 collecting.cancel()
     finally:
         studio.close()
@@ -170,6 +192,17 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._on_started = on_started
+        self._is_serving = asyncio.Event()
+
+    async def let_in(self, listener: socket.socket, turns: Turns) -> None:
+        """Connections, when it is this process' turn, instead of by a server of asyncio's. Until cancelled."""
+        await self._is_serving.wait()
+        config, state, app_state = self.config, self.server_state, self.lifespan.state
+
+        def protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(config=config, server_state=state, app_state=app_state)  # type: ignore[call-arg]
+
+        await Turnstile(listener, turns, num_connections=lambda: len(state.connections), protocol=protocol).run()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -185,6 +218,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._is_serving.set()
         self._on_started(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,9 +1,9 @@
 """A further web process: started, started again when it dies, and ended with whoever started it.
 
-    python -m streaming_server serve-worker FD DIRECTORY FLAGS...
+    python -m streaming_server serve-worker FD DIRECTORY NUMBER FLAGS...
 
-FD is the listening socket, DIRECTORY where the engines' sockets are, FLAGS those of `serve`. It ends when its standard
-input does.
+FD is the listening socket, DIRECTORY where the engines' sockets are, NUMBER its own among the web processes, FLAGS
+those of `serve`. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -28,14 +28,18 @@ STOP_S = 10.0
 """So long its listeners' goodbyes may take; then it is killed."""
 
 
-async def keep_worker(listener: socket.socket, directory: Path, argv: Sequence[str]) -> None:
-    """Keep one web process alive until cancelled, which ends it."""
+async def keep_worker(
+    listener: socket.socket, directory: Path, number: int, argv: Sequence[str], ended: Callable[[], None]
+) -> None:
+    """Keep one web process alive until cancelled, which ends it. `ended` is called whenever it has."""
     backoff_s = 0.0
     while True:
         started_at = time.monotonic()
         try:
-            async with _worker(listener, directory, argv) as process:
-                log.error("a web process ended, pid=%s exit=%s: another is started", process.pid, await process.wait())
+            async with _worker(listener, directory, number, argv) as process:
+                exit_status = await process.wait()
+                ended()
+                log.error("a web process ended, pid=%s exit=%s: another is started", process.pid, exit_status)
         except OSError as error:
             log.error("a web process cannot be started: %s", error)
         if time.monotonic() - started_at > SETTLED_S:
@@ -46,13 +50,13 @@ async def keep_worker(listener: socket.socket, directory: Path, argv: Sequence[s
 
 @contextlib.asynccontextmanager
 async def _worker(
-    listener: socket.socket, directory: Path, argv: Sequence[str]
+    listener: socket.socket, directory: Path, number: int, argv: Sequence[str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """One process; the end of its standard input is its end, also when ours comes without a word."""
     fd = listener.fileno()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "streaming_server", "serve-worker", str(fd), str(directory), *argv),
+        *("-m", "streaming_server", "serve-worker", str(fd), str(directory), str(number), *argv),
         stdin=asyncio.subprocess.PIPE,
         pass_fds=(fd,),
         start_new_session=True,  # Ctrl-C is for us; we end it

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,29 @@ async def test_each_device_has_an_engine_and_one_that_dies_is_replaced_while_the
         process.terminate()
         assert process.wait(20) == 0
         assert not second.is_running()
+
+
+async def test_web_processes_share_their_listeners_evenly() -> None:
+    with voxwire_serve("--workers", "3") as (process, port), ExitStack() as clients:
+
+        def connect_one() -> None:
+            clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+
+        while 0 in num_clients(process, port) or len(workers_of(process)) < 2:  # some may not be there yet
+            connect_one()
+            await asyncio.sleep(0.05)
+        for _ in range(120 - sum(num_clients(process, port))):
+            connect_one()
+        await until(lambda: sum(num_clients(process, port)) == 120)
+        assert max(num_clients(process, port)) <= 44
+
+
+def num_clients(process: subprocess.Popen[str], port: int) -> list[int]:
+    """Connections of each web process."""
+    return [
+        sum(each.status == psutil.CONN_ESTABLISHED and each.laddr[1] == port for each in web.net_connections("tcp"))
+        for web in (psutil.Process(process.pid), *workers_of(process))
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
