@@ -1,4 +1,7 @@
-"""How many listeners one server carries: `python -m bench.load --ladder 250,500,1000 --codec pcm`."""
+"""How many listeners one server carries: `python -m bench.load --ladder 250,500,1000 --codec pcm`.
+
+With `--workers 1,2,4` each rung is climbed with so many web processes in turn.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         load, options.ladder = replace(load, seconds=min(2.0, load.seconds)), [min(QUICK_LISTENERS, *options.ladder)]
     rungs: list[dict[str, Any]] = []
     try:
-        for num_listeners in options.ladder:
+        for num_listeners, workers in product(options.ladder, options.workers):
             print(f"{num_listeners} listeners, {load.codec}, {load.seconds:g} s ...", file=sys.stderr, flush=True)
-            rungs.append(measure(load, num_listeners, options.url, options.server_pid, options.server_flags.split()))
+            flags = [*options.server_flags.split(), *(["--workers", str(workers)] if workers != 1 else [])]
+            rung = measure(load, num_listeners, options.url, options.server_pid, flags)
+            rungs.append({"workers": workers, **rung})
             print(table([_row(rung) for rung in rungs]), flush=True)
     except (ServerFailed, LoadFailed) as error:
         print(f"bench.load: {error}", file=sys.stderr)
@@ -45,8 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         directory = options.output or (None if options.quick else RESULTS)
         if directory is not None and rungs:
-            name = f"load-{load.model}-{options.codec}"
-            print(write(name, {"load": asdict(load), "rungs": rungs}, directory), file=sys.stderr)
+            name = options.name or f"load-{Path(load.model).name}-{options.codec}"
+            told = {"load": asdict(replace(load, model=Path(load.model).name)), "server_flags": options.server_flags}
+            if options.note:
+                told["note"] = options.note
+            print(write(name, {**told, "rungs": rungs}, directory), file=sys.stderr)
     return 0
 
 
@@ -64,6 +73,7 @@ def _row(rung: Mapping[str, Any]) -> dict[str, object]:
     roles = ("web", "engine", "generator")
     return {
         "listeners": rung["listeners"],
+        "workers": rung["workers"],
         "codec": rung["codec"],
         "late": rung["late_frames"],
         "lateness p50/p99/max": "/".join(f"{lateness[key] or 0:.1f}" for key in ("p50", "p99", "max")),
@@ -71,6 +81,7 @@ def _row(rung: Mapping[str, Any]) -> dict[str, object]:
         "faults": rung["faults"],
         "CPU web/engine/gen": "/".join(f"{cost[role]:.0f}" if role in cost else "-" for role in roles),
         "core %": "/".join(f"{percent[role]:.0f}" if role in percent else "-" for role in roles),
+        "web each %": "/".join(f"{each:.0f}" for each in rung["web_percent_of_a_core_each"]),
         "others %": rung["machine"]["others_percent_of_a_core"],
         "verdict": rung["verdict"],
     }
@@ -89,6 +100,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--generators", type=int, default=2, help="processes that play the listeners")
     parser.add_argument("--url", help="a running server; otherwise one is started for each rung")
     parser.add_argument("--server-pid", type=int, help="its process id, to count its CPU")
+    parser.add_argument("--workers", type=_numbers, default=[1], help="web processes of the servers that are started")
+    parser.add_argument("--name", help="of the result's file")
+    parser.add_argument("--note", help="what the result is to say beside its figures")
     parser.add_argument("--server-flags", default="", help="further flags of the servers that are started")
     parser.add_argument("--quick", action="store_true", help=f"two seconds of {QUICK_LISTENERS}, no file")
     parser.add_argument("--output", type=Path, help="folder of the result, if not bench/results")

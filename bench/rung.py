@@ -57,6 +57,7 @@ class _Sample:
     at: float
     machine_s: float
     by_role: dict[str, Usage]
+    web_each_s: dict[int, float]  # CPU seconds by process id
 
 
 async def climb(server: Server, load: Load, num_listeners: int) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def _collect(results: Sequence[Connection]) -> Tally:
 def _sample(server: Server, generators: Sequence[BaseProcess]) -> _Sample:
     pids = {**server.processes, "generator": [process.pid for process in generators if process.pid]}
     by_role = {role: usage(pids) for role, pids in pids.items() if pids}
-    return _Sample(time.monotonic(), machine_busy_s(), by_role)
+    web_each_s = {pid: usage([pid]).cpu_s for pid in pids["web"]}
+    return _Sample(time.monotonic(), machine_busy_s(), by_role, web_each_s)
 
 
 def _result(load: Load, num_listeners: int, tally: Tally, before: _Sample, after: _Sample) -> dict[str, Any]:
@@ -156,6 +158,10 @@ def _result(load: Load, num_listeners: int, tally: Tally, before: _Sample, after
         "cpu_ms_per_1000_frames": {
             role: round(1e6 * spent / num_frames, 1) for role, spent in spent_s.items() if num_frames
         },
+        "web_percent_of_a_core_each": [
+            round(100 * (spent - before.web_each_s.get(pid, 0.0)) / seconds, 1)
+            for pid, spent in after.web_each_s.items()
+        ],
         "rss_mib": {role: round(used.rss_bytes / 2**20, 1) for role, used in after.by_role.items()},
         "machine": {
             "busy_percent": round(100 * machine_s / seconds / (os.cpu_count() or 1), 1),
