@@ -52,13 +52,9 @@ class Workshop:
         state.spoken.index_put_((slots, given["index"]), token)
         audio = state.decoder.step(slots, latents)  # float32 [batch, samples]
         told["latents"].copy_(latents)
-        told["is_sound"].copy_(torch.isfinite(audio).all(1))
-        told["pcm"].copy_(to_pcm(audio, given["volume"]))
-
-
-def to_pcm(audio: Tensor, volume: Tensor) -> Tensor:
-    """float32 [batch, samples] at each row's volume [batch] -> int16, halves rounded to even."""
-    return torch.nan_to_num(audio * (32767 * volume)[:, None]).round_().clamp_(-32768, 32767).to(torch.int16)
+        pcm, is_sound = state.decoder.to_pcm(audio, given["volume"])
+        told["pcm"].copy_(pcm)
+        told["is_sound"].copy_(is_sound)
 
 
 class _Part:

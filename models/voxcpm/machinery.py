@@ -13,6 +13,7 @@ from .decode import Begin, Decode, Finish, Solves, Turn, Workshop
 from .memory import device_budget, num_slots_within
 from .network import VoxCPM
 from .slot_state import SlotState
+from .vae_precision import settled
 
 BUCKETS = (1, 2, 4, 7, 14, 28, 56, 112)
 """Rows of a step on a GPU. The solver has 18 for each, and its products work in tiles of 128: multiples of 7 waste
@@ -74,6 +75,8 @@ def machinery(network: VoxCPM, options: ModelOptions) -> Machinery:
     if network.device.type != "cuda":
         return Machinery.of(network, options, on_gpu=False)
     budget = device_budget(network.device, options.gpu_memory)
+    options.progress("compares precisions of the codec")
+    network.decoder = settled(network.decoder)
     return _recorded(network, options, _fitting(network, options, budget))
 
 

@@ -40,5 +40,5 @@ class SlotState:
         """Memory of one slot."""
         config = network.config
         tokens = (max_spoken + 2) * config.lm.hidden_size * network.dtype.itemsize
-        codec = 4 * sum(rows * channels for rows, channels in network.decoder.pasts)
+        codec = StreamingDecoder(network.decoder, 0).num_bytes  # of the scratch slot alone
         return tokens + 4 * config.patch_size * config.feat_dim + codec
