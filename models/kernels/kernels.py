@@ -66,6 +66,22 @@ class Kernels:
         read one slot, that of the first of them; N is a multiple of it. What no token has reached is never read."""
         return self._run(plain.attend_slots, q, keys, values, slots, positions, block)
 
+    def rope_attend(
+        self,
+        qkv: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        slots: Tensor,
+        positions: Tensor,
+        *,
+        block: int,
+    ) -> Tensor:
+        """`rope_store`, then `attend_slots` with the q that it returns -> [N, heads * dim]: one launch for both where
+        tokens decode (block 1)."""
+        return self._run(plain.rope_attend, qkv, cos, sin, keys, values, slots, positions, block)
+
     def attend_patch(
         self, qkv: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, *, num_kv_heads: int
     ) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 GATHERED_BYTES = 1 << 28
-"""Of the keys (and as much of the values) that `attend_slots` copies out of the cache at a time on CUDA."""
+"""Of copied keys and of scores that `attend_slots` holds at a time on CUDA; it needs about three times as much."""
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -83,6 +83,21 @@ def attend_patch(qkv: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, n
     return _attend_all(rotated[:, first:last, :num_heads], k, v)
 
 
+def rope_attend(
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    slots: Tensor,
+    positions: Tensor,
+    block: int,
+) -> Tensor:
+    """`rope_store`, then `attend_slots` with the q that it returns -> [N, heads * dim]."""
+    q = rope_store(qkv, cos, sin, keys, values, slots, positions)
+    return attend_slots(q, keys, values, slots, positions, block)
+
+
 def attend_slots(q: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor, block: int) -> Tensor:
     """Token n of q [N, heads, dim] sees cache positions 0..positions[n] -> [N, heads * dim].
 
@@ -107,7 +122,8 @@ def attend_gathered(q: Tensor, keys: Tensor, values: Tensor, slots: Tensor, posi
     )
     last = positions.view(num_blocks, block)
     numbers = torch.arange(num_positions, device=q.device)
-    size = max(1, GATHERED_BYTES // max(1, keys[0].nbytes))  # blocks at a time
+    per_block = keys[0].nbytes + 4 * num_heads * block * num_positions  # entries and scores
+    size = max(1, GATHERED_BYTES // per_block)  # blocks at a time
     parts: list[Tensor] = []
     for begin in range(0, num_blocks, size):
         part = slice(begin, begin + size)

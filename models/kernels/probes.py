@@ -58,15 +58,39 @@ def rope_store(
     return _like(qkv), _like(cos), _like(sin), empty, empty.clone(), token % num_slots, token // num_slots
 
 
-def attend_slots(q: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor, block: int) -> Probe:
+def attend_slots(
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    slots: Tensor,
+    positions: Tensor,
+    block: int,
+    *,
+    most_slots: int = PROBED_SLOTS,
+) -> Probe:
     num_positions = keys.shape[2]
-    num_blocks = len(q) // block
-    num_slots = min(num_blocks, PROBED_SLOTS)
+    num_slots = min(len(q) // block, most_slots)
     token = torch.arange(len(q), device=q.device)
     begin = min(PROBED_CONTEXT, num_positions) // block * block - block
     at = (begin + token % block).clamp(0, num_positions - 1)
     few = _few_slots(keys, num_slots)
-    return _like(q), _like(few), _like(few).flip(2).contiguous(), token // block % num_slots, at, block
+    return _like(q), _like(few), _like(few).flip(2), token // block % num_slots, at, block
+
+
+def rope_attend(
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    slots: Tensor,
+    positions: Tensor,
+    block: int,
+) -> Probe:
+    """Each block has a slot of its own: none reads what another is writing."""
+    num_blocks = len(qkv) // block
+    _, *read, _ = attend_slots(qkv, keys, values, slots, positions, block, most_slots=num_blocks)
+    return _like(qkv), _like(cos), _like(sin), *read, block
 
 
 PROBES: dict[str, Callable[..., Probe]] = {
@@ -79,12 +103,13 @@ PROBES: dict[str, Callable[..., Probe]] = {
     "attend_patch": attend_patch,
     "rope_store": rope_store,
     "attend_slots": attend_slots,
+    "rope_attend": rope_attend,
 }
 
 
 def written(operation: str, probe: Probe) -> list[Tensor]:
     """Those of the inputs that the operation writes: the caches."""
-    return [tensor for tensor in probe[3:5] if isinstance(tensor, Tensor)] if operation == "rope_store" else []
+    return [tensor for tensor in probe[3:5] if isinstance(tensor, Tensor)] if operation.startswith("rope_") else []
 
 
 def _few_slots(cache: Tensor, num_slots: int) -> Tensor:

@@ -41,6 +41,39 @@ def attend_slots(
     return {str(cut): partial(form, cut) for cut in found}
 
 
+def rope_attend(
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    of_slots: Tensor,
+    positions: Tensor,
+    block: int,
+) -> dict[str, Form]:
+    """Prefills rotate in a launch of their own: a block reads keys that its neighbours store."""
+
+    def form(
+        cut: slots.Cut,
+        qkv: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        of_slots: Tensor,
+        positions: Tensor,
+        block: int,
+    ) -> Tensor:
+        if block == 1:
+            return _ran(*slots.launches(cut, qkv, keys, values, of_slots, positions, block, tables=(cos, sin)))
+        q = _ran(*rows.rope_store(qkv, cos, sin, keys, values, of_slots, positions))
+        return _ran(*slots.launches(cut, q, keys, values, of_slots, positions, block))
+
+    num_kv_heads = keys.shape[1]
+    found = slots.cuts(qkv.shape[1] - 2 * num_kv_heads, num_kv_heads, keys.shape[2], block)
+    return {str(cut): partial(form, cut) for cut in found}
+
+
 def attend_patch(qkv: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> dict[str, Form]:
     def form(taken: int, x: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> Tensor:
         return _ran(*patch.launch(taken, x, cos, sin, first, last, num_kv_heads))

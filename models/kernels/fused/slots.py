@@ -43,12 +43,30 @@ def cuts(num_heads: int, num_kv_heads: int, num_positions: int, block: int) -> l
 
 
 def launches(
-    cut: Cut, q: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor, block: int
+    cut: Cut,
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    slots: Tensor,
+    positions: Tensor,
+    block: int,
+    *,
+    tables: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[list[Launch], Tensor]:
-    """What to run in turn, and the [N, heads * dim] that it writes."""
+    """What to run in turn, and the [N, heads * dim] that it writes.
+
+    `tables`: with cosines and sines [N, dim], q holds the tokens' keys and values behind the queries, nothing of it
+    rotated yet, and they are stored too. Of block 1 only, and a cut that takes all heads of a key-value head.
+    """
     q = q.contiguous()
     num_tokens, num_heads, dim = q.shape
     _, num_kv_heads, num_positions, _ = keys.shape
+    cos, sin = q, q
+    if tables is not None:
+        num_heads -= 2 * num_kv_heads
+        cos, sin = tables
+        if block != 1 or cut.heads * num_kv_heads != num_heads:
+            raise ValueError(f"block {block}, {cut}: expected block 1 and all heads of a key-value head")
     splits = -(-num_positions // cut.stretch)
     y = q.new_empty(num_tokens, num_heads * dim)
     parts, state = y, y
@@ -61,6 +79,8 @@ def launches(
         grid=(num_tokens // block, num_heads // cut.heads, splits),
         arguments={
             "q": q,
+            "cos": cos.contiguous(),
+            "sin": sin.contiguous(),
             "keys": keys,
             "values": values,
             "slots": slots,
@@ -74,6 +94,7 @@ def launches(
             "GROUP": num_heads // num_kv_heads,
             "DIM": dim,
             **cache_strides(keys, values),
+            "FRESH": tables is not None,
             "BLOCK": block,
             "HEADS_TAKEN": cut.heads,
             "SPLITS": splits,

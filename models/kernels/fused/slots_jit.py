@@ -10,10 +10,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .patch_jit import rotated
+
 
 @triton.jit
 def attend_slots_kernel(
-    q,  # [tokens, KV_HEADS * GROUP, DIM]
+    q,  # [tokens, KV_HEADS * GROUP, DIM]; FRESH: qkv [tokens, KV_HEADS * (GROUP + 2), DIM], not yet rotated
+    cos,  # float32 [tokens, DIM], where FRESH
+    sin,
     keys,  # [slots, KV_HEADS, positions, DIM] of any strides but the last
     values,  # of the same strides
     slots,  # int64 [tokens]; a block reads the slot of its first token
@@ -27,6 +31,7 @@ def attend_slots_kernel(
     PER_SLOT: tl.constexpr,  # strides of the caches
     PER_HEAD: tl.constexpr,
     PER_POSITION: tl.constexpr,
+    FRESH: tl.constexpr,  # of BLOCK 1: keys and values of the tokens themselves come with q, and are stored here
     BLOCK: tl.constexpr,  # tokens
     HEADS_TAKEN: tl.constexpr,  # of GROUP, by one program
     SPLITS: tl.constexpr,
@@ -42,20 +47,28 @@ def attend_slots_kernel(
     is_row = row < BLOCK * HEADS_TAKEN
     token = first_token + row // HEADS_TAKEN
     position = tl.load(positions + token, mask=is_row, other=0)
-    end = tl.max(position, 0) + 1
+    reach = tl.max(position, 0) + 1
     begin = split * STRETCH
-    if begin >= end:
+    if begin >= reach:
         return
+    # Entries of the cache that a row sees, and that any sees: a token of its own is not there yet.
+    limit = position + (0 if FRESH else 1)
+    end = reach - (1 if FRESH else 0)
 
     first_head = tl.program_id(1) * HEADS_TAKEN
     slot = tl.load(slots + first_token)
-    cache = slot * PER_SLOT + (first_head // GROUP).to(tl.int64) * PER_HEAD
+    kv_head = first_head // GROUP
+    cache = slot * PER_SLOT + kv_head.to(tl.int64) * PER_HEAD
     lane = tl.arange(0, WIDTH)
     is_lane = lane < DIM
     to = token * (KV_HEADS * GROUP) + first_head + row % HEADS_TAKEN  # of [tokens, heads]
     is_q = is_row[:, None] & is_lane[None, :]
     precision: tl.constexpr = "ieee" if EXACT else "tf32"
-    query = tl.load(q + to[:, None] * DIM + lane[None, :], mask=is_q, other=0.0)
+    own = q + first_token * (KV_HEADS * (GROUP + 2) * DIM)
+    if FRESH:
+        query = rotated(own + (first_head + row % HEADS_TAKEN) * DIM, is_row, token, cos, sin, DIM, WIDTH)
+    else:
+        query = tl.load(q + to[:, None] * DIM + lane[None, :], mask=is_q, other=0.0)
 
     # Finite, so that a row which sees nothing of this split stays a number.
     largest = tl.full((ROWS,), -1e30, tl.float32)
@@ -68,13 +81,35 @@ def attend_slots_kernel(
         entry = cache + number.to(tl.int64)[:, None] * PER_POSITION + lane[None, :]
         key = tl.load(keys + entry, mask=is_entry, other=0.0)
         score = tl.dot(query, tl.trans(key), input_precision=precision) * scale
-        score = tl.where(number[None, :] <= position[:, None], score, float("-inf"))
+        score = tl.where(number[None, :] < limit[:, None], score, float("-inf"))
         larger = tl.maximum(largest, tl.max(score, 1))
         shrink = tl.exp2(largest - larger)
         share = tl.exp2(score - larger[:, None])
         weight_sum = weight_sum * shrink + tl.sum(share, 1)
         value = tl.load(values + entry, mask=is_entry, other=0.0)
         total = tl.dot(share.to(value.dtype), value, total * shrink[:, None], input_precision=precision)
+        largest = larger
+
+    if FRESH:
+        is_last = begin + STRETCH >= reach
+        own += (KV_HEADS * GROUP + kv_head) * DIM
+        exchanged = tl.where(lane < DIM // 2, lane + DIM // 2, lane - DIM // 2)
+        here = tl.load(own + lane, mask=is_lane, other=0.0)
+        there = tl.load(own + exchanged, mask=is_lane, other=0.0).to(tl.float32)
+        cosine = tl.load(cos + first_token * DIM + lane, mask=is_lane, other=0.0)
+        sine = tl.load(sin + first_token * DIM + lane, mask=is_lane, other=0.0)
+        key = (here.to(tl.float32) * cosine + there * sine).to(here.dtype)
+        value = tl.load(own + KV_HEADS * DIM + lane, mask=is_lane, other=0.0)
+        entry = cache + (reach - 1) * PER_POSITION + lane
+        tl.store(keys + entry, key, mask=is_lane & is_last)
+        tl.store(values + entry, value, mask=is_lane & is_last)
+        score = tl.sum(query.to(tl.float32) * key.to(tl.float32)[None, :], 1) * scale
+        score = tl.where(is_last, score, float("-inf"))
+        larger = tl.maximum(largest, score)
+        shrink = tl.exp2(largest - larger)
+        share = tl.exp2(score - larger)
+        weight_sum = weight_sum * shrink + share
+        total = total * shrink[:, None] + share[:, None] * value.to(tl.float32)[None, :]
         largest = larger
 
     if SPLITS == 1:

@@ -178,6 +178,15 @@ def attend(
             rest.copy_(torch.where(rest.isnan(), some(*rest.shape, dtype=dtype), rest))
     agree("attend_slots", some(len(slots), num_heads, dim, dtype=dtype), keys, values, slots, positions, block)
 
+    apart = torch.tensor([place for place, slot in enumerate(slots.tolist()) if slot != num_slots - 1])
+    if block > 1:  # whole blocks, without padding
+        apart = torch.cat([torch.arange(32), torch.arange(48, 64)])
+    for cache in keys, values:
+        cache[slots[apart], :, positions[apart]] = torch.nan
+    mixed = some(len(apart), num_heads + 2 * num_kv_heads, dim, dtype=dtype)
+    tables = some(len(apart), dim), some(len(apart), dim)
+    agree("rope_attend", mixed, *tables, keys, values, slots[apart], positions[apart], block)
+
 
 def test_result_does_not_depend_on_the_company() -> None:
     """Alone, and among others of longer contexts: the same bits."""
@@ -235,9 +244,12 @@ class TestChoosing:
             )
             kernels.attend_slots(q, cache, cache, nowhere, nowhere, block=1)
             kernels.attend_slots(q, cache, cache, nowhere, nowhere, block=16)
+            kernels.rope_attend(
+                unwritten(16, 8, 16), some(16, 16), some(16, 16), cache, cache, nowhere, nowhere, block=1
+            )
             kernels.rms_norm(unwritten(2, 32), some(32), EPS)
             kernels.linear(unwritten(2, 32), some(48, 32), some(48))
-        assert len(kernels.choices()) == 7
+        assert len(kernels.choices()) == 8
         assert all(choice.startswith("fused ") and "failed" not in choice for choice in kernels.choices().values())
 
     def test_what_was_saved_is_run_without_a_measurement(

@@ -56,6 +56,8 @@ def launches(num_rows: int, dtype: torch.dtype, num_positions: int) -> Iterator[
         for cut in slots.cuts(HEADS, KV_HEADS, num_positions, block):
             q = of(num_tokens, HEADS, DIM)
             yield from slots.launches(cut, q, cache, cache, numbers, numbers, block)[0]
+            if block == 1:
+                yield slots.launches(cut, mixed, cache, cache, numbers, numbers, block, tables=(table, table))[0][0]
     for num_seen, first, last in ((9, 0, 9), (5, 0, 1)):
         mixed, table = of(2, num_seen, HEADS + 2 * KV_HEADS, DIM), shaped(num_seen, DIM, dtype=torch.float32)
         for taken in patch.heads_taken(HEADS, KV_HEADS):

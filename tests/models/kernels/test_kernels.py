@@ -52,6 +52,8 @@ def test_attention_is_its_plain_form(kernels: Kernels) -> None:
     assert torch.equal(caches[1], caches[3])
     seen = kernels.attend_slots(q, *caches[:2], slots, positions, block=1)
     assert torch.equal(seen, plain.attend_slots(q, *caches[:2], slots, positions, 1))
+    both = kernels.rope_attend(patches[0, :3], *table, *caches[:2], slots, positions, block=1)
+    assert torch.equal(both, seen)
 
 
 def test_choices_are_saved_and_loaded_though_there_are_none(kernels: Kernels, tmp_path: Path) -> None:
