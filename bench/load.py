@@ -1,6 +1,7 @@
 """How many listeners one server carries: `python -m bench.load --ladder 250,500,1000 --codec pcm`.
 
-With `--workers 1,2,4` each rung is climbed with so many web processes in turn.
+With `--workers 1,2,4` each rung is climbed with so many web processes in turn, with `--each` by so many listeners for
+each of them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         load, options.ladder = replace(load, seconds=min(2.0, load.seconds)), [min(QUICK_LISTENERS, *options.ladder)]
     rungs: list[dict[str, Any]] = []
     try:
-        for num_listeners, workers in product(options.ladder, options.workers):
+        for step, workers in product(options.ladder, options.workers):
+            num_listeners = step * workers if options.each else step
             print(f"{num_listeners} listeners, {load.codec}, {load.seconds:g} s ...", file=sys.stderr, flush=True)
             flags = [*options.server_flags.split(), *(["--workers", str(workers)] if workers != 1 else [])]
             rung = measure(load, num_listeners, options.url, options.server_pid, flags)
@@ -101,6 +103,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--url", help="a running server; otherwise one is started for each rung")
     parser.add_argument("--server-pid", type=int, help="its process id, to count its CPU")
     parser.add_argument("--workers", type=_numbers, default=[1], help="web processes of the servers that are started")
+    parser.add_argument("--each", action="store_true", help="the ladder counts listeners for each web process")
     parser.add_argument("--name", help="of the result's file")
     parser.add_argument("--note", help="what the result is to say beside its figures")
     parser.add_argument("--server-flags", default="", help="further flags of the servers that are started")
