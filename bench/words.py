@@ -45,7 +45,7 @@ class Errors:
     last_patch_cpu: list[float] = field(default_factory=list)
 
     def add(self, told: Sequence[Sequence[Word]], true: Sequence[Word]) -> None:
-        """`told` with each patch; `true` words, of which espeak takes some together (of the)."""
+        """`told` before each patch and after the last; `true` words, of which espeak takes some together (of the)."""
         final = {word.text_start: word for word in itertools.chain(*told)}
         ends = {word.text_end: word for word in final.values()}
         live = {word.text_start: word for word in itertools.chain(*told[:-1])}
@@ -109,12 +109,13 @@ def in_a_room(pcm: Pcm, words: Sequence[Word]) -> tuple[Pcm, list[Word]]:
 
 
 def estimate(text: str, pcm: Pcm, errors: Errors, finder: WordFinder) -> Iterator[tuple[Word, ...]]:
-    """What is told with each patch."""
+    """What is told before each patch, and after the last one."""
+    yield finder.expect(text, 0)
     for start in range(0, len(pcm), PATCH_SAMPLES):
         last = start + PATCH_SAMPLES >= len(pcm)
         patch = pcm[start : start + PATCH_SAMPLES].tobytes()
         begun = time.thread_time()
-        words = finder.hear(0, text, 0, patch, last)
+        words = finder.hear(patch, last)
         (errors.last_patch_cpu if last else errors.patch_cpu).append(1000 * (time.thread_time() - begun))
         yield words
 

@@ -64,20 +64,8 @@ class Runs:
             self._jobs.submit(self._encoder.finish, self._emit_tail)
         self._begin(audio, encoder)
 
-    def send(
-        self,
-        before: Sequence[ServerMessage],
-        pts: int,
-        pcm: bytes,
-        *,
-        run_ends: bool,
-        hear: Hearing | None = None,
-        waits: bool = True,
-    ) -> None:
-        """Little-endian int16 at the model's rate, after the messages that announce it.
-
-        `waits`: those that `hear` brings are among them; otherwise the audio does not wait to be heard.
-        """
+    def send(self, before: Callable[[], Sequence[ServerMessage]], pts: int, pcm: bytes, *, run_ends: bool) -> None:
+        """Little-endian int16 at the model's rate, after the messages that announce it: asked for when it is ready."""
         if self._encoder is None:
             self._begin(self._audio, _open(self._audio, self._rate_hz))
         encoder = self._encoder
@@ -85,28 +73,25 @@ class Runs:
         self._has_audio = True
         if run_ends:
             self._encoder = None
-        if before:
-            self._jobs.submit(None, lambda _: self._emit_all(before))
         num_samples = len(pcm) // 2
 
         def encode() -> Payload:
             payload = encoder.encode(as_samples(pcm))
             return _joined(payload, encoder.finish()) if run_ends else payload
 
-        def emit(heard: tuple[Callable[[], Sequence[ServerMessage]], Payload]) -> None:
-            tell, payload = heard
-            self._emit_all(tell())
+        def emit(payload: Payload) -> None:
+            self._emit_all(before())
             self._emit_audio(pts, num_samples, payload)
 
-        if hear is not None and waits:
-            self._jobs.submit(lambda: (hear(), encode()), emit)
-            return
         if encoder.passthrough:
-            self._jobs.submit(None, lambda _: self._emit_audio(pts, num_samples, encode()))
+            self._jobs.submit(None, lambda _: emit(encode()))
         else:
-            self._jobs.submit(encode, lambda payload: self._emit_audio(pts, num_samples, payload))
-        if hear is not None:
-            self._jobs.submit(hear, lambda tell: self._emit_all(tell()))
+            self._jobs.submit(encode, emit)
+
+    def hear(self, hearings: Sequence[Hearing]) -> None:
+        """Listen to what was sent, before anything else is."""
+        for hearing in hearings:
+            self._jobs.submit(hearing, lambda tell: self._emit_all(tell()))
 
     def end_run(self) -> None:
         """Everything written so far is spoken: what the coder holds back goes out."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from models.base import SpeechParams
@@ -189,15 +188,15 @@ class Utterance:
         self._pts += num_samples
         self.pacer.on_patch(num_samples, self._studio.clock())
         before = self._captions.before(patch.segment, patch.words, pts, estimated=patch.estimated)
-        hear = self._captions.hearing(patch.segment, pts, pcm, last=patch.last)
-        send = partial(self._runs.send, before, pts, hear=hear, waits=self._order.words)
         self._num_spoken += patch.last
         if self._stop_at is not None and self._pts >= self._stop_at:
             stop_at, estimated = self._stop_at, not self.pacer.has_playhead
-            send(faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
+            self._send(patch, before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
             self._runs.then(lambda: self._finish("cancelled", stop_at, estimated=estimated))
             return
-        send(pcm, run_ends=patch.last and self._is_all_spoken())
+        self._send(patch, before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
+        if patch.last:
+            self._expect()
 
     def on_closed(self) -> None:
         self._runs.end_run()
@@ -216,7 +215,16 @@ class Utterance:
         if self._all_spoken:
             self._end_once_sent()
 
-    # ---- text to engine
+    # ---- text to engine, speech to socket
+
+    def _send(self, patch: Spoke, before: Sequence[ServerMessage], pts: int, pcm: bytes, *, run_ends: bool) -> None:
+        """The patch as `pcm`; then it is listened to. The words before it were guessed before it was there."""
+        self._runs.send(lambda: [*before, *self._captions.guessed(patch.segment)], pts, pcm, run_ends=run_ends)
+        self._runs.hear(self._captions.listen(patch.segment, patch.pcm, last=patch.last))
+
+    def _expect(self) -> None:
+        """Have the first words of the next segment ready when its speech comes."""
+        self._runs.hear(self._captions.expect(self._num_spoken, self._pts))
 
     def _end_run_if_all_spoken(self) -> None:
         if self._is_all_spoken():
@@ -229,6 +237,7 @@ class Utterance:
         if not self._done:
             self._watch.mark("scheduled")
             self._stream.speak(text)
+            self._expect()
 
     def _finish_stream(self) -> None:
         if not self._done:

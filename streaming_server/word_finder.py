@@ -10,27 +10,34 @@ from models.words.pace import USUAL_SYLLABLE_S
 
 
 class WordFinder:
-    """Hears all patches in order, a segment after the other; in any thread, one call at a time.
+    """Expects each segment and hears its patches, in order; in any thread, one call at a time.
 
-    It knows nothing of where the speech comes from: when the utterance goes on in another engine, it simply hears on.
+    No patch waits to be heard: words are told a patch ahead, and put right when it was heard. It knows nothing of where
+    the speech comes from: when the utterance goes on in another engine, it simply hears on.
     """
 
     def __init__(self, info: ModelInfo, voice: str, speed: float) -> None:
         """`speed`: how many times as fast as usual the voice speaks."""
         self._rate_hz = info.sample_rate
+        self._patch_ms = info.patch_ms * max(1.0, 1 / speed)  # the longest, if it is stretched
         paces = {each.name: each.syllable_s for each in info.voices}
         self._syllable_s = paces.get(voice, USUAL_SYLLABLE_S) / speed  # a voice may have been removed
-        self._segment = -1
         self._times = WordTimes("", self._rate_hz, start=0)
 
-    def hear(self, segment: int, text: str, pts: int, pcm: bytes, last: bool) -> tuple[Word, ...]:
-        """The words of the segment's spoken `text` that are new, or have moved, with the patch that begins at `pts`.
+    def expect(self, text: str, pts: int) -> tuple[Word, ...]:
+        """The words that the first patch of a segment will probably speak. It begins at `pts`. Takes some 0.3 ms."""
+        self._times = WordTimes(
+            text,
+            self._rate_hz,
+            start=pts,
+            expected_seconds=expected_seconds(text, self._syllable_s),
+            ahead_ms=self._patch_ms,
+        )
+        return self._times.expected()
 
-        As `WordTimes.push`: a word is told with the patch in which it is found to begin, or earlier; all of them are
-        told with the `last` patch. Takes some 0.3 ms.
+    def hear(self, pcm: bytes, last: bool) -> tuple[Word, ...]:
+        """The words that are new or have moved, now that the segment's next patch is heard. Takes some 0.3 ms.
+
+        After the `last` patch all have been told: in order, none overlapping, inside the segment.
         """
-        if segment != self._segment:
-            self._segment = segment
-            seconds = expected_seconds(text, self._syllable_s)
-            self._times = WordTimes(text, self._rate_hz, start=pts, expected_seconds=seconds)
         return self._times.push(np.frombuffer(pcm, "<i2"), last)

@@ -21,7 +21,7 @@ _MOVED_MS = 20
 """A word is told again when it has moved by more."""
 
 _AHEAD_MS = 80
-"""A word that is about to begin is told with the audio before it: it may have begun already."""
+"""A word that is about to begin is told before: it may have begun already."""
 
 _LATEST_FRAMES = 150  # a word is put right while it is not older
 _MAX_FRAMES = 6_000  # a minute, far more than a segment lasts; later speech is not looked at
@@ -40,9 +40,21 @@ Range = tuple[int, int]
 class WordTimes:
     """One segment's words. `start`: samples of the utterance before the segment. All that is kept is bounded."""
 
-    def __init__(self, text: str, sample_rate: int, *, start: int, expected_seconds: float | None = None) -> None:
-        """`expected_seconds`: how long this voice will take for it, if that is known; the first guesses are better."""
+    def __init__(
+        self,
+        text: str,
+        sample_rate: int,
+        *,
+        start: int,
+        expected_seconds: float | None = None,
+        ahead_ms: float = 0.0,
+    ) -> None:
+        """`expected_seconds`: how long this voice will take for it, if that is known; the first guesses are better.
+
+        `ahead_ms`: words that begin within so long after what was heard are told, too.
+        """
         self._words = spell(text)
+        self._ahead = round((ahead_ms + _AHEAD_MS) / FRAME_MS)  # frames
         self._start = start
         self._sound = SoundFrames(sample_rate)
         self._frames: Frames = np.empty((0, 3), np.float32)
@@ -56,6 +68,10 @@ class WordTimes:
         self._warps = TimeWarps(
             [Score(outline, expected * pace) for pace in _PACES], [_ODD * abs(math.log(pace)) for pace in _PACES]
         )
+
+    def expected(self) -> tuple[Word, ...]:
+        """The words that will begin first, before anything is heard."""
+        return self._tell(self._guess(0))
 
     def push(self, pcm: Samples, last: bool) -> tuple[Word, ...]:
         """Hear the next patch: int16, or float32 from -1 to 1. Gives the words that are new or have moved.
@@ -96,7 +112,7 @@ class WordTimes:
         oldest = self._warps.num_frames - len(path)
         begin = int(np.searchsorted(score.first, path[0], side="right")) if oldest else 0
         begin = min(begin, len(self._told))
-        end = max(int(np.searchsorted(score.first, place + _AHEAD_MS // FRAME_MS)), len(self._told))
+        end = max(int(np.searchsorted(score.first, place + self._ahead)), len(self._told))
         firsts, lasts = score.first[begin:end], score.last[begin:end]
         starts = oldest + np.searchsorted(path, firsts) + np.maximum(0, firsts - place)
         ends = oldest + np.searchsorted(path, lasts, side="right") + np.maximum(0, lasts - place)
