@@ -14,8 +14,8 @@ from protocol.messages import Cancel, Close, End, Hello, Start, Text
 from .texts import Texts
 from .websocket import Address, ConnectionFailed, WebSocket
 
-ANSWER_S = 30.0
-"""Whatever is waited for comes sooner, or is counted as missing."""
+SILENCE_S = 30.0
+"""A server that says nothing for so long, to one who waits, is not going to."""
 
 LEADS_MS = (320, 1000, None)
 
@@ -57,13 +57,14 @@ class Visitor(WebSocket):
         name = habit.__name__.removeprefix("_")
         self._book.visits[name] += 1
         try:
-            async with asyncio.timeout(ANSWER_S):
-                await self.connect(self.address)
-                await habit(self)
+            await self.connect(self.address)
+            await habit(self)
         except (ConnectionFailed, ConnectionError) as error:
             self._book.fault(f"{name}: {error}")
         except TimeoutError:
-            self._book.fault(f"{name}: within {ANSWER_S:g} s there was no end of {', '.join(self._open) or 'it'}")
+            self._book.fault(
+                f"{name}: nothing came for {SILENCE_S:g} s, waiting for {', '.join(self._open) or 'ready'}"
+            )
         finally:
             self._is_leaving = True
             self._book.utterances["left"] += len(self._open)
@@ -141,7 +142,8 @@ class Visitor(WebSocket):
             if self._is_over:
                 raise ConnectionFailed(self.fault or f"the server closed the connection, code {self.close_code}")
             self._changed.clear()
-            await self._changed.wait()
+            async with asyncio.timeout(SILENCE_S):
+                await self._changed.wait()
 
     def _end(self, name: str, reason: str) -> None:
         if self._open.pop(name, None) is None:
