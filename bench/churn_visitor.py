@@ -62,9 +62,7 @@ class Visitor(WebSocket):
         except (ConnectionFailed, ConnectionError) as error:
             self._book.fault(f"{name}: {error}")
         except TimeoutError:
-            self._book.fault(
-                f"{name}: nothing came for {SILENCE_S:g} s, waiting for {', '.join(self._open) or 'ready'}"
-            )
+            self._book.fault(f"{name}: nothing came for {SILENCE_S:g} s of {', '.join(self._open) or 'ready'}")
         finally:
             self._is_leaving = True
             self._book.utterances["left"] += len(self._open)
