@@ -49,12 +49,15 @@ class PlaybackClock:
         """Samples emitted and not yet heard."""
         return self.emitted - self.position(now)
 
-    def emit(self, num_samples: int, now: float) -> None:
-        """Audio leaves for the listener; a clock that had run dry, or never ran, goes on from here."""
-        if self._since is not None and self.position(now) >= self.emitted:
+    def emit(self, num_samples: int, now: float) -> bool:
+        """Audio leaves for the listener; whether its clock had run dry, or never ran, and goes on from here."""
+        since = self._since
+        is_dry = since is not None and self.position(now) >= self.emitted
+        if since is not None and is_dry:
             self._position = self.emitted
-            self._since = max(now, self._since)
+            self._since = max(now, since)
         self.emitted += num_samples
+        return is_dry
 
     def hold(self, now: float) -> None:
         """Stop: paused, disconnected, or waiting for another utterance to end."""
@@ -82,17 +85,20 @@ class PlaybackClock:
             return None
         return self._since + (self.emitted - self._position) / self.rate_hz
 
-    def is_dry(self, now: float) -> bool:
-        """Whether all that was emitted is heard by a clock that is not held; also before the first audio."""
-        dry_at = self.dry_at()
-        return dry_at is not None and dry_at <= now
+    def room_at(self, lead: int, under_way: int = 0, now: float = NEVER) -> float | None:
+        """From when on less than `lead` samples lie ahead of the listener; None: not before the clock moves.
 
-    def room_at(self, lead: int) -> float | None:
-        """From when on less than `lead` samples lie ahead of the listener; None: not before the clock moves."""
+        `under_way`: further samples that leave about now.
+        """
         ahead = self.emitted - self._position
-        if ahead < lead:
+        if ahead + under_way < lead:
             return NEVER
-        return None if self._since is None else self._since + (ahead - lead) / self.rate_hz
+        if self._since is None:
+            return None
+        dry_at = self._since + ahead / self.rate_hz
+        if under_way and dry_at < now:
+            dry_at = now
+        return dry_at + (under_way - lead) / self.rate_hz
 
     def _heard(self, position: int) -> int:
         return max(0, min(position, self.emitted))

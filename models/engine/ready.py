@@ -73,6 +73,11 @@ class Live:
         self._return(served)
         return rows
 
+    def first_at(self) -> float:
+        """The earliest deadline; infinite when nobody is ready."""
+        session = self._first()
+        return inf if session is None else session.at
+
     def __bool__(self) -> bool:
         return self._first() is not None
 

@@ -15,6 +15,8 @@ stutters, but to its end, since none is admitted; in any order all but one would
 
 from __future__ import annotations
 
+from math import inf
+
 from .agenda import Agenda
 from .ready import Background, Live
 from .sequence import STARTUP_TARGET_S, Sequence
@@ -64,7 +66,7 @@ class Scheduler:
             return
         if self.one_after_the_other:
             lead = max(lead, int(AHEAD_S * sequence.clock.rate_hz))
-        eligible_at = sequence.room_at(lead, now)
+        eligible_at = sequence.clock.room_at(lead, sequence.under_way, now)
         if eligible_at is None:
             return
         if eligible_at <= now + COALESCE_S:
@@ -101,26 +103,32 @@ class Scheduler:
 
     def _fitting(self, now: float, max_rows: int, pressed_by: float) -> list[Sequence]:
         """As many as a bucket holds: those who are due whatever that takes, and others as far as it is worth it."""
-        live, background, times = self._live, self._background, self._times
-        rows = live.take(max_rows, pressed_by, until=pressed_by)
+        rows: list[Sequence] = []
+        background, times = self._background, self._times
+        self._add(rows, max_rows, pressed_by, until=pressed_by)
         most = max(len(rows), min(max_rows, times.usual_rows))
-        rows += live.take(most - len(rows), pressed_by, until=max(pressed_by, now + STARTUP_TARGET_S))
+        self._add(rows, most, pressed_by, until=max(pressed_by, now + STARTUP_TARGET_S))
         num_due = len(rows)
-        rows += live.take(most - num_due, pressed_by, until=now + COMFORT_S)
+        self._add(rows, most, pressed_by, until=now + COMFORT_S)
         num_fillers = 0
         if not num_due:
-            rows += live.take(most - len(rows), pressed_by)
+            self._add(rows, most, pressed_by)
             num_fillers = min(len(background), most - len(rows))
         if not rows and not num_fillers:
             return rows
         size = min(max_rows, times.size(len(rows) + num_fillers, num_due))
         for sequence in rows[size:]:
-            live.push(self._urgency(sequence, now), sequence)
+            self._live.push(self._urgency(sequence, now), sequence)
         del rows[size:]
-        rows += live.take(size - len(rows), pressed_by)
+        self._add(rows, size, pressed_by)
         if len(rows) < size and background:
             rows += background.take(size - len(rows))
         return rows
+
+    def _add(self, rows: list[Sequence], most: int, pressed_by: float, *, until: float = inf) -> None:
+        """The most urgent with a deadline up to `until`, as long as there are fewer rows than that."""
+        if len(rows) < most and self._live.first_at() <= until:
+            rows += self._live.take(most - len(rows), pressed_by, until=until)
 
     def _urgency(self, sequence: Sequence, now: float) -> float:
         return sequence.number if self.one_after_the_other else sequence.deadline(now)

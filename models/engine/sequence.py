@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from .audience import Ear
 from .commands import StreamKey
-from .playback import NEVER, PlaybackClock
+from .playback import PlaybackClock
 
 STARTUP_TARGET_S = 0.05
 """A newcomer's first patch is due this long after its text: the nearly dry go before it, the comfortable after."""
@@ -100,12 +100,3 @@ class Sequence:
             return max(dry_at, now) + self.under_way / clock.rate_hz
         # A listener who was dry before the text came waits for the text's sake, not for ours.
         return dry_at if dry_at > self.text_at else self.text_at + STARTUP_TARGET_S
-
-    def room_at(self, lead: int, now: float) -> float | None:
-        """From when on less than `lead` samples lie ahead of the listener; None: not before the clock moves."""
-        if not self.under_way:
-            return self.clock.room_at(lead)
-        if self.clock.lead(now) + self.under_way < lead:
-            return NEVER
-        dry_at = self.clock.dry_at()
-        return None if dry_at is None else max(dry_at, now) + (self.under_way - lead) / self.clock.rate_hz

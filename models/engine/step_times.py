@@ -14,6 +14,9 @@ most of the device idle."""
 WEIGHT = 0.1
 """Of the newest step in the mean."""
 
+WEIGHT_OF_ROW = 0.0005
+"""In the share of rows that begin a segment: a crowd that begins at once does not make it."""
+
 MAX_JUMP = 2.0
 """What takes longer than so many usual steps was not the model alone: another process had the machine."""
 
@@ -25,7 +28,7 @@ class StepTimes:
     read in with the step.
     """
 
-    __slots__ = ("_seconds", "_sizes", "begin_s", "buckets", "usual_rows")
+    __slots__ = ("_begin_share", "_seconds", "_sizes", "begin_s", "buckets", "usual_rows")
 
     def __init__(self, buckets: tuple[int, ...], max_rows: int) -> None:
         """Without buckets any number of rows is as good, and the usual step is the largest."""
@@ -33,6 +36,7 @@ class StepTimes:
         self._seconds: dict[int, float] = {}  # by bucket
         self._sizes: list[int] = []  # those measured, ascending
         self.begin_s = 0.0
+        self._begin_share = 0.0  # of rows, in the long run
         self.usual_rows = self.buckets[-1] if self.buckets else max_rows
 
     def down(self, num_rows: int) -> int:
@@ -49,18 +53,27 @@ class StepTimes:
         """A step is over. `num_beginning`: rows whose segment was read in with it."""
         size = self.up(num_rows) if self.buckets else num_rows
         usual_s = self._seconds.get(size)
-        if usual_s is None:
-            self._seconds[size] = max(0.0, seconds - num_beginning * self.begin_s)
+        if num_beginning and self._sizes:
+            expected_s = self.of(num_rows)
+            each_s = max(0.0, seconds - expected_s) / num_beginning
+            if self.begin_s:
+                each_s = min(each_s, MAX_JUMP * self.begin_s)
+            self.begin_s += (WEIGHT if self.begin_s else 1.0) * (each_s - self.begin_s)
+            if usual_s is not None:
+                self._seconds[size] = min(usual_s, seconds)
+        elif usual_s is None:
+            self._seconds[size] = seconds
             insort(self._sizes, size)
-        elif num_beginning:
-            each_s = max(0.0, seconds - usual_s) / num_beginning
-            most_s = MAX_JUMP * max(self.begin_s, usual_s)
-            self.begin_s += WEIGHT * (min(each_s, most_s) - self.begin_s)
-            self._seconds[size] = min(usual_s, seconds)
         else:
             self._seconds[size] = usual_s + WEIGHT * (min(seconds, MAX_JUMP * usual_s) - usual_s)
+        share = num_beginning / num_rows
+        self._begin_share += min(WEIGHT, WEIGHT_OF_ROW * num_rows) * (share - self._begin_share)
         if self.buckets:
             self._choose_usual()
+
+    def evened(self, seconds: float, num_rows: int, num_beginning: int) -> float:
+        """What a step would have taken, had as many of its rows begun a segment as do in the long run."""
+        return max(0.0, seconds + (num_rows * self._begin_share - num_beginning) * self.begin_s)
 
     def of(self, num_rows: int) -> float:
         """Seconds that a step of so many rows is expected to take; 0 before any was measured."""

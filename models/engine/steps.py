@@ -145,7 +145,8 @@ class Steps:
     def _measure(self, flight: Flight, seconds: float, num_samples: int) -> None:
         self._scheduler.took(seconds)
         self._times.took(seconds, flight.num_rows, flight.num_beginning)
-        self.tempo.took(seconds, num_samples / self._rate_hz, flight.num_rows)
+        evened_s = self._times.evened(seconds, flight.num_rows, flight.num_beginning)
+        self.tempo.took(evened_s, num_samples / self._rate_hz, flight.num_rows)
 
     def _deliver(self, row: Sequence, patch: Patch, told_last: bool | None, now: float, seconds: float) -> None:
         """`told_last`: what was learnt before of whether its segment ends here; None: nothing."""
@@ -154,11 +155,11 @@ class Steps:
         streams.events.append(
             Spoke(row.key, patch.segment, patch.index, pcm, words, patch.estimated, latents, last, seconds)
         )
-        num_samples, clock = len(pcm) // 2, row.clock
+        num_samples = len(pcm) // 2
         # What was counted on is what came, unless the listener ran dry meanwhile or the patch is a short one.
-        is_as_expected = told_last is last and num_samples == row.under_way and not clock.is_dry(now)
+        was_dry = row.clock.emit(num_samples, now)
+        is_as_expected = told_last is last and num_samples == row.under_way and not was_dry
         row.under_way = 0
-        clock.emit(num_samples, now)
         row.num_spoken += last
         if row.is_starting:
             streams.has_begun(row)
