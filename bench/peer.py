@@ -27,7 +27,7 @@ STAGES = ("base LM", "residual LM", "DiT", "LocEnc", "VAE")
 class Peer(Protocol):
     """Speaks `TEXT` after the prompt."""
 
-    def patches(self) -> Iterator[None]:
+    def patches(self) -> Iterator[object]:
         """A new utterance; a patch of sound has been made at each turn."""
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     started = time.perf_counter()
     peer = _make(plan, watch)
     _tell(replies, {"load_s": time.perf_counter() - started})
-    patches: Iterator[None] = iter(())
+    patches: Iterator[object] = iter(())
     for line in sys.stdin:
         if int(line) == 0:
             patches = peer.patches()
@@ -92,7 +92,7 @@ def _make(plan: dict[str, Any], watch: Stopwatch) -> Peer:
     )  # fmt: skip
 
 
-def _round(patches: Iterator[None], watch: Stopwatch, num_patches: int) -> dict[str, Any]:
+def _round(patches: Iterator[object], watch: Stopwatch, num_patches: int) -> dict[str, Any]:
     times_ms: list[float] = []
     stages_ms: list[dict[str, float]] = []
     for _ in range(num_patches):

@@ -58,9 +58,10 @@ class Voxwire:
         network = model._network
         watch.watch(network._base_lm, "forward", "base LM")
         watch.watch(network._residual_lm, "forward", "residual LM")
-        watch.watch(network._solver, "solve", "DiT")
+        watch.watch(network.solver, "begin", "DiT")
+        watch.watch(network.solver, "step", "DiT")
         watch.watch(network._encoder, "forward", "LocEnc")
-        watch.watch(model._decoder, "step", "VAE")
+        watch.watch(model._machinery.workshop.state.decoder, "step", "VAE")
 
     def patches(self) -> Iterator[None]:
         model = self._model
@@ -86,8 +87,16 @@ def _leave_out(parts: Sequence[str]) -> None:
     if "pruning" in parts:
         forward = LocalStack.forward
 
-        def whole(self: LocalStack, x: Tensor, *, first: int, last: int, rows: Tensor | None = None) -> Tensor:
-            return forward(self, x, first=0, last=x.shape[1], rows=rows)[:, first:last]
+        def whole(
+            self: LocalStack,
+            x: Tensor,
+            *,
+            first: int,
+            last: int,
+            rows: Tensor | None = None,
+            known: Tensor | None = None,
+        ) -> Tensor:
+            return forward(self, x, first=0, last=x.shape[1], rows=rows, known=known)[:, first:last]
 
         LocalStack.forward = whole  # type: ignore[method-assign]
     if "hoisting" in parts:

@@ -2,6 +2,7 @@
 
 Two processes on the 1.5 shape with random weights speak the same text after the same prompt, two patches each in turn,
 so that whatever else the machine does meets both alike. `--ladder` shows step by step what makes the difference.
+`--streams 1,8,64` is for a CUDA device: we, nano-vllm-voxcpm and the official package, each with so many at once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import peer_crowds
 from .checkpoint import write_checkpoint
 from .checkpoint_shapes import SHAPES
 from .peer import STAGES
@@ -47,12 +49,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if checkpoint is None:
             checkpoint = Path(folder) / "checkpoint"
             write_checkpoint(checkpoint, SHAPES["1.5"], seed=1, never_stop=True, dtype="bfloat16")
+        body: dict[str, Any]
         try:
-            if options.ladder:
+            if options.streams:
+                body = peer_crowds.measure(
+                    checkpoint, kinds=options.peers, streams=options.streams, device=options.device,
+                    steps=options.steps, patches=options.patches, threads=options.threads,
+                    compiled=options.compiled, wheels=options.wheels,
+                )  # fmt: skip
+                print(table(peer_crowds.lines(body)), *peer_crowds.notes(body), sep="\n")
+                name = "peers-streams"
+            elif options.ladder:
                 results = [{"step": step, **measure(checkpoint, plan, OFFICIAL, options)} for step, plan in LADDER]
                 print(table([{"step": each["step"], **_row(each["voxwire"], each["official"])} for each in results]))
                 name = "peers-ladder"
-                body: dict[str, Any] = {"ladder": results}
+                body = {"ladder": results}
             else:
                 own = OWN | {"dtype": options.dtype, "int8": options.int8, "steps": options.steps}
                 other = OFFICIAL | {"dtype": options.dtype, "steps": options.steps} if options.official else None
@@ -194,6 +205,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--official", action="store_true", help="beside the official package, which must be installed")
     parser.add_argument("--ladder", action="store_true", help="every step from the official loop to the fastest")
+    parser.add_argument("--streams", type=_numbers, help="so many at once, comma-separated: 1,8,16,32,64,128,256")
+    parser.add_argument("--peers", type=_names, default=peer_crowds.KINDS, help="of --streams: which, comma-separated")
+    parser.add_argument("--device", default="cuda", help="of --streams")
+    parser.add_argument("--patches", type=int, default=50, help="of --streams: of each stream")
+    parser.add_argument("--compiled", action="store_true", help="of --streams: the official package compiled")
+    parser.add_argument("--wheels", type=Path, help="of --streams: a folder with the peers' wheels; none is installed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--int8", action="store_true", help="ours with int8 linear layers in DiT")
@@ -203,6 +220,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the JSON goes")
     parser.add_argument("--quick", dest="output", action="store_const", const=None, help="write no result")
     return parser.parse_args(argv)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 if __name__ == "__main__":
