@@ -42,7 +42,9 @@ class Server:
 
 
 @contextmanager
-def running_server(model: str, flags: Sequence[str] = ()) -> Iterator[Server]:
+def running_server(
+    model: str, flags: Sequence[str] = (), *, start_timeout_s: float = START_TIMEOUT_S
+) -> Iterator[Server]:
     """`voxwire serve --model MODEL FLAGS...` until the block is left. Raises ServerFailed."""
     port = _free_port()
     command = [sys.executable, "-m", "streaming_server", "serve", "--model", model, "--port", str(port), *flags]
@@ -52,10 +54,10 @@ def running_server(model: str, flags: Sequence[str] = ()) -> Iterator[Server]:
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            if not _becomes_ready(process, url):
+            if not _becomes_ready(process, url, start_timeout_s):
                 log.seek(0)
                 tail = log.read()[-2000:].decode(errors="replace")
-                raise ServerFailed(f"expected a ready server within {START_TIMEOUT_S:g} s, its log ends with:\n{tail}")
+                raise ServerFailed(f"expected a ready server within {start_timeout_s:g} s, its log ends with:\n{tail}")
             yield Server(url, process.pid)
         finally:
             _end(process)
@@ -68,8 +70,8 @@ def _free_port() -> int:
         return port
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:
-    ends_at = time.monotonic() + START_TIMEOUT_S
+def _becomes_ready(process: subprocess.Popen[bytes], url: str, timeout_s: float) -> bool:
+    ends_at = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < ends_at:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=POLL_S * 10):
