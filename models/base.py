@@ -107,6 +107,7 @@ class ModelInfo:
     deterministic: bool = True
     buckets: tuple[int, ...] = ()  # numbers of rows that a step is made for, ascending; (): any, none is better
     words: WordSource = "exact"
+    reads_ahead: bool = False  # makes use of `expect`
     speed: Control = "none"
     volume: Control = "none"
     adapters: tuple[str, ...] = ()  # LoRAs that a voice may name
@@ -228,6 +229,12 @@ class SpeechModel(Protocol):
 
     def extend(self, slot: int, text: str) -> None:
         """Append to the segment that is being written (normalised text). Legal while an earlier one is spoken."""
+
+    def expect(self, slot: int, text: str) -> None:
+        """The next segment will probably begin with this text: what can be done with it ahead may be done now.
+
+        A hint, for a slot that has nothing to speak; what is spoken is the text of `extend` alone.
+        """
 
     def seal(self, slot: int) -> None:
         """The segment's text is complete; the slot may be submitted until its `last` patch."""

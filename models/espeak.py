@@ -72,6 +72,9 @@ class EspeakModel:
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)
 
+    def expect(self, slot: int, text: str) -> None:
+        """Nothing is done ahead."""
+
     def seal(self, slot: int) -> None:
         self._slots[slot].seal()
 

@@ -13,7 +13,7 @@ from struct import Struct
 
 import numpy as np
 
-from models.base import Failure, History, ModelError, ModelInfo, Patch, Pcm, Pending, SpeechModel, SpeechParams, Word
+from models.base import Failure, History, ModelError, ModelInfo, Patch, Pcm, Pending, SpeechModel, SpeechParams
 from models.stretcher import MAX_SPEED, MIN_SPEED, Stretcher
 
 _TAIL = Struct("<qqhi")
@@ -24,13 +24,15 @@ was heard; and how many samples of the model, which stand before this, are not h
 class StretchedModel:
     """Wraps a model whose `info.speed` is "none". A patch of the model is a patch here: longer, shorter, or empty.
 
-    Positions (`Patch.words`) are those of what is heard: the model's own, through the stretcher's map.
+    Its words are estimated, from what is heard: that is stretched already.
     """
 
     def __init__(self, model: SpeechModel) -> None:
-        """Raises ValueError for a model that has a speed already."""
+        """Raises ValueError for a model that has a speed already, or tells words, which would not be in place."""
         if model.info.speed != "none":
             raise ValueError(f"A model without a speed was expected, but that of {model.info.name!r} is in place.")
+        if model.info.words == "exact":
+            raise ValueError(f"A model whose words are estimated was expected, but {model.info.name!r} tells its own.")
         self._model = model
         self._own_info = model.info
         self._info = _with_speed(model.info)
@@ -59,6 +61,9 @@ class StretchedModel:
     def extend(self, slot: int, text: str) -> None:
         self._model.extend(slot, text)
 
+    def expect(self, slot: int, text: str) -> None:
+        self._model.expect(slot, text)
+
     def seal(self, slot: int) -> None:
         self._model.seal(slot)
 
@@ -78,37 +83,33 @@ class StretchedModel:
 
 
 class _StretchedSlot:
-    """One utterance's stretcher, and where its segment began: in the model's samples and in those that are heard.
+    """One utterance's stretcher, and where its segment began in the model's samples.
 
     A patch's latents get a tail, so that the utterance can be opened again after it: the samples of the model that are
     not heard yet (4 KB), and where they lie.
     """
 
-    __slots__ = ("generation", "heard_start", "start", "stretcher", "unheard")
+    __slots__ = ("generation", "start", "stretcher", "unheard")
 
     def __init__(self, generation: int, stretcher: Stretcher) -> None:
         self.generation = generation
         self.stretcher = stretcher
         self.start = 0
-        self.heard_start = 0
         self.unheard: Pcm = np.empty(0, np.int16)  # before the next patch, from the former opening
 
     def stretch(self, patch: Patch) -> Patch:
         pcm = self.stretcher.push(np.concatenate((self.unheard, patch.pcm)))
         self.unheard = self.unheard[:0]
-        words = tuple(map(self._place, patch.words))
         if patch.last:
-            self.heard_start += self.stretcher.place(self.stretcher.num_taken)
             self.start += self.stretcher.num_taken
             pcm = np.concatenate((pcm, self.stretcher.finish()))
         pending = self.stretcher.pending
         num_heard = self.stretcher.num_taken - len(pending)
         tail = _TAIL.pack(self.start, num_heard, self.stretcher.last_given, len(pending))
-        return replace(patch, pcm=pcm, words=words, latents=patch.latents + pending.tobytes() + tail)
+        return replace(patch, pcm=pcm, latents=patch.latents + pending.tobytes() + tail)
 
     def resume(self, history: History) -> History:
         """Go on after what was heard; the same history in the model's own samples."""
-        self.heard_start = history.segment_start
         earlier = [_split(each) for each in history.earlier]
         before = [_split(each) for each in history.before]
         latents = [_split(each) for each in history.latents]
@@ -125,11 +126,6 @@ class _StretchedSlot:
             before=tuple(own for own, *_ in before if own),
             latents=tuple(own for own, *_ in latents if own),
         )
-
-    def _place(self, word: Word) -> Word:
-        start = self.stretcher.place(word.start - self.start)
-        end = max(start + 1, self.stretcher.place(word.end - self.start))
-        return Word(word.text_start, word.text_end, self.heard_start + start, self.heard_start + end)
 
 
 class _StretchedStep:

@@ -161,6 +161,9 @@ class ToneModel:
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)
 
+    def expect(self, slot: int, text: str) -> None:
+        """Nothing is done ahead."""
+
     def seal(self, slot: int) -> None:
         self._slots[slot].seal()
 

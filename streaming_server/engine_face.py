@@ -17,6 +17,9 @@ class Stream(Protocol):
     def speak(self, text: str) -> None:
         """A whole segment, normalised."""
 
+    def expect(self, text: str) -> None:
+        """The next segment will probably begin with this text. For a stream that has nothing to speak."""
+
     def finish(self) -> None:
         """No more text comes."""
 

@@ -85,9 +85,10 @@ class EngineFleet:
         return sum(host.busy_s for host in self._hosts)
 
     def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> Busy | None:
-        """None if one of them takes it; else what the one with most room says."""
-        refusals = [host.refusal(session, ear, frees_others=frees_others) for host in _by_room(self._serving, ear)]
-        return None if None in refusals else refusals[0]
+        """None if one of them takes it; else what the one says that will have room first."""
+        refusals = [host.refusal(session, ear, frees_others=frees_others) for host in self._serving]
+        told = [busy for busy in refusals if busy is not None]
+        return min(told, key=lambda busy: busy.retry_after_ms) if len(told) == len(refusals) else None
 
     def open(
         self,
@@ -163,6 +164,9 @@ class FleetStream:
         if not self._has_begun:
             self._texts.append(text)
         self._stream.speak(text)
+
+    def expect(self, text: str) -> None:
+        self._stream.expect(text)
 
     def finish(self) -> None:
         self._is_finished = True

@@ -19,6 +19,7 @@ from models.engine import (
     Closed,
     Command,
     Event,
+    Expect,
     Extend,
     Failed,
     Finish,
@@ -69,6 +70,8 @@ def pack_command(command: Command) -> list[Any]:
             return ["o", command.stream, command.session, command.voice, params, lead, command.held, history]
         case Extend():
             return ["x", command.stream, command.text]
+        case Expect():
+            return ["e", command.stream, command.text]
         case Seal():
             return ["s", command.stream]
         case Finish():
@@ -92,6 +95,8 @@ def unpack_command(data: Any, worker: int) -> Command:
             return Open((worker, stream), (worker, session), voice, params, lead_samples, held, past)
         case ["x", stream, text]:
             return Extend((worker, stream), text)
+        case ["e", stream, text]:
+            return Expect((worker, stream), text)
         case ["s", stream]:
             return Seal((worker, stream))
         case ["f", stream]:

@@ -17,6 +17,7 @@ from models.engine import (
     Command,
     Ear,
     Event,
+    Expect,
     Extend,
     Failed,
     Finish,
@@ -58,6 +59,10 @@ class EngineStream:
     def speak(self, text: str) -> None:
         """A whole segment, normalised."""
         self._engine.post(Extend(self._key, text), Seal(self._key))
+
+    def expect(self, text: str) -> None:
+        """The next segment will probably begin with this text. For a stream that has nothing to speak."""
+        self._engine.post(Expect(self._key, text))
 
     def finish(self) -> None:
         self._engine.post(Finish(self._key))

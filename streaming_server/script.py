@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -19,6 +20,10 @@ from .text.stream import TextStream
 
 SLICE_CHARS = 1024
 """Cutting costs some 3 us a character: a long text takes turns with everybody else's audio."""
+
+
+_PLAIN = re.compile(r"[^\d$€£¥%‰°#@&/\\+=<>^~*|_]*")
+"""Text of which nothing is said otherwise than it is written, or nearly never."""
 
 
 class SpokenWord(Protocol):
@@ -88,6 +93,12 @@ class Script:
     def pending(self) -> bool:
         """Text is held back."""
         return self._stream.pending or self.is_cutting
+
+    @property
+    def draft(self) -> str:
+        """What the next segment will probably begin with: as far as nothing in it will be normalised."""
+        plain = _PLAIN.match(self._stream.draft)
+        return plain.group() if plain else ""
 
     @property
     def original(self) -> str:

@@ -30,6 +30,9 @@ from .word_finder import WordFinder
 
 log = logging.getLogger(__name__)
 
+DRAFT_CHARS = 16
+"""A voice that reads ahead is shown the segment that is being written whenever it has grown by so many."""
+
 WORD_WAIT_S = 1.0
 """A cancel at the word's end gives up waiting for that end after this."""
 
@@ -59,6 +62,8 @@ class Utterance:
         self._recall = recall
         self._over = over
         self._rate_hz = studio.engine.info.sample_rate
+        self._reads_ahead = studio.engine.info.reads_ahead
+        self._num_drafted = 0  # characters of the segment in work that the voice has been shown
         self._runs = Runs(
             self.id,
             order.audio,
@@ -134,6 +139,8 @@ class Utterance:
         if delta:
             self._watch.begin()
         self._script.add(delta)
+        if self._reads_ahead:
+            self._read_ahead()
 
     def flush(self) -> None:
         self._script.flush()
@@ -238,6 +245,16 @@ class Utterance:
             self._watch.mark("scheduled")
             self._stream.speak(text)
             self._expect()
+
+    def _read_ahead(self) -> None:
+        """Have the voice read what is being written while it has nothing to say."""
+        if self._done or not self._is_all_spoken():
+            self._num_drafted = 0
+            return
+        draft = self._script.draft
+        if len(draft) >= self._num_drafted + DRAFT_CHARS:
+            self._num_drafted = len(draft)
+            self._stream.expect(draft)
 
     def _finish_stream(self) -> None:
         if not self._done:

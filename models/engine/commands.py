@@ -38,6 +38,14 @@ class Extend:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """The next segment will probably begin with this text: a hint, for a stream that has nothing to speak."""
+
+    stream: StreamKey
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """That segment is complete and may be spoken."""
 
@@ -81,7 +89,7 @@ class ReloadVoices:
     stream: StreamKey
 
 
-Command = Open | Extend | Seal | Finish | Pace | Suspend | Cancel | ReloadVoices
+Command = Open | Extend | Expect | Seal | Finish | Pace | Suspend | Cancel | ReloadVoices
 
 
 @dataclass(frozen=True, slots=True)

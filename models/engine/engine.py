@@ -10,6 +10,7 @@ from .audience import Ear
 from .commands import (
     Cancel,
     Command,
+    Expect,
     Extend,
     Failed,
     Finish,
@@ -149,8 +150,11 @@ class Engine:
         else:
             self._streams.events.append(Reloaded(command.stream, self.info))
 
-    def _obey(self, sequence: Sequence, command: Extend | Seal | Finish | Pace | Suspend | Cancel) -> None:
+    def _obey(self, sequence: Sequence, command: Expect | Extend | Seal | Finish | Pace | Suspend | Cancel) -> None:
         match command:
+            case Expect():
+                if not sequence.has_work:
+                    self._model.expect(sequence.slot, command.text)
             case Extend() | Seal():
                 if not sequence.finished:
                     self._take_text(sequence, command)

@@ -81,7 +81,6 @@ class Backbone:
         cos, sin = self._rope.cos[positions], self._rope.sin[positions]  # [tokens, dim]
         for layer, keys, values in zip(self._layers, self._keys, self._values, strict=True):
             mixed = layer.mix(x, rows)  # [tokens, heads + 2 kv_heads, dim]
-            q = kernels.rope_store(mixed, cos, sin, keys, values, slots, positions)  # [tokens, heads, dim]
-            attended = kernels.attend_slots(q, keys, values, slots, positions, block=places.block)
+            attended = kernels.rope_attend(mixed, cos, sin, keys, values, slots, positions, block=places.block)
             x = layer.close(x, attended, rows)
         return kernels.rms_norm(x, self._norm, self._stack.rms_norm_eps)

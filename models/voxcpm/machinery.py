@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..base import ModelOptions
+from ..base import ModelOptions, tell_nobody
 from ..engine.runner import Program, Runner
 from .context import ENCODED_TOGETHER, Encode, Prefill, Warm
 from .decode import Begin, Decode, Finish, Solves, Turn, Workshop
@@ -31,7 +31,11 @@ MAX_HALVINGS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machinery:
-    """`buckets`: rows that a step is made for, none for any. `alone`: contexts are read one by one."""
+    """`buckets`: rows that a step is made for, none for any. `alone`: contexts are read one by one.
+
+    `reads_ahead`: text is read as it comes. On a CPU that would keep from their steps those who speak, and in a pinned
+    batch the moment at which text comes would change how sums are rounded.
+    """
 
     workshop: Workshop
     runner: Runner
@@ -40,6 +44,7 @@ class Machinery:
     max_batch: int
     max_latest_patches: int
     alone: bool
+    reads_ahead: bool
 
     @classmethod
     @torch.inference_mode()
@@ -67,6 +72,7 @@ class Machinery:
             max_batch=min(network.num_slots, buckets[-1]) if buckets else network.num_slots,
             max_latest_patches=max_latest,
             alone=options.deterministic,
+            reads_ahead=on_gpu and not options.deterministic,
         )
 
 
@@ -110,9 +116,12 @@ def _fitting(network: VoxCPM, options: ModelOptions, budget: int) -> int:
     """Slots beside the weights and the work space of the largest step, which is tried out. Raises ModelError."""
     device = network.device
     taken = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
     probe = Machinery.of(network, options, on_gpu=True)
-    _try_out(probe, options)
+    _try_out(probe, options)  # measuring takes memory of its own, for a while
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    with torch.inference_mode():
+        probe.runner.prepare(tell_nobody, recorded=False)
     work = torch.cuda.max_memory_allocated(device) - taken
     del probe
     torch.cuda.empty_cache()

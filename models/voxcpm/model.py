@@ -119,6 +119,11 @@ class VoxCPMModel:
     def extend(self, slot: int, text: str) -> None:
         self._slots[slot].extend(text)
 
+    @torch.inference_mode()
+    def expect(self, slot: int, text: str) -> None:
+        if self._info.reads_ahead:
+            self._reader.read_ahead(self._slots[slot], text)
+
     def seal(self, slot: int) -> None:
         self._slots[slot].seal()
 
@@ -221,6 +226,7 @@ class VoxCPMModel:
             neural=True,
             deterministic=self._machinery.alone,  # else who is in the batch changes how sums are rounded
             words="estimated",
+            reads_ahead=self._machinery.reads_ahead,
             volume="native",
             params=PARAMS,
             adapters=network.adapters.names if network.adapters else (),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..engine.batch import Batch
 from ..engine.runner import Runner
 from .config import AUDIO_START
 from .context import BLOCK, ENCODED_TOGETHER
@@ -47,7 +48,7 @@ class Reader:
         batch: list[tuple[VoxCPMSlot, Context, Tensor | None]] = []
         num_rows = 0
         for slot, context in contexts:
-            rows = blocks(context.num_tokens - 1)
+            rows = blocks(context.num_tokens - 1 - context.num_known)
             if batch and (self._alone or num_rows + rows > most):
                 self._prefill(batch, num_rows)
                 batch, num_rows = [], 0
@@ -57,22 +58,38 @@ class Reader:
         if batch:
             self._prefill(batch, num_rows)
 
+    def read_ahead(self, slot: VoxCPMSlot, text: str) -> None:
+        """Read what a segment will probably begin with, by whole blocks, while the slot has nothing to speak."""
+        ids, num_known = slot.expected(text, at_least=BLOCK)
+        if len(ids) > num_known:
+            given = self._runner.batch("prefill", blocks(len(ids) - num_known))
+            given.pad(0)
+            self._write(given, 0, slot, ids, num_known, len(ids))
+            self._runner.launch("prefill", given, given.num_rows)
+
     def _prefill(self, contexts: Sequence[tuple[VoxCPMSlot, Context, Tensor | None]], num_rows: int) -> None:
         given = self._runner.batch("prefill", num_rows)
         given.pad(0)  # the ends of blocks, too
         first = 0
         for slot, context, own in contexts:
-            num_text, num_read = len(context.ids), context.num_tokens - 1
-            end = first + num_read
-            given["slot"][first:end] = slot.number
-            given["adapter"][first:end] = slot.speaker.adapter
-            given["position"][first:end] = torch.arange(num_read)
-            given["is_audio"][first + num_text : end] = 1
-            ids = context.ids[:num_read]
-            given["id"][first : first + len(ids)] = torch.tensor(ids)
-            self._place(slot, context, own, first + num_text, end)
-            first += blocks(num_read)
-        self._runner.launch("prefill", given, num_rows)
+            num_read = context.num_tokens - 1
+            self._write(given, first, slot, context.ids, context.num_known, num_read)
+            origin = first - context.num_known  # the row of position 0, were it among them
+            self._place(slot, context, own, origin + len(context.ids), origin + num_read)
+            first += blocks(num_read - context.num_known)
+        if num_rows:
+            self._runner.launch("prefill", given, num_rows)
+
+    @staticmethod
+    def _write(given: Batch, first: int, slot: VoxCPMSlot, ids: list[int], start: int, end: int) -> None:
+        """A slot's tokens at positions `start` to `end`, from row `first` on: text, then patches."""
+        last = first + end - start
+        given["slot"][first:last] = slot.number
+        given["adapter"][first:last] = slot.speaker.adapter
+        given["position"][first:last] = torch.arange(start, end)
+        text = ids[start:end]
+        given["id"][first : first + len(text)] = torch.tensor(text, dtype=torch.int64)
+        given["is_audio"][first + len(text) : last] = 1
 
     def _place(self, slot: VoxCPMSlot, context: Context, own: Tensor | None, first: int, end: int) -> None:
         """The context's patches into their rows, and its last token and patch to where the step looks for them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ class Context:
     num_prompt: int  # patches of the voice
     num_latest: int  # patches of the segment before, which the device still has
     num_own: int  # patches of its own that were delivered before this opening
+    num_known: int  # tokens that the language models have read already: those of a text that began alike
 
     @property
     def num_tokens(self) -> int:
@@ -46,6 +48,7 @@ class VoxCPMSlot(Slot):
         "_longest",
         "_model",
         "_passage",
+        "_read",
         "before",
         "max_latest_patches",
         "resumed",
@@ -70,9 +73,10 @@ class VoxCPMSlot(Slot):
         self._model = model
         self._latest: Passage | None = None
         self._passage = Passage("")
-        self._context = Context([], 0, 0, 0)
+        self._context = Context([], 0, 0, 0, 0)
         self._history = heard = history or History()
         self._longest = 0
+        self._read: list[int] = []  # text tokens at the beginning of the slot's positions
         self.resumed = [self._latents(each) for each in heard.latents]  # what was heard of the segment under way
         self.before = [self._latents(each) for each in heard.before]  # and of the one before
         self._earlier = [*(self._latents(each) for each in heard.earlier), *self.before]
@@ -122,8 +126,27 @@ class VoxCPMSlot(Slot):
                 f"but it has {num_own_tokens} tokens of text."
             )
         num_latest = self._latest.num_patches if self._latest else 0
-        self._context = Context(ids, self.speaker.passage.num_patches, num_latest, self.num_made)
+        num_prompt = self.speaker.passage.num_patches
+        num_tokens = len(ids) + num_prompt + num_latest + self.num_made
+        num_known = min(self._known(ids), num_tokens - 1)
+        self._context = Context(ids, num_prompt, num_latest, self.num_made, num_known)
         return self._context
+
+    def expected(self, text: str, *, at_least: int) -> tuple[list[int], int]:
+        """The text tokens that a segment which begins with this text will begin with, and how many of them are read.
+
+        So many as known while others are spoken, or when fewer than `at_least` would be new. Counts all as read.
+        """
+        if self.ready:
+            return self._read, len(self._read)
+        latest = self._latest
+        if self.num_made:  # what is over will be settled when the segment begins
+            latest = self._passage if self.num_made <= self.max_latest_patches else None
+        whole_words = spaced(text).rpartition(" ")[0]
+        ids = self._encoded(latest, whole_words)[:-1]  # the last one may yet become another
+        if len(ids) - self._num_common(ids) < at_least:
+            return self._read, len(self._read)
+        return ids, self._known(ids)
 
     def count(self, flag: bool) -> tuple[int, int, bool]:
         """The next patch, with its stop flag, is being made: its segment, its index, and whether it is the last."""
@@ -146,10 +169,21 @@ class VoxCPMSlot(Slot):
 
     def _ids(self) -> tuple[list[int], int]:
         """The segment's text with its context's, and how many tokens are its own."""
-        encode = self._model.tokenizer.encode
-        passages = (self.speaker.passage, self._latest, self._passage)
-        ids = encode(joined(*(passage.text for passage in passages if passage is not None)))
-        return [*ids, AUDIO_START], len(encode(self._passage.text))
+        own = self._passage.text
+        return [*self._encoded(self._latest, own), AUDIO_START], len(self._model.tokenizer.encode(own))
+
+    def _encoded(self, latest: Passage | None, text: str) -> list[int]:
+        before = (self.speaker.passage, latest) if latest else (self.speaker.passage,)
+        return self._model.tokenizer.encode(joined(*(passage.text for passage in before), text))
+
+    def _known(self, ids: list[int]) -> int:
+        """How many of these tokens the slot holds already; from here on it holds them all."""
+        num_known = self._num_common(ids)
+        self._read = ids
+        return num_known
+
+    def _num_common(self, ids: list[int]) -> int:
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._read, ids, strict=False)))
 
     def _wanted(self, num_tokens: int) -> int:
         """Patches that a segment of so many tokens may take."""

@@ -73,6 +73,11 @@ class Segmenter:
         """True while text that will be spoken waits for its boundary."""
         return self._buffer.weight > 0
 
+    @property
+    def draft(self) -> str:
+        """The segment in work, as far as it is written."""
+        return "".join(char for char, _, _ in self._buffer.glyphs).lstrip()
+
     def feed(self, glyphs: Iterable[Glyph]) -> list[Segment]:
         """Take cleaned text; return the segments that it completes."""
         for glyph in glyphs:

@@ -33,6 +33,11 @@ class TextStream:
         """True while text that will have to be spoken is buffered."""
         return self._segmenter.pending or self._cleaner.holds_speech
 
+    @property
+    def draft(self) -> str:
+        """Cleaned text of the segment in work, which may yet be cut before its end."""
+        return self._segmenter.draft
+
     def feed(self, delta: str) -> list[Segment]:
         """Take the next piece of text. Raises ValueError after `end`."""
         if self._ended:

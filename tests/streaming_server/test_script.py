@@ -46,6 +46,16 @@ async def test_a_clause_is_handed_over_before_add_returns(executor: ThreadPoolEx
     assert spoken == ["Hello there,"]
 
 
+async def test_what_is_being_written_is_known_as_far_as_it_is_said_as_written(executor: ThreadPoolExecutor) -> None:
+    text = script(executor, [])
+    text.add("**Hello** the")
+    assert text.draft == "Hello the"
+    text.add("re, my friend")
+    assert text.draft == "my friend"
+    text.add(" paid $5")
+    assert text.draft == "my friend paid "
+
+
 async def test_segments_keep_their_order_past_one_that_must_be_normalised(executor: ThreadPoolExecutor) -> None:
     spoken: list[str] = []
     text = script(executor, spoken)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
 
-from models.base import SpeechParams
-from models.tone import tone_samples
+from models.base import ModelInfo, SpeechParams
+from models.tone import ToneModel, tone_samples
 from tests.streaming_server.serving import assert_complete, audio_of, connected, greeted, serving, until
 
 
@@ -53,6 +54,33 @@ async def test_speech_starts_while_the_text_is_still_being_written() -> None:
         await wire.send("end", utterance="u1")
         done = await wire.until("done")
     assert done["text_chars"] == len("Hello there, this is more.")
+
+
+class Foreseeing(ToneModel):
+    """A tone that looks at what is being written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expected: list[str] = []
+
+    @property
+    def info(self) -> ModelInfo:
+        return replace(super().info, reads_ahead=True)
+
+    def expect(self, slot: int, text: str) -> None:
+        self.expected.append(text)
+
+
+async def test_a_voice_that_reads_ahead_is_shown_what_is_being_written() -> None:
+    model = Foreseeing()
+    async with serving(model) as server, greeted(server) as wire:
+        await wire.send("start", utterance="u1", segmentation="sentence")
+        for delta in ("The quick ", "brown fox ", "jumps over ", "the lazy dog."):
+            await wire.send("text", utterance="u1", text=delta)
+            await asyncio.sleep(0.05)
+        await wire.send("end", utterance="u1")
+        await wire.until("done")
+    assert model.expected == ["The quick brown fox ", "The quick brown fox jumps over the lazy dog."]
 
 
 async def test_segments_and_words_point_into_the_original_text() -> None:

@@ -13,10 +13,13 @@ import torch
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY
 from models.base import ModelOptions, Patch, SpeechParams
+from models.engine.batch import Batch
+from models.engine.runner import Launch
+from models.voxcpm.context import BLOCK
 from models.voxcpm.machinery import Machinery
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from models.voxcpm.network import VoxCPM
-from tests.models.speaking import speak
+from tests.models.speaking import finish, speak
 from tests.models.voxcpm.voices import give_default_voices
 
 TEXTS = ("One.", " And two, which is longer.", "三。")
@@ -134,3 +137,49 @@ def test_which_patches_are_the_last_is_told_before_they_are_there(model: VoxCPMM
     assert stops[0] is True
     for slot in (0, 1):
         model.close(slot)
+
+
+def test_text_that_is_read_ahead_is_not_read_again_and_changes_nothing(padded: VoxCPMModel) -> None:
+    text = "It was a bright cold day in April, and the clocks were striking."
+    plain = speak(padded, [text], params=SpeechParams(seed=2, knobs={"max_len": 4}))
+    padded.open(0, 1, "amber", SpeechParams(seed=2, knobs={"max_len": 4}))
+    assert padded.info.reads_ahead
+    rows: list[int] = []
+    launch = padded.runner.launch
+
+    def counted(name: str, batch: Batch, num_rows: int) -> Launch:
+        if name == "prefill":
+            rows.append(num_rows)
+        return launch(name, batch, num_rows)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(padded.runner, "launch", counted)
+        for end in range(4, len(text), 8):
+            padded.expect(0, text[:end])
+        padded.expect(0, "Something else that was taken back, as writers do with half of what they write.")
+        padded.expect(0, text[:50])
+        num_ahead = len(rows)
+        padded.extend(0, text)
+        padded.seal(0)
+        patches = finish(padded, 0)
+    padded.close(0)
+    assert num_ahead >= 2
+    assert rows[-1] < max(rows) + BLOCK
+    np.testing.assert_allclose(latents(patches), latents(plain.patches), atol=1e-4)
+
+
+def test_the_voices_transcript_is_read_once_for_all_segments(model: VoxCPMModel) -> None:
+    rows: list[int] = []
+    launch = model.runner.launch
+
+    def counted(name: str, batch: Batch, num_rows: int) -> Launch:
+        if name == "prefill":
+            rows.append(num_rows)
+        return launch(name, batch, num_rows)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(model.runner, "launch", counted)
+        speak(model, ["Hi.", "Hi."], params=SpeechParams(knobs={"max_len": 1}))
+    transcript = len(model._network.tokenizer.encode(model._cast.speaker("amber").passage.text))
+    assert transcript > 2 * BLOCK
+    assert rows[1] < rows[0]
