@@ -33,11 +33,13 @@ def hand_on(
     value = snake(value, a, inv, FAST)
     at = (stream * (num_rows + 1) + time + 1)[:, None] * num_outs + out[None, :]
     tl.store(joined + at, narrowed(value, TF32).to(joined.dtype.element_ty), mask=is_row[:, None] & is_out)
-    is_last = (is_row & (time == num_rows - 1))[:, None] & is_out
-    tl.store(memory + write_at[:, None] + out[None, :], value, mask=is_last)
-    is_first = (is_row & (time == 0))[:, None] & is_out
-    old = tl.load(memory + read_at[:, None] + out[None, :], mask=is_first, other=0.0)
-    tl.store(joined + at - num_outs, narrowed(old, TF32).to(joined.dtype.element_ty), mask=is_first)
+    is_edge = is_row & ((time == 0) | (time == num_rows - 1))
+    if tl.max(is_edge.to(tl.int32), 0) > 0:
+        is_last = (is_row & (time == num_rows - 1))[:, None] & is_out
+        tl.store(memory + write_at[:, None] + out[None, :], value, mask=is_last)
+        is_first = (is_row & (time == 0))[:, None] & is_out
+        old = tl.load(memory + read_at[:, None] + out[None, :], mask=is_first, other=0.0)
+        tl.store(joined + at - num_outs, narrowed(old, TF32).to(joined.dtype.element_ty), mask=is_first)
 
 
 @triton.jit(do_not_specialize=["num_rows", "num_windows"])

@@ -32,11 +32,12 @@ MAX_WHOLE_CHANNELS = 256
 class VaeKernels:
     """One decoder's kernels, in its precision."""
 
-    def __init__(self, decoder: AudioVaeDecoder) -> None:
+    def __init__(self, decoder: AudioVaeDecoder, *, failed: set[str] | None = None) -> None:
+        """`failed`: names of kernels that do not run here, added to as more turn out; unsaid, the decoder's."""
         self._decoder = decoder
         self._precision = decoder.precision
         self._offsets = offsets(decoder.pasts)
-        self._failed = decoder.failed_kernels
+        self.failed = decoder.failed_kernels if failed is None else failed
 
     def run(self, latents: Tensor, memory: Memory) -> Tensor:
         """`AudioVaeDecoder.run`: latents [B, T, feat] -> samples [B, T * hop]."""
@@ -164,12 +165,12 @@ class VaeKernels:
 
     def _ran(self, name: str, launch: Callable[[], tuple[Launch, T]], plain: Callable[[], T]) -> T:
         """A compiler and a driver fail in ways of their own; whatever it is, the plain form is there."""
-        if name not in self._failed:
+        if name not in self.failed:
             try:
                 started, result = launch()
                 started.run()
                 return result
             except Exception as error:
-                self._failed.add(name)
+                self.failed.add(name)
                 log.warning("the codec's kernel for %s does not run here, its plain form does: %s", name, error)
         return plain()

@@ -97,7 +97,7 @@ def convolution(
     if num_windows <= 64:
         tile_rows, tile_outs, tile_ins = next_power(num_windows), 32, 128 if is_narrow else 64
         num_warps, num_stages = 4, 3
-    elif num_windows * num_outs < MANY_PROGRAMS * 128 * 128:
+    elif num_windows * num_outs < MANY_PROGRAMS // 2 * 128 * 128:
         tile_rows, tile_outs, tile_ins, num_warps, num_stages = 64, 64, 64 if is_narrow else 32, 4, 3
     else:
         # A snake at the end needs registers.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .vae import CHUNK_LATENTS, AudioVaeDecoder
+from .vae_compile import compile_ahead
 from .vae_kernels import VaeKernels
 from .vae_memory import Memory, offsets
 from .vae_pcm import to_pcm
@@ -74,6 +75,10 @@ class StreamingDecoder:
         No more than the decoder's last `history_latents` are looked at: nothing older reaches the next sample.
         """
         self.step([slot], latents[None, -self._decoder.history_latents :])
+
+    def compile_ahead(self, num_streams: Sequence[int], num_latents: int) -> None:
+        """`vae_compile.compile_ahead`: optional, for steps that are to be captured."""
+        compile_ahead(self._decoder, num_streams, num_latents)
 
     def to_pcm(self, audio: Tensor, volume: Tensor) -> tuple[Tensor, Tensor]:
         """`vae_pcm.to_pcm`, as a kernel where there is one."""

@@ -94,6 +94,16 @@ def test_slots_may_come_as_a_tensor(stage: Stage) -> None:
     assert_sounds(audio, stage.audio[:2])
 
 
+def test_rows_that_only_fill_a_step_up_share_the_scratch_slot(stage: Stage) -> None:
+    """Whatever they hold, numbers or none."""
+    stream = StreamingDecoder(stage.decoder, num_slots=2)
+    filler = torch.full_like(stage.latents[0], torch.nan)
+    rows = torch.stack([filler, stage.latents[0], filler, stage.latents[1], stage.latents[2]])
+    slots = torch.tensor([2, 1, 2, 0, 2])
+    audio = torch.cat([stream.step(slots, piece) for piece in rows.split([3, NUM_LATENTS - 3], 1)], 1)
+    assert_sounds(audio[[1, 3]], stage.audio[:2])
+
+
 def test_a_slot_starts_clean_after_reset_and_its_neighbour_goes_on(stage: Stage) -> None:
     stream = StreamingDecoder(stage.decoder, num_slots=2)
     stream.step([0, 1], stage.latents[:2, :9])
