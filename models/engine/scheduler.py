@@ -4,8 +4,9 @@ A stream's deadline is the moment its listener runs dry. Who is its lead or more
 When more are pressed than one step takes, sessions share the rows. Background rows fill what is left.
 
 A step is no larger than usual (`StepTimes.usual_rows`) unless more than that are pressed, since whoever comes meanwhile
-waits for it. Listeners who have `COMFORT_S` ahead fill up a step that is made for others, and make one of their own
-when nobody else wants it: so their lead grows while the device would idle, and shrinks first when it does not.
+waits for it. Listeners who have `COMFORT_S` ahead fill up a step that is made for others, and make a small one of their
+own when nobody else wants it: so their lead grows while the device would idle, and shrinks first when it does not. Once
+it has grown they wait for company, and the device for newcomers.
 
 A model that is slower than real time has no deadline that it could keep. There a listener waits until the rest can be
 played without a gap; so a session's streams are served one after the other, in their order, and each far ahead. As long
@@ -32,19 +33,24 @@ sets in no earlier, since every row that is given out of turn may cost another l
 COMFORT_S = 1.0
 """Ahead of its listener: with so much a stream wants nothing that somebody else could have."""
 
+EASE_S, PATIENCE_S = 0.3, 0.01
+"""Who has so much ahead of its listener waits so long for others to make a step with. It costs nobody anything, and a
+device that makes a step for each has none of its time left for who comes."""
+
 AHEAD_S = 300.0
 """How far ahead of its listener a stream is made where streams are served one after the other (PROTOCOL.md, Pacing)."""
 
 
 class Scheduler:
-    """A stream that has work is in one of three places: it waits for its eligibility, is live and ready, or is
-    background work. `update` puts it there, `select` and `remove` take it out."""
+    """A stream that has work is in one of three places: it waits to have room, is live and ready, or is background
+    work. `update` puts it there, `select` and `remove` take it out."""
 
     def __init__(self, times: StepTimes) -> None:
         self._times = times
         self._step_s = 0.0
         self.one_after_the_other = False  # whoever changes it must `update` every sequence
         self._waiting = Agenda()
+        self._patient = Agenda()  # of those who wait, the ones that may wait for company
         self._live = Live()
         self._background = Background()
 
@@ -69,8 +75,11 @@ class Scheduler:
         eligible_at = sequence.clock.room_at(lead, sequence.under_way, now)
         if eligible_at is None:
             return
-        if eligible_at <= now + COALESCE_S:
-            self._live.push(self._urgency(sequence, now), sequence)
+        deadline = self._urgency(sequence, now)
+        if self._is_patient and deadline > now + EASE_S:
+            self._patient.push(max(eligible_at, now), sequence)
+        elif eligible_at <= now + COALESCE_S:
+            self._live.push(deadline, sequence)
         else:
             self._waiting.push(eligible_at, sequence)
 
@@ -79,12 +88,12 @@ class Scheduler:
 
         `num_under_way`: steps that are over before that one begins.
         """
-        waiting = self._waiting
-        while (eligible_at := waiting.first_at()) is not None and eligible_at <= now + COALESCE_S:
-            sequence = waiting.pop()
-            self._live.push(self._urgency(sequence, now), sequence)
+        self._ripen(self._waiting, now)
+        patient_at = self._patient.first_at()
+        if patient_at is not None and patient_at <= now - PATIENCE_S:
+            self._ripen(self._patient, now)
         pressed_by = now + (PRESSED_STEPS + num_under_way) * self._step_s
-        if self._times.buckets and not self.one_after_the_other:
+        if self._is_patient:
             return self._fitting(now, max_rows, pressed_by)
         rows = self._live.take(max_rows, pressed_by)
         if len(rows) < max_rows and self._background:
@@ -99,7 +108,15 @@ class Scheduler:
         """When there is something to do: -inf now, None not before a command comes."""
         if self._background or self._live:
             return float("-inf")
-        return self._waiting.first_at()
+        waiting_at, patient_at = self._waiting.first_at(), self._patient.first_at()
+        if patient_at is None:
+            return waiting_at
+        return patient_at + PATIENCE_S if waiting_at is None else min(waiting_at, patient_at + PATIENCE_S)
+
+    @property
+    def _is_patient(self) -> bool:
+        """Whether steps come in sizes, and nobody is begun before all of another is spoken."""
+        return bool(self._times.buckets) and not self.one_after_the_other
 
     def _fitting(self, now: float, max_rows: int, pressed_by: float) -> list[Sequence]:
         """As many as a bucket holds: those who are due whatever that takes, and others as far as it is worth it."""
@@ -112,7 +129,7 @@ class Scheduler:
         self._add(rows, most, pressed_by, until=now + COMFORT_S)
         num_fillers = 0
         if not num_due:
-            self._add(rows, most, pressed_by)
+            self._add(rows, min(most, times.small_rows) if not rows else most, pressed_by)
             num_fillers = min(len(background), most - len(rows))
         if not rows and not num_fillers:
             return rows
@@ -121,6 +138,8 @@ class Scheduler:
             self._live.push(self._urgency(sequence, now), sequence)
         del rows[size:]
         self._add(rows, size, pressed_by)
+        while len(rows) < size and (patient_at := self._patient.first_at()) is not None and patient_at <= now:
+            rows.append(self._patient.pop())
         if len(rows) < size and background:
             rows += background.take(size - len(rows))
         return rows
@@ -129,6 +148,12 @@ class Scheduler:
         """The most urgent with a deadline up to `until`, as long as there are fewer rows than that."""
         if len(rows) < most and self._live.first_at() <= until:
             rows += self._live.take(most - len(rows), pressed_by, until=until)
+
+    def _ripen(self, agenda: Agenda, now: float) -> None:
+        """Who has room, or has it soon enough, is ready."""
+        while (eligible_at := agenda.first_at()) is not None and eligible_at <= now + COALESCE_S:
+            sequence = agenda.pop()
+            self._live.push(self._urgency(sequence, now), sequence)
 
     def _urgency(self, sequence: Sequence, now: float) -> float:
         return sequence.number if self.one_after_the_other else sequence.deadline(now)

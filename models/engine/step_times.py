@@ -24,11 +24,12 @@ MAX_JUMP = 2.0
 class StepTimes:
     """Seconds by number of rows, in steps of `buckets`: the numbers of rows that the model's steps are made for.
 
-    `usual_rows`: the most that a step has while nobody is pressed. `begin_s`: what is added for a row whose segment is
+    `usual_rows`: the most that a step has while nobody is pressed; `small_rows`: in one that takes little longer than
+    the smallest. `begin_s`: what is added for a row whose segment is
     read in with the step.
     """
 
-    __slots__ = ("_begin_share", "_seconds", "_sizes", "begin_s", "buckets", "usual_rows")
+    __slots__ = ("_begin_share", "_seconds", "_sizes", "begin_s", "buckets", "small_rows", "usual_rows")
 
     def __init__(self, buckets: tuple[int, ...], max_rows: int) -> None:
         """Without buckets any number of rows is as good, and the usual step is the largest."""
@@ -37,7 +38,7 @@ class StepTimes:
         self._sizes: list[int] = []  # those measured, ascending
         self.begin_s = 0.0
         self._begin_share = 0.0  # of rows, in the long run
-        self.usual_rows = self.buckets[-1] if self.buckets else max_rows
+        self.small_rows = self.usual_rows = self.buckets[-1] if self.buckets else max_rows
 
     def down(self, num_rows: int) -> int:
         """The largest bucket of no more rows; 0 if there is none."""
@@ -69,7 +70,9 @@ class StepTimes:
         share = num_beginning / num_rows
         self._begin_share += min(WEIGHT, WEIGHT_OF_ROW * num_rows) * (share - self._begin_share)
         if self.buckets:
-            self._choose_usual()
+            alone_s = self.of(self.buckets[0])
+            self.small_rows = self._longest(MAX_TIMES_ALONE * alone_s)
+            self.usual_rows = self._longest(max(MAX_STEP_S, MAX_TIMES_ALONE * alone_s))
 
     def evened(self, seconds: float, num_rows: int, num_beginning: int) -> float:
         """What a step would have taken, had as many of its rows begun a segment as do in the long run."""
@@ -102,9 +105,11 @@ class StepTimes:
             return up
         return up if num_rows * self.of(down) > down * self.of(up) > 0 else down
 
-    def _choose_usual(self) -> None:
-        most_s = max(MAX_STEP_S, MAX_TIMES_ALONE * self.of(self.buckets[0]))
-        # What was never tried is: it shows what it takes, and a step that holds more cannot be the shorter one.
+    def _longest(self, most_s: float) -> int:
+        """The largest bucket whose step takes no longer.
+
+        What was never tried is: it shows what it takes, and a step that holds more cannot be the shorter one.
+        """
         fitting = [size for size in self._sizes if self._seconds[size] <= most_s]
         too_long = [size for size in self._sizes if self._seconds[size] > most_s and size > (fitting or [0])[-1]]
-        self.usual_rows = self.down(too_long[0] - 1) if too_long else self.buckets[-1]
+        return self.down(too_long[0] - 1) if too_long else self.buckets[-1]
