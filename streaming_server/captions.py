@@ -15,36 +15,60 @@ from .word_finder import WordFinder
 class Captions:
     """One utterance's. `spoken` learns all of it, also the words that the client does not want to be told."""
 
-    def __init__(self, utterance: str, script: Script, *, with_words: bool, finder: WordFinder | None = None) -> None:
-        """`finder`: for words that the model does not tell."""
+    def __init__(
+        self,
+        utterance: str,
+        script: Script,
+        finder: WordFinder | None,
+        *,
+        with_words: bool,
+        hear: Callable[[Hearing], None],
+    ) -> None:
+        """`finder` finds the words that the model does not tell; `hear` takes its work, in the order of the audio."""
         self._utterance = utterance
         self._script = script
         self._with_words = with_words
         self._finder = finder
+        self._hear = hear
         self._segment = self._expected = -1
+        self._num_over = 0  # segments whose last patch was listened to
+        self._pts = 0  # ticks of the patches that were
         self._guess: Sequence[SpokenWord] = ()
         self.spoken = SpokenText()
         self.text_end = 0
         """Original text up to the end of the segment that is being spoken."""
 
-    def before(self, segment: int, words: Sequence[SpokenWord], pts: int, *, estimated: bool) -> list[ServerMessage]:
-        """The messages that precede a patch at `pts`, but for words that are found."""
+    def before(
+        self, segment: int, words: Sequence[SpokenWord], pts: int, *, estimated: bool
+    ) -> Callable[[], Sequence[ServerMessage]]:
+        """The messages that precede a patch at `pts`, when it is about to be sent."""
         messages: list[ServerMessage] = []
         if segment != self._segment:
             self._segment = segment
             messages.append(self._begin(segment, pts))
-        return messages + self._place(segment, words, estimated=estimated)
+        messages += self._place(segment, words, estimated=estimated)
+        return lambda: [*messages, *self._guessed(segment)]
 
-    def guessed(self, segment: int) -> list[ServerMessage]:
-        """The first words of a segment, when they are about to be spoken; nothing later on."""
-        guess, self._guess = self._guess, ()
-        return self._place(segment, guess, estimated=True)
-
-    def expect(self, segment: int, pts: int) -> list[Hearing]:
-        """Work that guesses those words, as soon as the text has come and the segment before is over."""
+    def listen(self, segment: int, pcm: bytes, *, last: bool) -> None:
+        """Hear a patch that is sent: words of the next one are found, and earlier ones put right."""
+        self._num_over += last
+        self._pts += len(pcm) // 2
         finder = self._finder
+        if finder is None:
+            return
+
+        def listen() -> Callable[[], Sequence[ServerMessage]]:
+            words = finder.hear(pcm, last)
+            return lambda: self._place(segment, words, estimated=True)
+
+        self._hear(listen)
+        self.expect()
+
+    def expect(self) -> None:
+        """Guess the next segment's first words, once its text has come and the one before it is over."""
+        finder, segment, pts = self._finder, self._num_over, self._pts
         if finder is None or segment == self._expected or segment >= len(self._script.segments):
-            return []
+            return
         self._expected = segment
         text = self._script.spoken(segment)
 
@@ -52,19 +76,12 @@ class Captions:
             words = finder.expect(text, pts)
             return lambda: self._keep(words)
 
-        return [expect]
+        self._hear(expect)
 
-    def listen(self, segment: int, pcm: bytes, *, last: bool) -> list[Hearing]:
-        """Work that hears a patch: words of the next one are found, and earlier ones put right."""
-        finder = self._finder
-        if finder is None:
-            return []
-
-        def hear() -> Callable[[], Sequence[ServerMessage]]:
-            words = finder.hear(pcm, last)
-            return lambda: self._place(segment, words, estimated=True)
-
-        return [hear]
+    def _guessed(self, segment: int) -> list[ServerMessage]:
+        """The segment's first words, before its first patch; nothing later on."""
+        guess, self._guess = self._guess, ()
+        return self._place(segment, guess, estimated=True)
 
     def _keep(self, guess: Sequence[SpokenWord]) -> Sequence[ServerMessage]:
         self._guess = guess

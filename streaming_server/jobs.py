@@ -22,18 +22,24 @@ class OrderedJobs:
         self._loop = asyncio.get_running_loop()
         self._executor = executor
         self._on_error = on_error
-        self._waiting: deque[tuple[Callable[[], Any] | None, Callable[[Any], None]]] = deque()
+        self._waiting: deque[tuple[Callable[[], Any] | None, Callable[[Any], None], bool]] = deque()
         self._busy = False
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._waiting) + self._busy
 
-    def submit(self, job: Callable[[], Result] | None, then: Callable[[Result], None]) -> None:
-        """`then` gets the job's result, or None where there is no job."""
+    def submit(
+        self, job: Callable[[], Result] | None, then: Callable[[Result], None], *, is_patient: bool = False
+    ) -> None:
+        """`then` gets the job's result, or None where there is no job.
+
+        A patient job begins a turn of the loop later: what was emitted before it goes out first, and does not share
+        the interpreter with it.
+        """
         if self._closed:
             return
-        self._waiting.append((job, then))
+        self._waiting.append((job, then, is_patient))
         if not self._busy:
             self._advance()
 
@@ -44,7 +50,7 @@ class OrderedJobs:
 
     def _advance(self) -> None:
         while self._waiting and not self._busy:
-            job, then = self._waiting.popleft()
+            job, then, is_patient = self._waiting.popleft()
             if job is None:
                 self._busy = True  # a submission made inside `then` waits its turn
                 try:
@@ -53,8 +59,15 @@ class OrderedJobs:
                     self._busy = False
                 continue
             self._busy = True
+            if is_patient:
+                self._loop.call_soon(self._begin, job, then)
+            else:
+                self._begin(job, then)
+
+    def _begin(self, job: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        if not self._closed:
             future = self._loop.run_in_executor(self._executor, job)
-            future.add_done_callback(lambda done, then=then: self._finish(done, then))  # type: ignore[misc]
+            future.add_done_callback(lambda done: self._finish(done, then))
 
     def _finish(self, done: asyncio.Future[Any], then: Callable[[Any], None]) -> None:
         if done.cancelled() or self._closed:

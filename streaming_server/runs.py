@@ -88,10 +88,9 @@ class Runs:
         else:
             self._jobs.submit(encode, emit)
 
-    def hear(self, hearings: Sequence[Hearing]) -> None:
+    def hear(self, hearing: Hearing) -> None:
         """Listen to what was sent, before anything else is."""
-        for hearing in hearings:
-            self._jobs.submit(hearing, lambda tell: self._emit_all(tell()))
+        self._jobs.submit(hearing, lambda tell: self._emit_all(tell()), is_patient=True)
 
     def end_run(self) -> None:
         """Everything written so far is spoken: what the coder holds back goes out."""

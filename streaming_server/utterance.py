@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from models.base import SpeechParams
 from models.engine import Spoke
 from protocol.errors import ErrorCode
-from protocol.messages import (
-    AudioFormat,
-    Done,
-    Error,
-    ServerMessage,
-    Started,
-)
+from protocol.messages import AudioFormat, Done, Error, ServerMessage, Started
 
 from .captions import Captions
 from .order import Order
@@ -26,7 +20,7 @@ from .runs import Runs, faded
 from .script import Script
 from .stopwatch import Stopwatch
 from .studio import Studio
-from .word_finder import WordFinder
+from .word_finder import find_words
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +88,8 @@ class Utterance:
             speak=self._to_engine,
             on_error=self._on_job_failed,
         )
-        is_heard = order.words or order.lead_ms is not None  # who listens may cut it, and is told where
-        finder = None
-        if is_heard and studio.engine.info.words == "estimated":
-            finder = WordFinder(studio.engine.info, order.voice, order.speed)
-        self._captions = Captions(self.id, self._script, with_words=order.words, finder=finder)
+        finder = find_words(studio.engine.info, order)
+        self._captions = Captions(self.id, self._script, finder, with_words=order.words, hear=self._runs.hear)
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
         self._num_sent = 0  # audio messages
@@ -198,12 +189,12 @@ class Utterance:
         self._num_spoken += patch.last
         if self._stop_at is not None and self._pts >= self._stop_at:
             stop_at, estimated = self._stop_at, not self.pacer.has_playhead
-            self._send(patch, before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
+            self._runs.send(before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
+            self._captions.listen(patch.segment, pcm, last=patch.last)
             self._runs.then(lambda: self._finish("cancelled", stop_at, estimated=estimated))
             return
-        self._send(patch, before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
-        if patch.last:
-            self._expect()
+        self._runs.send(before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
+        self._captions.listen(patch.segment, pcm, last=patch.last)
 
     def on_closed(self) -> None:
         self._runs.end_run()
@@ -222,16 +213,7 @@ class Utterance:
         if self._all_spoken:
             self._end_once_sent()
 
-    # ---- text to engine, speech to socket
-
-    def _send(self, patch: Spoke, before: Sequence[ServerMessage], pts: int, pcm: bytes, *, run_ends: bool) -> None:
-        """The patch as `pcm`; then it is listened to. The words before it were guessed before it was there."""
-        self._runs.send(lambda: [*before, *self._captions.guessed(patch.segment)], pts, pcm, run_ends=run_ends)
-        self._runs.hear(self._captions.listen(patch.segment, patch.pcm, last=patch.last))
-
-    def _expect(self) -> None:
-        """Have the first words of the next segment ready when its speech comes."""
-        self._runs.hear(self._captions.expect(self._num_spoken, self._pts))
+    # ---- text to engine
 
     def _end_run_if_all_spoken(self) -> None:
         if self._is_all_spoken():
@@ -244,7 +226,7 @@ class Utterance:
         if not self._done:
             self._watch.mark("scheduled")
             self._stream.speak(text)
-            self._expect()
+            self._captions.expect()
 
     def _read_ahead(self) -> None:
         """Have the voice read what is being written while it has nothing to say."""

@@ -8,6 +8,14 @@ from models.base import ModelInfo, Word
 from models.words import WordTimes, expected_seconds
 from models.words.pace import USUAL_SYLLABLE_S
 
+from .order import Order
+
+
+def find_words(info: ModelInfo, order: Order) -> WordFinder | None:
+    """None where the model tells its words, or nobody needs them: a listener who may cut the speech is told where."""
+    is_needed = order.words or order.lead_ms is not None
+    return WordFinder(info, order.voice, order.speed) if is_needed and info.words == "estimated" else None
+
 
 class WordFinder:
     """Expects each segment and hears its patches, in order; in any thread, one call at a time.

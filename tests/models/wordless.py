@@ -28,6 +28,9 @@ class Wordless:
     def extend(self, slot: int, text: str) -> None:
         self._model.extend(slot, text)
 
+    def expect(self, slot: int, text: str) -> None:
+        self._model.expect(slot, text)
+
     def seal(self, slot: int) -> None:
         self._model.seal(slot)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -39,6 +40,29 @@ async def test_a_submission_without_a_job_runs_at_once_when_nothing_waits(execut
     jobs.submit(None, lambda _: seen.append("now"))
     assert seen == ["now"]
     assert len(jobs) == 0
+
+
+async def test_a_patient_job_lets_the_loop_go_on_first_and_keeps_its_place(executor: ThreadPoolExecutor) -> None:
+    jobs = OrderedJobs(executor, on_error=pytest.fail)
+    seen: list[str] = []
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon(seen.append, "others")
+    jobs.submit(partial(seen.append, "patient"), lambda _: seen.append("its result"), is_patient=True)
+    jobs.submit(partial(seen.append, "next"), lambda _: done.set())
+    executor.submit(lambda: None).result()
+    assert not seen, "its turn has not come"
+    async with asyncio.timeout(5):
+        await done.wait()
+    assert seen == ["others", "patient", "its result", "next"]
+
+
+async def test_a_patient_job_is_not_begun_after_close(executor: ThreadPoolExecutor) -> None:
+    jobs = OrderedJobs(executor, on_error=pytest.fail)
+    seen: list[str] = []
+    jobs.submit(partial(seen.append, "begun"), lambda _: None, is_patient=True)
+    jobs.close()
+    await asyncio.sleep(0.05)
+    assert not seen
 
 
 async def test_jobs_of_one_utterance_never_overlap(executor: ThreadPoolExecutor) -> None:
