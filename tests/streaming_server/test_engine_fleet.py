@@ -16,6 +16,7 @@ from models.tone import ToneModel
 from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine, Stream
 from streaming_server.engine_fleet import EngineFleet
 from streaming_server.engine_streams import LOST
+from streaming_server.metrics import Metrics
 from tests.models.engine.scripted import ScriptedModel
 
 from .ears import LEAD, Ear, Served, connected, served, soon, speak, until
@@ -241,3 +242,29 @@ async def test_voices_are_looked_for_though_one_engine_is_gone(tmp_path: Path) -
         put(voices)
         await soon(fleet.reload_voices())
         assert [voice.name for voice in fleet.info.voices] == ["tone", "Anna"]
+
+
+async def test_metrics_tell_of_each_engine_and_of_all() -> None:
+    async with fleet_of(ScriptedModel(max_slots=5), ScriptedModel(max_slots=6)) as fleet:
+        for _ in range(3):
+            join(fleet)
+        lines = Metrics(fleet).page().decode().splitlines()
+        assert {'voxwire_host_streams{host="0"} 2.0', 'voxwire_host_streams{host="1"} 1.0'} <= set(lines)
+        assert {"voxwire_engine_streams 3.0", "voxwire_engine_slots 11.0", "voxwire_engine_ready 1.0"} <= set(lines)
+        assert 'voxwire_host_capacity{host="0"} +Inf' in lines
+
+
+async def test_told_when_to_come_back_is_the_soonest_of_all_engines() -> None:
+    async with fleet_of(ScriptedModel(), ScriptedModel()) as fleet:
+        retries_ms = []
+        for host, num_others in zip(fleet.hosts, (3, 1), strict=True):
+            assert isinstance(host, LocalEngine)
+            host.capacity = 1.0
+            for number in range(num_others):
+                join(host, session=f"other{number}")
+            busy = host.refusal("mine", Does.LISTENS)
+            assert busy is not None
+            retries_ms.append(busy.retry_after_ms)
+        told = fleet.refusal("mine", Does.LISTENS)
+        assert told is not None
+        assert told.retry_after_ms == min(retries_ms)
