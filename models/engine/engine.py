@@ -77,6 +77,15 @@ class Engine:
         self._steps.tempo = tempo
 
     @property
+    def is_rehearsing(self) -> bool:
+        """Steps are made as large as they can be: nobody listens (`warm_up`)."""
+        return self._times.is_rehearsing
+
+    @is_rehearsing.setter
+    def is_rehearsing(self, is_rehearsing: bool) -> None:
+        self._times.is_rehearsing = is_rehearsing
+
+    @property
     def prospects(self) -> Prospects:
         """What a newcomer may expect, as far as is known. May be asked from any thread."""
         tempo, times, streams = self.tempo, self._times, self._streams

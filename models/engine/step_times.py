@@ -7,9 +7,12 @@ from bisect import bisect_left, bisect_right, insort
 MAX_STEP_S = 0.008
 """A newcomer waits for the steps under way: they are kept as short as this while nobody is pressed."""
 
-MAX_TIMES_ALONE = 2.0
-"""On a device whose smallest step takes longer than that, a step may take so many of it: one row at a time would leave
-most of the device idle."""
+MAX_TIMES_ALONE = 4.0
+"""Where even small steps take long, a step may take as long as so many of the smallest: shorter ones would leave most
+of the device idle."""
+
+SMALL_TIMES_ALONE = 2.0
+"""The same for a step that nobody has asked for."""
 
 WEIGHT = 0.1
 """Of the newest step in the mean."""
@@ -24,12 +27,21 @@ MAX_JUMP = 2.0
 class StepTimes:
     """Seconds by number of rows, in steps of `buckets`: the numbers of rows that the model's steps are made for.
 
-    `usual_rows`: the most that a step has while nobody is pressed; `small_rows`: in one that takes little longer than
-    the smallest. `begin_s`: what is added for a row whose segment is
-    read in with the step.
+    `usual_rows`: the most that a step has while nobody is pressed; `small_rows`: in one that nobody has asked for.
+    `begin_s`: what is added for a row whose segment is read in with the step. `is_rehearsing`: steps are made as large
+    as they can be, to see what they take.
     """
 
-    __slots__ = ("_begin_share", "_seconds", "_sizes", "begin_s", "buckets", "small_rows", "usual_rows")
+    __slots__ = (
+        "_begin_share",
+        "_seconds",
+        "_sizes",
+        "begin_s",
+        "buckets",
+        "is_rehearsing",
+        "small_rows",
+        "usual_rows",
+    )
 
     def __init__(self, buckets: tuple[int, ...], max_rows: int) -> None:
         """Without buckets any number of rows is as good, and the usual step is the largest."""
@@ -37,6 +49,7 @@ class StepTimes:
         self._seconds: dict[int, float] = {}  # by bucket
         self._sizes: list[int] = []  # those measured, ascending
         self.begin_s = 0.0
+        self.is_rehearsing = False
         self._begin_share = 0.0  # of rows, in the long run
         self.small_rows = self.usual_rows = self.buckets[-1] if self.buckets else max_rows
 
@@ -71,8 +84,9 @@ class StepTimes:
         self._begin_share += min(WEIGHT, WEIGHT_OF_ROW * num_rows) * (share - self._begin_share)
         if self.buckets:
             alone_s = self.of(self.buckets[0])
-            self.small_rows = self._longest(MAX_TIMES_ALONE * alone_s)
-            self.usual_rows = self._longest(max(MAX_STEP_S, MAX_TIMES_ALONE * alone_s))
+            self.small_rows = self._longest(SMALL_TIMES_ALONE * alone_s)
+            if not self.is_rehearsing:
+                self.usual_rows = self._longest(max(MAX_STEP_S, MAX_TIMES_ALONE * alone_s))
 
     def evened(self, seconds: float, num_rows: int, num_beginning: int) -> float:
         """What a step would have taken, had as many of its rows begun a segment as do in the long run."""

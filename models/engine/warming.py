@@ -40,6 +40,7 @@ def _rehearse(engine: Engine, num_rows: int, num_measured: int) -> int:
         voice = Open(key, key, engine.info.default_voice, SpeechParams(), None)
         for command in (voice, Extend(key, TEXT), Seal(key), Finish(key)):
             engine.apply(command)
+    engine.is_rehearsing = True
     tempo, engine.tempo = engine.tempo, Tempo()
     _step(engine)
     engine.tempo = tempo
@@ -50,6 +51,7 @@ def _rehearse(engine: Engine, num_rows: int, num_measured: int) -> int:
         engine.apply(Cancel(key))
     while _step(engine):
         pass  # what was under way
+    engine.is_rehearsing = False
     return num_steps
 
 

@@ -104,9 +104,9 @@ def test_two_segments_are_kept_and_a_few_patches_before_them() -> None:
         continuity.say(f"text {segment}")
         for place in range(3):
             latents = bytes([segment, place])
-            continuity.take(Spoke(1, segment, 3 * segment + place, bytes(8), (), False, latents, place == 2))
+            continuity.take(Spoke(1, segment, 3 * segment + place, bytes(8), (), latents, place == 2))
     continuity.say("text 50")
-    continuity.take(Spoke(1, 50, 150, bytes(6), (), False, b"now", False))
+    continuity.take(Spoke(1, 50, 150, bytes(6), (), b"now", False))
     assert continuity.history == History(
         segment=50,
         index=151,
