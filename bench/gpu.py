@@ -34,7 +34,7 @@ END_S = 3.0
 """For a stage that is told to end, before it is killed."""
 
 REHEARSAL_MINUTES = 0.9
-REHEARSED_S = 20.0
+REHEARSED_S = 60.0
 """A stage of a rehearsal may take so long on a machine that has other work."""
 
 
@@ -48,14 +48,14 @@ class Share:
 
 STAGES = (
     Share("machine", 10),
-    Share("gates", 55),
-    Share("steps", 60),
+    Share("gates", 70),
+    Share("steps", 50),
     Share("patches", 45),
     Share("ladder", 90),
     Share("server", 80),
     Share("offline", 25),
-    Share("memory", 50),
-    Share("peers", 75),
+    Share("memory", 70),
+    Share("peers", 130),
 )
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from .gpu_engine import EngineStreams
-from .gpu_model import num_refused, open_model
+from .gpu_model import num_refused, open_fitting
 from .gpu_stage import Keep, Plan
 from .gpu_streams import MEAN_S, Scene, is_passed, perform
 
@@ -24,7 +24,7 @@ def run(plan: Plan, keep: Keep) -> None:
     """Climbs in short rungs until one does not hold; then the highest that held again, for as long as there is time."""
     ends_at = time.monotonic() + plan.seconds
     ladder: tuple[int, ...] = REHEARSED if plan.rehearse else LADDER
-    model = open_model(plan, num_slots=8 if plan.rehearse else max(ladder) + 64)
+    model = open_fitting(plan, num_slots=8 if plan.rehearse else max(ladder) + 64)
     keep("ready_s", round(plan.seconds - (ends_at - time.monotonic()), 2))
     ladder = tuple(rung for rung in ladder if rung <= model.info.max_slots)
     keep("slots", model.info.max_slots)

@@ -54,6 +54,12 @@ def nvidia_smi() -> dict[str, str]:
     return {}
 
 
+def used_mib() -> float | None:
+    """Of the device, by whoever; None where nvidia-smi does not tell."""
+    used = nvidia_smi().get("memory.used", "")
+    return float(used) if used.replace(".", "", 1).isdecimal() else None
+
+
 def _matrix_flops_per_s(seconds: float) -> float:
     """The best of some rounds of products of two random matrices in bf16: the ceiling, on this very device."""
     a, b = (torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16) for _ in range(2))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .gpu_machine import nvidia_smi
+from .gpu_machine import used_mib
 from .gpu_model import Rows, device_memory, open_model, write_voices
 from .gpu_server import server_flags
 from .gpu_stage import Keep, Plan
@@ -37,21 +37,21 @@ def run(plan: Plan, keep: Keep) -> None:
 
 
 def _budget(plan: Plan) -> dict[str, Any]:
-    before_mib = _used_mib()
+    before_mib = used_mib()
     model = open_model(plan, num_slots=NUM_STREAMS, gpu_memory=0.0 if plan.device == "cpu" else BUDGET_GIB)
     patch_s = model.info.patch_samples / model.info.sample_rate
     num_patches = 4 if plan.rehearse else round(STREAM_S / patch_s)
     rows = Rows(model, range(1, NUM_STREAMS + 1))
     rows.speak(2)
     allocated = [_allocated()]
-    used_mib = [_used_mib()]
+    used = [used_mib()]
     made = 2
     while made < num_patches:
         count = min(max(1, num_patches // SAMPLES), num_patches - made)
         rows.speak(count)
         made += count
         allocated.append(_allocated())
-        used_mib.append(_used_mib())
+        used.append(used_mib())
     rows.close()
     found: dict[str, Any] = {
         "budget_gib": BUDGET_GIB,
@@ -62,7 +62,7 @@ def _budget(plan: Plan) -> dict[str, Any]:
         "memory": device_memory(plan),
     }
     if before_mib is not None:
-        found["used_gib"] = round((max(filter(None, used_mib)) - before_mib) / 1024, 3)
+        found["used_gib"] = round((max(filter(None, used)) - before_mib) / 1024, 3)
     return found
 
 
@@ -74,12 +74,6 @@ def _start_s(plan: Plan, cache: Path, timeout_s: float) -> float:
     begun_at = time.monotonic()
     with running_server(str(plan.checkpoint), flags, start_timeout_s=timeout_s):
         return round(time.monotonic() - begun_at, 2)
-
-
-def _used_mib() -> float | None:
-    """Of the device, by whoever; this stage is alone on it."""
-    used = nvidia_smi().get("memory.used", "")
-    return float(used) if used.replace(".", "").isdecimal() else None
 
 
 def _allocated() -> int:

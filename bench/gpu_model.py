@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from models.base import Failure, ModelOptions, Patch, SpeechParams
+from models.base import Failure, ModelError, ModelOptions, Patch, SpeechParams
 from models.voxcpm.config import read_config
 from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.model import VoxCPMModel, load_speech_model
@@ -47,6 +47,14 @@ def open_model(
         deterministic=deterministic,
     )
     return load_speech_model(checkpoint, options)
+
+
+def open_fitting(plan: Plan, *, num_slots: int) -> VoxCPMModel:
+    """With so many slots, or with as many as the device has room for."""
+    try:
+        return open_model(plan, num_slots=num_slots)
+    except ModelError:
+        return open_model(plan, num_slots=0)
 
 
 def write_voices(checkpoint: Path, folder: Path) -> None:

@@ -6,7 +6,7 @@ import time
 
 from .gpu_engine import EngineStreams
 from .gpu_machine import nvidia_smi
-from .gpu_model import open_model
+from .gpu_model import open_fitting
 from .gpu_stage import Keep, Plan
 from .gpu_streams import Scene, perform
 
@@ -17,7 +17,7 @@ WARM_UP_S = 3.0
 def run(plan: Plan, keep: Keep) -> None:
     ends_at = time.monotonic() + plan.seconds
     num_streams = 3 if plan.rehearse else NUM_STREAMS
-    model = open_model(plan, num_slots=num_streams)
+    model = open_fitting(plan, num_slots=num_streams)
     streams = EngineStreams(model, lead_s=None)
     warm_up_s = 0.2 if plan.rehearse else WARM_UP_S
     seconds = 0.8 if plan.rehearse else max(3.0, min(60.0, ends_at - time.monotonic() - WARM_UP_S - 3.0))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import json
+import multiprocessing
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from .gpu_machine import used_mib
 from .gpu_model import Rows, device_memory, open_model, synchronize
 from .gpu_stage import Keep, Plan
 
@@ -25,18 +25,14 @@ RUNS = 3
 
 
 def run(plan: Plan, keep: Keep) -> None:
+    """Each size in a fork of this process, which never touches the device: so one's memory is none of the next's."""
     rows: list[dict[str, Any]] = []
-    audio_s = 1.0 if plan.rehearse else AUDIO_S
     for patch_size in PATCH_SIZES:
         folder = view(plan.checkpoint, plan.folder / f"patch-{patch_size}", patch_size=patch_size)
-        rows.append(_measured(plan, folder, audio_s))
-        keep("patches", rows)
+        rows.append(_forked(plan, folder))
         if patch_size in QUOTED:
             rows.append({"whose": "quoted", "hz": rows[-1]["hz"], **QUOTED[patch_size]})
-            keep("patches", rows)
-        gc.collect()
-        if plan.device != "cpu":
-            torch.cuda.empty_cache()
+        keep("patches", rows)
 
 
 def view(checkpoint: Path, folder: Path, **changed: Any) -> Path:
@@ -50,14 +46,27 @@ def view(checkpoint: Path, folder: Path, **changed: Any) -> Path:
     return folder
 
 
-def _measured(plan: Plan, checkpoint: Path, audio_s: float) -> dict[str, Any]:
+def _forked(plan: Plan, checkpoint: Path) -> dict[str, Any]:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    before_mib = used_mib()
+    process = context.Process(target=_measure, args=(plan, checkpoint, before_mib, theirs))
+    process.start()
+    theirs.close()
+    try:
+        row: dict[str, Any] = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the fork for {checkpoint.name} ended with {process.exitcode}, see the log") from None
+    process.join()
+    return row
+
+
+def _measure(plan: Plan, checkpoint: Path, before_mib: float | None, result: Connection) -> None:
     """One utterance alone, the best of some runs, from its opening to its last sample."""
-    if plan.device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-    before = device_memory(plan)
     model = open_model(plan, checkpoint=checkpoint, num_slots=1)
     patch_s = model.info.patch_samples / model.info.sample_rate
-    num_patches = round(audio_s / patch_s)
+    num_patches = round((1.0 if plan.rehearse else AUDIO_S) / patch_s)
     times_s: list[float] = []
     first_s: list[float] = []
     for seed in range(1, 1 + RUNS):
@@ -69,15 +78,16 @@ def _measured(plan: Plan, checkpoint: Path, audio_s: float) -> dict[str, Any]:
         rows.speak(num_patches - 1)
         times_s.append(time.perf_counter() - begun_at)
         rows.close()
-    after = device_memory(plan)
-    model.shutdown()
-    used = after["used_gib"] - before["used_gib"] if after else None
-    return {
-        "whose": "ours",
-        "hz": round(1 / patch_s, 2),
-        "seconds": round(min(times_s), 3),
-        "first_ms": round(1000 * min(first_s), 2),
-        "audio_s": round(num_patches * patch_s, 2),
-        "memory_gb": None if used is None else round(used * 2**30 / 1e9, 2),
-        "memory": after,
-    }
+    after_mib = used_mib()
+    used_gb = None if before_mib is None or after_mib is None else (after_mib - before_mib) * 2**20 / 1e9
+    result.send(
+        {
+            "whose": "ours",
+            "hz": round(1 / patch_s, 2),
+            "seconds": round(min(times_s), 3),
+            "first_ms": round(1000 * min(first_s), 2),
+            "audio_s": round(num_patches * patch_s, 2),
+            "memory_gb": None if used_gb is None else round(used_gb, 2),
+            "memory": device_memory(plan),
+        }
+    )

@@ -22,7 +22,7 @@ from .gpu_model import (
     is_recorded,
     kernel_choices,
     num_refused,
-    open_model,
+    open_fitting,
     programs,
     replay,
     step_without_vae,
@@ -43,7 +43,7 @@ def run(plan: Plan, keep: Keep) -> None:
     flops = step_flops(config)
     keep("flops", flops)
     keep("patch_s", config.patch_samples / config.sample_rate)
-    model = open_model(plan, num_slots=8 if plan.rehearse else 2 * 112)
+    model = open_fitting(plan, num_slots=8 if plan.rehearse else 2 * 112)
     keep("ready_s", round(time.monotonic() - started_at, 2))
     sizes = buckets(model)[:3] if plan.rehearse else buckets(model)
     rows: list[dict[str, Any]] = []

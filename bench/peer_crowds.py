@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 from .peer import PROMPT_PATCHES
@@ -34,13 +36,15 @@ def measure(
     threads: int = 2,
     compiled: bool = False,
     wheels: Path | None = None,
-    timeout_s: float | None = None,
-    kept: Any = None,
+    seconds: float | None = None,
+    kept: Callable[[dict[str, Any]], None] = lambda body: None,
 ) -> dict[str, Any]:
     """`rows`: one for each peer and number of streams; `left_out`: why a peer has none; `against`: ours to theirs.
 
-    A peer that fails leaves the others alone. `kept` is called with the body after every line that a peer says.
+    A peer that fails leaves the others alone, and what it said before it did is kept. `seconds` for all: each may take
+    half of what is left, the last one all. `kept` is called with the body after every line that a peer says.
     """
+    ends_at = None if seconds is None else time.monotonic() + seconds
     body: dict[str, Any] = {"rows": [], "left_out": {}, "peers": {}, "prompt_patches": PROMPT_PATCHES, "steps": steps}
     for kind in kinds:
         if kind == "nano" and device == "cpu":
@@ -53,6 +57,8 @@ def measure(
         }  # fmt: skip
         said: dict[str, Any] = {}
         try:
+            share = 1.0 if kind == kinds[-1] else 0.5
+            timeout_s = None if ends_at is None else max(0.0, share * (ends_at - time.monotonic()))
             for line in _lines(plan, wheels, timeout_s):
                 if "streams" in line:
                     body["rows"].append(_row(kind, line))
@@ -60,8 +66,7 @@ def measure(
                     said |= line
                 body["peers"][kind] = said
                 body["against"] = _against(body["rows"])
-                if kept is not None:
-                    kept(body)
+                kept(body)
         except subprocess.SubprocessError as error:
             body["left_out"][kind] = str(error)
     return body
@@ -93,8 +98,6 @@ def _lines(plan: Mapping[str, Any], wheels: Path | None, timeout_s: float | None
 @contextlib.contextmanager
 def _killed_after(process: subprocess.Popen[str], timeout_s: float | None) -> Iterator[Any]:
     """Yields what says whether it was killed."""
-    from threading import Event, Timer
-
     is_over = Event()
 
     def end() -> None:

@@ -53,7 +53,7 @@ def test_every_peer_that_can_speaks_and_the_others_say_why_not(
 
 
 def test_a_peer_that_is_too_slow_is_left_out(checkpoint: Path) -> None:
-    found = measure(checkpoint, kinds=("voxwire",), streams=(1,), device="cpu", timeout_s=0.1)
+    found = measure(checkpoint, kinds=("voxwire",), streams=(1,), device="cpu", seconds=0.1)
     assert found["left_out"] == {"voxwire": "ran out of its 0 s"}
     assert found["rows"] == []
 
