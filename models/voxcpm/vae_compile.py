@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -54,7 +55,9 @@ def compile_ahead(decoder: AudioVaeDecoder, num_streams: Sequence[int], num_late
         return
     try:
         launches = list(_different(launch for each in num_streams for launch in planned(decoder, each, num_latents)))
-        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="compile") as pool:
+        device = torch.cuda.current_device() if decoder.device.index is None else decoder.device.index
+        begin = partial(torch.cuda.set_device, device)
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="compile", initializer=begin) as pool:
             list(pool.map(_compile, launches))
     except Exception as error:
         log.info("the codec's kernels were not compiled ahead: %s", error)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..kernels.convolution import convolution_kernel
 from ..kernels.depthwise import depthwise_kernel
-from ..kernels.fused.launch import Launch, next_power
+from ..kernels.fused.launch import Launch, next_power, stages_that_fit
 from ..kernels.mono import mono_kernel, pcm_kernel
 from ..kernels.residual import residual_kernel
 from .vae import Precision
@@ -95,8 +95,13 @@ def convolution(
     )
     is_narrow = precision.factors.itemsize == 2
     if num_windows <= 64:
-        tile_rows, tile_outs, tile_ins = next_power(num_windows), 32, 128 if is_narrow else 64
-        num_warps, num_stages = 4, 3
+        tile_rows, tile_outs, tile_ins, num_warps, num_stages = (
+            next_power(num_windows),
+            32,
+            128 if is_narrow else 64,
+            4,
+            5,
+        )
     elif num_windows * num_outs < MANY_PROGRAMS // 2 * 128 * 128:
         tile_rows, tile_outs, tile_ins, num_warps, num_stages = 64, 64, 64 if is_narrow else 32, 4, 3
     else:
@@ -104,6 +109,7 @@ def convolution(
         tile_rows, tile_outs, tile_ins = 128, 128 if then is None else 64, 64 if is_narrow else 32
         num_warps, num_stages = 8, 3
     tile_ins = min(tile_ins, next_power(window))
+    num_stages = stages_that_fit((tile_rows + tile_outs) * tile_ins * precision.factors.itemsize, num_stages)
     unused = layer.bias()
     launch = Launch(
         kernel=convolution_kernel,
@@ -149,15 +155,17 @@ def residual(
     *,
     then: Next | None = None,
 ) -> tuple[Launch, Tensor]:
-    """[B, T, C] -> the same, or with `then` [B, 1 + T, C] of the products' type. At most 256 channels."""
+    """[B, T, C] -> the same, or with `then` [B, 1 + T, C] of the products' type. For few channels."""
     num_streams, num_rows, num_channels = x.shape
     y = x.new_empty(num_streams, 1 + num_rows, num_channels, dtype=precision.factors) if then else torch.empty_like(x)
     dilation = unit.depthwise.dilation
     lanes_per_stream = -(-num_rows // (16 * dilation)) * dilation
     num_lanes = num_streams * lanes_per_stream
     width = next_power(num_channels)
-    most_lanes = 4 if width > 128 else 8
-    lanes = most_lanes if num_lanes >= MANY_PROGRAMS * most_lanes else 2
+    # Two values of a row for each thread: with four, half as many warps have room.
+    most_lanes = 8 if width <= 64 else 4
+    is_many = num_lanes >= MANY_PROGRAMS * most_lanes
+    lanes = most_lanes if is_many else 2
     is_whole = width <= 128 and precision.factors.itemsize == 2
     unused = unit.pointwise.bias()
     launch = Launch(
@@ -193,7 +201,7 @@ def residual(
             "TF32": precision.tf32,
             "SPLIT": _is_split(precision),
         },
-        num_warps=8 if width >= 128 and lanes > 2 else 4,
+        num_warps=8 if is_many else 4,
     )
     return launch, y
 

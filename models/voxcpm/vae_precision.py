@@ -49,6 +49,13 @@ def settled(decoder: AudioVaeDecoder, candidates: Sequence[Precision] = CANDIDAT
     """
     if decoder.is_packed:
         return decoder
+    if decoder.device.type == "cuda":
+        with torch.cuda.device(decoder.device):
+            return _settled(decoder, candidates)
+    return _settled(decoder, candidates)
+
+
+def _settled(decoder: AudioVaeDecoder, candidates: Sequence[Precision]) -> AudioVaeDecoder:
     exact = decoder.cast(FLOAT32)
     draw = torch.Generator().manual_seed(0)
     latents = torch.randn(NUM_STREAMS, NUM_LATENTS, decoder.config.latent_dim, generator=draw).to(decoder.device)

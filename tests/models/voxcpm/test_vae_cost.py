@@ -25,8 +25,8 @@ def test_weights_are_those_of_the_checkpoint() -> None:
 def test_narrow_signals_move_less() -> None:
     moved = [sum(layer.num_bytes for layer in vae_cost(FULL, narrow_blocks=blocks)) for blocks in range(6)]
     assert moved == sorted(moved, reverse=True)
-    assert 40e6 < moved[0] < 45e6
-    assert 20e6 < moved[-1] < 26e6
+    assert 45e6 < moved[0] < 55e6
+    assert 25e6 < moved[-1] < 35e6
 
 
 def test_signals_grow_with_the_latents_and_memory_does_not() -> None:
