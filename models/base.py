@@ -169,8 +169,8 @@ class Word:
 class Patch:
     """One step's speech for one slot.
 
-    `words`: those that the model learns of with this patch. Exact ones come once, and none starts before the patch
-    does; of estimated ones the last for a `text_start` in a segment wins.
+    `words`: those that the model learns of with this patch; each comes once, and none starts before the patch does.
+    Empty where `info.words` is "estimated".
     `last`: the segment ends with this patch.
     """
 
@@ -180,7 +180,6 @@ class Patch:
     index: int  # patches of this slot since open
     pcm: Pcm
     words: tuple[Word, ...] = ()
-    estimated: bool = False  # the words are guessed, not known
     latents: bytes = b""  # what a restart continues from (History); empty where there is nothing to know
     last: bool = False
 

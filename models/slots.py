@@ -68,9 +68,7 @@ class Slot:
         self._speaking = True
         return self._sealed.popleft()
 
-    def patch(
-        self, pcm: Pcm, words: tuple[Word, ...], *, last: bool, latents: bytes = b"", estimated: bool = False
-    ) -> Patch:
+    def patch(self, pcm: Pcm, words: tuple[Word, ...], *, last: bool, latents: bytes = b"") -> Patch:
         """Number the next patch and count it as spoken."""
         segment, index = self.number_patch(last=last)
         self.position += len(pcm)
@@ -81,7 +79,6 @@ class Slot:
             index=index,
             pcm=pcm,
             words=words,
-            estimated=estimated,
             latents=latents,
             last=last,
         )

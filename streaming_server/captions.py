@@ -38,15 +38,13 @@ class Captions:
         self.text_end = 0
         """Original text up to the end of the segment that is being spoken."""
 
-    def before(
-        self, segment: int, words: Sequence[SpokenWord], pts: int, *, estimated: bool
-    ) -> Callable[[], Sequence[ServerMessage]]:
-        """The messages that precede a patch at `pts`, when it is about to be sent."""
+    def before(self, segment: int, words: Sequence[SpokenWord], pts: int) -> Callable[[], Sequence[ServerMessage]]:
+        """The messages that precede a patch at `pts`, when it is about to be sent. `words`: exact ones."""
         messages: list[ServerMessage] = []
         if segment != self._segment:
             self._segment = segment
             messages.append(self._begin(segment, pts))
-        messages += self._place(segment, words, estimated=estimated)
+        messages += self._place(segment, words, estimated=False)
         return lambda: [*messages, *self._guessed(segment)]
 
     def listen(self, segment: int, pcm: bytes, *, last: bool) -> None:

@@ -126,8 +126,7 @@ def pack_event(event: Event, stream: int) -> list[Any]:
     match event:
         case Spoke():
             words = [[word.text_start, word.text_end, word.start, word.end] for word in event.words]
-            flags = event.last + 2 * event.estimated
-            return ["a", stream, event.segment, event.index, event.pcm, words, event.latents, flags, event.seconds]
+            return ["a", stream, event.segment, event.index, event.pcm, words, event.latents, event.last, event.seconds]
         case Closed():
             return ["c", stream]
         case Failed():
@@ -139,9 +138,9 @@ def pack_event(event: Event, stream: int) -> list[Any]:
 def unpack_event(data: Any) -> Event:
     """Raises ValueError."""
     match data:
-        case ["a", stream, segment, index, pcm, words, latents, flags, seconds]:
+        case ["a", stream, segment, index, pcm, words, latents, last, seconds]:
             spoken = tuple([Word(*word) for word in words])
-            return Spoke(stream, segment, index, pcm, spoken, flags > 1, latents, bool(flags & 1), seconds)
+            return Spoke(stream, segment, index, pcm, spoken, latents, last, seconds)
         case ["c", stream]:
             return Closed(stream)
         case ["e", stream, message, busy, retry_after_ms]:

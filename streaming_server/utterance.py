@@ -185,7 +185,7 @@ class Utterance:
         pts = self._pts
         self._pts += num_samples
         self.pacer.on_patch(num_samples, self._studio.clock())
-        before = self._captions.before(patch.segment, patch.words, pts, estimated=patch.estimated)
+        before = self._captions.before(patch.segment, patch.words, pts)
         self._num_spoken += patch.last
         if self._stop_at is not None and self._pts >= self._stop_at:
             stop_at, estimated = self._stop_at, not self.pacer.has_playhead

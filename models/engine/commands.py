@@ -101,7 +101,6 @@ class Spoke:
     index: int
     pcm: bytes
     words: tuple[Word, ...]
-    estimated: bool
     latents: bytes
     last: bool  # the segment ends here
     seconds: float = 0.0  # of work: its share of the step

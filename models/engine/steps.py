@@ -152,9 +152,7 @@ class Steps:
         """`told_last`: what was learnt before of whether its segment ends here; None: nothing."""
         streams, pcm, last = self._streams, patch.pcm.tobytes(), patch.last
         words, latents = patch.words, patch.latents
-        streams.events.append(
-            Spoke(row.key, patch.segment, patch.index, pcm, words, patch.estimated, latents, last, seconds)
-        )
+        streams.events.append(Spoke(row.key, patch.segment, patch.index, pcm, words, latents, last, seconds))
         num_samples = len(pcm) // 2
         # What was counted on is what came, unless the listener ran dry meanwhile or the patch is a short one.
         was_dry = row.clock.emit(num_samples, now)

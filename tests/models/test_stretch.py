@@ -267,4 +267,4 @@ async def test_client_is_told_of_the_stretch_and_hears_it(espeak: EspeakModel) -
 def as_event(patch: Patch) -> Spoke:
     """As the engine tells of it."""
     pcm = patch.pcm.tobytes()
-    return Spoke("s", patch.segment, patch.index, pcm, patch.words, patch.estimated, patch.latents, patch.last, 0.0)
+    return Spoke("s", patch.segment, patch.index, pcm, patch.words, patch.latents, patch.last, 0.0)

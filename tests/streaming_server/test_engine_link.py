@@ -94,7 +94,7 @@ INFOS = st.builds(
     adapters=st.lists(TEXTS, max_size=4).map(tuple),
 )
 EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Spoke, NAMES, NAMES, NAMES, BYTES, WORDS, st.booleans(), BYTES, st.booleans(), SECONDS),
+    st.builds(Spoke, NAMES, NAMES, NAMES, BYTES, WORDS, BYTES, st.booleans(), SECONDS),
     st.builds(Closed, NAMES),
     st.builds(Failed, NAMES, TEXTS, st.booleans(), st.integers(0, 30_000)),
     st.builds(Reloaded, NAMES, INFOS),

@@ -48,7 +48,7 @@ def history_at(patches: Sequence[Patch], num_heard: int) -> History:
         continuity.say(text)
     for patch in patches[:num_heard]:
         words, raw = patch.words, patch.latents
-        continuity.take(Spoke("key", patch.segment, patch.index, patch.pcm.tobytes(), words, True, raw, patch.last))
+        continuity.take(Spoke("key", patch.segment, patch.index, patch.pcm.tobytes(), words, raw, patch.last))
     return continuity.history
 
 
