@@ -168,6 +168,7 @@ def _end(process: BaseProcess) -> None:
     if process.is_alive() and process.pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.kill()  # it may not have had the time to lead a group
         process.join()
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from models.base import ModelInfo, SpeechModel, SpeechParams
 from models.engine.commands import Cancel, Closed, Command, Extend, Failed, Finish, Open, Seal, Spoke
 from models.engine.engine import Engine
@@ -54,9 +52,9 @@ class EngineStreams:
         sounds: list[Sound] = []
         for event in step.events if step is not None else ():
             if isinstance(event, Spoke):
-                pcm = np.frombuffer(event.pcm, np.int16)
-                is_flat = bool(len(pcm)) and bool((pcm == pcm[0]).all())
-                sounds.append(Sound(_key(event.stream), len(pcm), is_last=event.last, is_flat=is_flat))
+                pcm = event.pcm
+                is_flat = pcm[:254] == pcm[2:256] and pcm[:-2] == pcm[2:]  # int16, all the same
+                sounds.append(Sound(_key(event.stream), len(pcm) // 2, is_last=event.last, is_flat=is_flat))
             elif isinstance(event, Failed):
                 sounds.append(Sound(_key(event.stream), 0, is_last=True))
             elif isinstance(event, Closed):
@@ -71,6 +69,8 @@ class EngineStreams:
         for key in self._open:
             self._engine.apply(Cancel(key))
         self._open.clear()
+        while self._engine.next_wake() is not None:
+            self._engine.step()  # what is under way is of nobody
 
     def shutdown(self) -> None:
         self._engine.shutdown()

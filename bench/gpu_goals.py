@@ -142,6 +142,8 @@ GOALS = (
     _goal("streams without an underrun, against nano-vllm-voxcpm", "times", 5.0, None, _peer("streams"),
           at("peers"), at_most=False),
     _goal("device memory for 8 streams of 60 s", "GiB", 4.0, 3.0, _memory, at("memory", "budget")),
+    _goal("server ready, nothing compiled yet", "s", 60.0, None, at("memory", "cold_start_s"), at("memory")),
+    _goal("server ready, a second time", "s", 15.0, None, at("memory", "warm_start_s"), at("memory")),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -77,7 +78,11 @@ def _poisson(plan: Plan, model: Any, ends_at: float) -> dict[str, Any]:
 
 def _performed(model: Any, scene: Scene) -> dict[str, Any]:
     streams = EngineStreams(model, lead_s=LEAD_S)
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # the engine's process collects while it is idle
     try:
         return perform(streams, scene)
     finally:
+        gc.enable()
         streams.cancel_all()

@@ -49,6 +49,7 @@ def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]
     )
     rungs = [*(at("ladder", "rungs")(found) or []), *filter(None, [at("ladder", "longest")(found)])]
     yield "Real-time listeners, in process", [_rung(row) for row in rungs]
+    yield "Over WebSockets, generators in processes of their own", list(_sockets(found))
     yield "Peers, in the same run", peer_crowds.lines({"rows": at("peers", "rows")(found) or []})
     kernels = at("steps", "kernels")(found) or {}
     yield "Kernels", [{"operation": name.replace("|", " "), "form": form} for name, form in kernels.items()]
@@ -87,6 +88,33 @@ def _patches(row: Mapping[str, Any]) -> dict[str, Any]:
         "memory GB": row["memory_gb"],
         "of it in tensors GiB": memory.get("allocated_gib"),
     }
+
+
+def _sockets(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One listener, the highest rung, and newcomers; the last in process, too, to tell what the sockets cost."""
+    one, rung = at("server", "one_listener")(found), at("server", "rung")(found)
+    if one:
+        yield _heard("one listener", one["first_audio_ms"], "")
+    if rung:
+        gaps = rung["underruns"]
+        yield _heard(
+            f"{rung['listeners']} listeners",
+            rung["first_audio_ms"],
+            f"{rung['verdict']}; {gaps['gaps']} gaps of {gaps['listeners']} listeners",
+        )
+    newcomers = at("server", "poisson")(found)
+    if newcomers:
+        live = f"newcomers onto {newcomers['live']}, {newcomers['newcomers_per_s']:g} a second"
+        yield _heard(live, newcomers["newcomers_first_audio_ms"], f"the others: {newcomers['live_verdict']}")
+    inside = at("ladder", "poisson")(found)
+    if inside:
+        live = f"newcomers onto {inside['streams']}, {inside['newcomers_per_s']:g} a second, in process"
+        gaps = inside["underruns"]
+        yield _heard(live, inside["newcomers_first_audio_ms"], f"{gaps['streams']} of {gaps['of']} with gaps")
+
+
+def _heard(who: str, first: Mapping[str, Any], note: str) -> dict[str, Any]:
+    return {"who": who, "first audio p50/p99": _pair(first, "p50", "p99"), "n": str(first["n"]), "note": note}
 
 
 def _rung(row: Mapping[str, Any]) -> dict[str, Any]:
