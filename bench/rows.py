@@ -1,0 +1,92 @@
+"""What a step of several rows costs beside a step of one: `python -m bench.rows --checkpoint DIRECTORY`.
+
+The steps of all sizes take turns, so that a busy machine slows them alike; each is of slots in the middle of a segment.
+The goal on any CPU, for the 1.5 shape: eight rows in no more than three times the time of one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from models.base import ModelOptions, SpeechModel, SpeechParams
+from models.voxcpm.model import load_speech_model
+
+from .peer import TEXT
+from .report import RESULTS, table, write
+
+SIZES = (1, 2, 4, 8)
+GOAL = 3.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: measured."""
+    options = _parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        cache = options.cache or Path(folder)
+        how = ModelOptions(
+            device="cpu", dtype=options.dtype, num_threads=options.threads, num_slots=max(SIZES), cache=cache
+        )
+        model = load_speech_model(options.checkpoint, how)
+        taken_ms = measured(model, options.rounds)
+    rows = compared(taken_ms)
+    print(table(rows))
+    if options.output:
+        settings = {"dtype": options.dtype, "threads": options.threads, "rounds": options.rounds, "goal": GOAL}
+        print(write("rows", settings | {"rows": rows, "ms": taken_ms}, options.output))
+    return 0
+
+
+def measured(model: SpeechModel, rounds: int) -> dict[int, list[float]]:
+    """Milliseconds of each step, by its number of rows. The first round warms up and is not among them."""
+    for slot in range(max(SIZES)):
+        model.open(slot, 1, model.info.default_voice, SpeechParams(seed=slot))
+        model.extend(slot, TEXT)
+        model.seal(slot)
+    model.submit(range(max(SIZES))).patches()  # the contexts are read
+    taken_ms: dict[int, list[float]] = {size: [] for size in SIZES}
+    for number in range(rounds + 1):
+        for size in SIZES:
+            started_at = time.perf_counter()
+            model.submit(range(size)).patches()
+            if number:
+                taken_ms[size].append(1000 * (time.perf_counter() - started_at))
+    for slot in range(max(SIZES)):
+        model.close(slot)
+    return taken_ms
+
+
+def compared(taken_ms: dict[int, list[float]]) -> list[dict[str, Any]]:
+    """Median milliseconds by size, and how many times those of one row they are: the median of each round's ratio."""
+    alone = taken_ms[1]
+    return [
+        {
+            "rows": size,
+            "ms": round(statistics.median(each), 1),
+            "ms per row": round(statistics.median(each) / size, 1),
+            "times one": round(statistics.median(many / one for many, one in zip(each, alone, strict=True)), 2),
+        }
+        for size, each in taken_ms.items()
+    ]
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    dtypes: tuple[Literal["auto", "float32", "bfloat16"], ...] = ("auto", "float32", "bfloat16")
+    parser = argparse.ArgumentParser(prog="python -m bench.rows", description=__doc__.partition("\n")[0])
+    parser.add_argument("--checkpoint", type=Path, required=True, help="made by bench.checkpoint with --never-stop")
+    parser.add_argument("--dtype", choices=dtypes, default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="0: one a core")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--cache", type=Path, help="where the checkpoint's voices are kept; else they are made anew")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON result")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
