@@ -34,6 +34,8 @@ class Admission:
         self._engine = engine
         self._max_sessions = max_sessions
         self.num_sessions = 0
+        self.num_asked = 0
+        """Who has ever asked for a session."""
         self.draining = False
 
     @property
@@ -42,6 +44,7 @@ class Admission:
         return 2 * self._max_sessions
 
     def refuse_session(self) -> Refusal | None:
+        self.num_asked += 1
         if self.draining:
             return Refusal("the server is shutting down")
         if self.num_sessions >= self._max_sessions:

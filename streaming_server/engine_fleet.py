@@ -186,6 +186,7 @@ class FleetStream:
 
     def cancel(self) -> None:
         self._stream.cancel()
+        self._listener = _NOBODY  # who may go: nothing here refers to it any more
 
     def on_patch(self, patch: Spoke) -> None:
         if not self._has_begun:
@@ -226,6 +227,17 @@ class FleetStream:
         if self._is_finished:
             stream.finish()
         return True
+
+
+class _Nobody:
+    """Who listens to a stream that is cancelled."""
+
+    def on_patch(self, patch: Spoke) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None: ...
+
+
+_NOBODY = _Nobody()
 
 
 def _by_room(hosts: Iterable[EngineClient], ear: Ear) -> list[EngineClient]:

@@ -14,7 +14,9 @@ ENOUGH = 10_000
 """So many containers more than after the last look, or it is not worth another."""
 
 OVERDUE_S = 600.0
-"""A server that is never idle looks all the same: connections leave 6 kB each that only this finds."""
+VISITS = 1_000
+"""A server that is never idle looks all the same, after so long or so many sessions: each leaves some 10 kB, most of it
+the HTTP connection's, that only this finds."""
 
 
 @contextlib.contextmanager
@@ -37,15 +39,20 @@ def collector_at_rest() -> Iterator[None]:
 
 async def collect_in_silence(
     is_silent: Callable[[], bool],
+    num_visits: Callable[[], int] = lambda: 0,
     *,
     every_s: float = CHECK_EVERY_S,
     overdue_s: float = OVERDUE_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Look for garbage when it is silent and something has happened, or when it is overdue. Until cancelled."""
-    looked_at = clock()
+    """Look for garbage when it is silent and something has happened, or when it is overdue. Until cancelled.
+
+    `num_visits`: sessions so far.
+    """
+    looked_at, num_looked_after = clock(), num_visits()
     while True:
         await asyncio.sleep(every_s)
-        if clock() - looked_at >= overdue_s or (is_silent() and gc.get_count()[0] > ENOUGH):
+        is_overdue = clock() - looked_at >= overdue_s or num_visits() - num_looked_after >= VISITS
+        if is_overdue or (is_silent() and gc.get_count()[0] > ENOUGH):
             gc.collect()
-            looked_at = clock()
+            looked_at, num_looked_after = clock(), num_visits()

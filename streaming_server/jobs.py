@@ -11,6 +11,10 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
+def tell_nobody(*_: object) -> None:
+    """For a callback whose owner is gone."""
+
+
 class OrderedJobs:
     """Results come back on the event loop in the order of submission.
 
@@ -44,9 +48,13 @@ class OrderedJobs:
             self._advance()
 
     def close(self) -> None:
-        """What waits is dropped; a running job's result is ignored."""
+        """What waits is dropped; a running job's result is ignored, and nobody is told any more.
+
+        So whoever owns the jobs goes with the last reference to it: only a collection finds what refers to itself.
+        """
         self._closed = True
         self._waiting.clear()
+        self._on_error = tell_nobody
 
     def _advance(self) -> None:
         while self._waiting and not self._busy:
@@ -74,8 +82,9 @@ class OrderedJobs:
             return
         error = done.exception()
         if error is not None:
+            on_error = self._on_error
             self.close()
-            self._on_error(error)
+            on_error(error)
             return
         try:
             then(done.result())

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from .jobs import tell_nobody
+
 ABANDON_FACTOR = 2
 """A writer who pauses this many text time-outs will not finish the word that is held back."""
 RECHECK_S = 1.0
@@ -51,8 +53,10 @@ class Patience:
         self._touched_at = self._clock()
 
     def close(self) -> None:
+        """Nobody is told any more, and may go."""
         if self._timer is not None:
             self._timer.cancel()
+        self._is_quiet, self._give_up = lambda: True, tell_nobody
 
     def _arm(self, delay_s: float) -> None:
         self._timer = self._loop.call_later(max(0.001, delay_s), self._on_time)

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from protocol.messages import WordTiming
 
-from .jobs import OrderedJobs
+from .jobs import OrderedJobs, tell_nobody
 from .text.normalizer import Normalizer
 from .text.segment import Segment
 from .text.spoken import Spoken
@@ -171,8 +171,10 @@ class Script:
         return placed
 
     def close(self) -> None:
+        """Whoever is told of the text may go: nothing here refers to it any more."""
         self._steps.clear()
         self._jobs.close()
+        self._on_cut = self._on_caught_up = self._on_error = self._speak = tell_nobody
 
     def _feed(self, piece: str) -> None:
         self._take(self._stream.feed(piece))
@@ -190,8 +192,9 @@ class Script:
         try:
             self._steps[0]()
         except Exception as error:  # the net of an utterance's own work: the session and its neighbours go on
+            on_error = self._on_error
             self.close()
-            self._on_error(error)
+            on_error(error)
             return
         if self._steps:
             self._steps.popleft()

@@ -173,7 +173,9 @@ async def serve_web(
     try:
         with collector_at_rest():
             async with asyncio.TaskGroup() as tasks:
-                collecting = tasks.create_task(collect_in_silence(lambda: not engine.num_streams))
+                collecting = tasks.create_task(
+                    collect_in_silence(lambda: not engine.num_streams, lambda: app.state.admission.num_asked)
+                )
                 if turns is None:
                     await server.serve(sockets=[listener])
                 else:

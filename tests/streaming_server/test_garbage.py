@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 
-from streaming_server.garbage import ENOUGH, collect_in_silence, collector_at_rest
+from streaming_server.garbage import ENOUGH, VISITS, collect_in_silence, collector_at_rest
+from streaming_server.runs import Runs
+from streaming_server.script import Script
+from streaming_server.utterance import Utterance
+
+from .serving import greeted, serving, until
 
 
 class Knot:
@@ -27,9 +33,11 @@ def at_rest() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def collecting(*, silent: bool, overdue_s: float = 1000.0) -> AsyncIterator[None]:
+async def collecting(
+    *, silent: bool, overdue_s: float = 1000.0, num_visits: Callable[[], int] = lambda: 0
+) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(collect_in_silence(lambda: silent, every_s=0.01, overdue_s=overdue_s))
+        task = tasks.create_task(collect_in_silence(lambda: silent, num_visits, every_s=0.01, overdue_s=overdue_s))
         yield
         task.cancel()
 
@@ -73,3 +81,29 @@ def test_the_collector_works_again_afterwards() -> None:
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
     gc.disable()  # as the fixture found it
+
+
+async def test_it_is_looked_for_after_many_visits_though_somebody_speaks() -> None:
+    visits = count(step=VISITS // 2)
+    knot = dropped_knot()
+    async with collecting(silent=False, num_visits=lambda: next(visits)):
+        await until(lambda: knot() is None)
+
+
+async def test_speech_that_is_over_leaves_nothing_to_collect() -> None:
+    """Whether it was heard out, cancelled or left; what a finder of words or a coder holds goes at once."""
+
+    def num_alive() -> int:
+        return sum(isinstance(one, Utterance | Script | Runs) for one in gc.get_objects())
+
+    async with serving() as server:
+        async with greeted(server, lead_ms=None) as wire:
+            await wire.speak("heard", "Hello there. This is the 2nd sentence.", audio={"sample_rate": 16_000})
+            await wire.send("start", utterance="cancelled", text="It is a long way. " * 20)
+            await wire.until("audio", "cancelled")
+            await wire.send("cancel", utterance="cancelled")
+            await wire.until("done", "cancelled")
+            await until(lambda: not num_alive())
+            await wire.send("start", utterance="left", text="It is a long way. " * 20)
+            await wire.until("audio", "left")
+        await until(lambda: not num_alive())
