@@ -106,4 +106,5 @@ async def test_speech_that_is_over_leaves_nothing_to_collect() -> None:
             await until(lambda: not num_alive())
             await wire.send("start", utterance="left", text="It is a long way. " * 20)
             await wire.until("audio", "left")
+            wire.socket.transport.abort()
         await until(lambda: not num_alive())
