@@ -101,6 +101,9 @@ class TimedTone:
         self._tone.extend(slot, text)
         self.seconds += time.thread_time() - began_at
 
+    def expect(self, slot: int, text: str) -> None:
+        """It reads nothing ahead."""
+
     def seal(self, slot: int) -> None:
         began_at = time.thread_time()
         self._tone.seal(slot)

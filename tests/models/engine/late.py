@@ -76,6 +76,9 @@ class LateTone:
         self._faults[slot] += text
         self._tone.extend(slot, text)
 
+    def expect(self, slot: int, text: str) -> None:
+        self._tone.expect(slot, text)
+
     def seal(self, slot: int) -> None:
         self._tone.seal(slot)
 

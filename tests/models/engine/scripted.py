@@ -81,6 +81,9 @@ class ScriptedModel:
             raise RuntimeError("the tokeniser crashed")
         self._slots[slot].extend(text)
 
+    def expect(self, slot: int, text: str) -> None:
+        self._slots[slot]
+
     def seal(self, slot: int) -> None:
         self._slots[slot].seal()
 
