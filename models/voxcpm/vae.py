@@ -17,16 +17,15 @@ from torch import Tensor
 
 from ..base import ModelError
 from .config import AudioVaeConfig
+from .vae_form import Form, exact_products
 from .vae_layers import (
     Dense,
     Depthwise,
-    Form,
     ResidualUnit,
     Snake,
     TakesTensors,
     ToMono,
     dense,
-    exact_products,
     remember,
     residual_units,
     upsampler,
@@ -80,7 +79,7 @@ class AudioVaeDecoder:
         dtype: torch.dtype = torch.float32,
         packed: bool | None = None,
     ) -> None:
-        """`dtype`: what the matrix products are computed in; all else is float32. `packed`: see `vae_layers.Form`.
+        """`dtype`: what the matrix products are computed in; all else is float32. `packed`: see `vae_form.Form`.
 
         With random weights the error is 39 dB below the sound in bfloat16, 115 dB in float32.
         Raises ModelError for a configuration without depthwise convolutions, which no checkpoint has.

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from ..base import ModelError
 from .config import AudioVaeConfig
-from .vae_layers import Form, Snake, TakesTensors, dense, remember, residual_units
+from .vae_form import Form
+from .vae_layers import Snake, TakesTensors, dense, remember, residual_units
 
 CHUNK_LATENTS = 16
 """Encoded at a time, 0.64 s in v1.5: memory does not grow with the audio, and the cut is not heard in the latents."""

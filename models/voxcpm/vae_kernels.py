@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .vae import AudioVaeDecoder
-from .vae_layers import Dense, Depthwise, Next, ResidualUnit, Snake, ToMono, exact_products, remember
+from .vae_form import exact_products
+from .vae_layers import Dense, Depthwise, Next, ResidualUnit, Snake, ToMono, remember
 from .vae_memory import Memory, offsets
 from .vae_pcm import to_pcm
 

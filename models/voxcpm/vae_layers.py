@@ -8,8 +8,6 @@ are its memory, `past` [B, rows, C], zeros at the start; so a signal may be cut 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +18,7 @@ from torch.nn import functional as F
 
 from ..base import ModelError
 from .linear import make_linear
+from .vae_form import Form
 
 NUMPY_SINE_THREADS = 2
 """With more threads than this torch's sine is the faster one: numpy's, as exact, is quicker on one, but has no more."""
@@ -29,24 +28,6 @@ class TakesTensors(Protocol):
     """An open checkpoint."""
 
     def take(self, name: str) -> Tensor: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """Where layers are, and how their matrix products are held.
-
-    `packed`: in the layout that is fastest on a CPU, which no kernel reads and no other type is made of.
-    """
-
-    device: torch.device
-    dtype: torch.dtype = torch.float32  # of the products' factors; all else is float32
-    packed: bool = True
-
-    @classmethod
-    def on(cls, device: torch.device | str, dtype: torch.dtype, *, packed: bool | None = None) -> Form:
-        """`packed` unsaid: on a CPU."""
-        device = torch.device(device)
-        return cls(device=device, dtype=dtype, packed=device.type == "cpu" if packed is None else packed)
 
 
 def fold_weight_norm(weights: TakesTensors, name: str) -> Tensor:
@@ -78,23 +59,6 @@ def remember(past: Tensor, x: Tensor) -> Tensor:
     joined = torch.cat((past, x), 1)
     past.copy_(joined[:, x.shape[1] :])
     return joined
-
-
-@contextmanager
-def exact_products(device: torch.device) -> Iterator[None]:
-    """PyTorch's float32 products inside are of float32, whatever the rest of the process chose.
-
-    A graph keeps the kernels that were chosen at its capture, so this holds for its replays too.
-    """
-    if device.type == "cpu":
-        yield
-        return
-    chosen = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(chosen)
 
 
 class Snake:
