@@ -20,7 +20,7 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def placed(asked: str) -> torch.device:
-    """The device auto (CUDA where there is one), cpu, cuda or cuda:N. Raises ModelError."""
+    """The device auto (CUDA where there is one), cpu, cuda (the first) or cuda:N. Raises ModelError."""
     name = asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
@@ -28,6 +28,8 @@ def placed(asked: str) -> torch.device:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise ModelError(f"The device auto, cpu, cuda or cuda:N was expected, but {asked!r} came.")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", 0)  # not all of torch.cuda takes one without a number
     num_devices = torch.cuda.device_count() if device.type == "cuda" else 1
     if (device.index or 0) >= num_devices:
         raise ModelError(f"A CUDA device was expected for {asked!r}, but this machine shows {num_devices}.")

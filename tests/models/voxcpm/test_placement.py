@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.base import ModelError
 from models.voxcpm import placement
 from models.voxcpm.placement import num_cores, placed, precision
 
@@ -17,6 +18,15 @@ CPU = torch.device("cpu")
 def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert placed("auto") == CPU
+
+
+def test_a_gpu_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert placed("auto") == placed("cuda") == torch.device("cuda", 0)
+    assert placed("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ModelError, match="this machine shows 2"):
+        placed("cuda:2")
 
 
 def test_auto_takes_the_checkpoints_precision_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
