@@ -154,6 +154,9 @@ def _try_out(made: Machinery, options: ModelOptions) -> None:
     path = options.cache / "kernels.json" if options.cache else None
     if path is not None:
         kernels.load(path)
+    options.progress("compiles the codec's kernels")
+    decoder, config = made.workshop.state.decoder, made.workshop.network.config
+    decoder.compile_ahead((1, *made.buckets), config.patch_size)
     with torch.inference_mode(), kernels.measuring():
         made.runner.prepare(options.progress, recorded=False)
     if path is not None:
