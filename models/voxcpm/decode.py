@@ -1,7 +1,7 @@
 """The step of a batch of slots: from the last token's state to the next patch's samples, all of it on the device.
 
-With the usual number of solver steps it is one program (`Decode`), and so one CUDA graph. For another number it is
-taken in parts: `Begin`, a `Turn` for each step of the solver, and `Finish`.
+With the usual number of solver steps it is one program (`Decode`), and so one CUDA graph. Rows with other numbers, each
+with its own, are taken together in parts: `Begin`, a `Turn` for each step of the longest solve, and `Finish`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from .backbone import Places
 from .flow import Flow
 from .network import VoxCPM
 from .slot_state import SlotState
-
-MAX_STEPS = 50
-"""Of the solver, in a part-wise step."""
+from .solves import Solve, Solves
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,45 +113,6 @@ class Decode(_Part):
         workshop.finish(given, told, x)
 
 
-class Solves:
-    """Solves under way between the parts of a step: one for each size. Recorded graphs know where they lie."""
-
-    def __init__(self, workshop: Workshop) -> None:
-        solver, device = workshop.network.solver, workshop.network.device
-        self._flows: dict[int, tuple[Flow, Tensor]] = {}
-        self._first = {}
-        grids = []
-        for num_steps in range(2, MAX_STEPS + 1):
-            grids.append(solver.grid(num_steps))
-            self._first[num_steps] = sum(len(grid.deltas) for grid in grids[:-1])
-        self.taus = torch.cat([grid.taus for grid in grids])  # [moments, hidden]
-        self.deltas = torch.tensor([delta for grid in grids for delta in grid.deltas], device=device)  # [moments]
-
-    def moments(self, num_steps: int) -> range:
-        """The steps of that grid, as rows of `taus` and `deltas`."""
-        first = self._first[num_steps]
-        return range(first, self._first.get(num_steps + 1, len(self.deltas)))
-
-    def keep(self, size: int, flow: Flow, x: Tensor) -> None:
-        kept = self._flows.get(size)
-        if kept is None:
-            known = None if flow.known is None else flow.known.clone()
-            rows = None if flow.rows is None else flow.rows.clone()
-            copied = Flow(flow.states.clone(), flow.condition.clone(), known, flow.cfg_value.clone(), rows)
-            self._flows[size] = copied, x.clone()
-            return
-        for old, new in zip(_tensors(*kept), _tensors(flow, x), strict=True):
-            old.copy_(new)
-
-    def __getitem__(self, size: int) -> tuple[Flow, Tensor]:
-        return self._flows[size]
-
-
-def _tensors(flow: Flow, x: Tensor) -> list[Tensor]:
-    each = (flow.states, flow.condition, flow.known, flow.cfg_value, flow.rows, x)
-    return [tensor for tensor in each if tensor is not None]
-
-
 class Begin(_Part):
     """A step up to its solve."""
 
@@ -163,29 +122,32 @@ class Begin(_Part):
     def __init__(self, workshop: Workshop, sizes: tuple[int, ...], solves: Solves) -> None:
         super().__init__(workshop, sizes)
         self._solves = solves
-        self.given = (*self._where, *self._read)
+        self.given = (*self._where, *self._read, Column(name="moment", dtype=torch.int64, padding=solves.over))
         self.told = self._flag
 
     def run(self, given: Batch, told: Batch, tell_early: Callable[[], None]) -> None:
         flow = self._workshop.begin(given, told, tell_early)
-        self._solves.keep(given.num_rows, flow, given["noise"])
+        self._solves.keep(given.num_rows, Solve(flow, given["noise"], given["moment"]))
 
 
 class Turn(_Part):
-    """A step of the solver for the batch that `Begin` was launched for last; `moment` is the same in every row."""
+    """Each row's next step of the solver, for the batch that `Begin` was launched for last; rows that are over rest."""
 
     name = "turn"
 
     def __init__(self, workshop: Workshop, sizes: tuple[int, ...], solves: Solves) -> None:
         super().__init__(workshop, sizes)
         self._solves = solves
-        self.given = (Column(name="moment", dtype=torch.int64),)
 
     def run(self, given: Batch, told: Batch, tell_early: Callable[[], None]) -> None:
-        solves, moment = self._solves, given["moment"][:1]
-        flow, x = solves[given.num_rows]
-        tau, delta = solves.taus[moment][0], solves.deltas[moment]
-        x.copy_(self._workshop.network.solver.step(flow, x, tau, delta))
+        solves = self._solves
+        solve = solves[given.num_rows]
+        moment, x = solve.moment, solve.x
+        tau = solves.taus[moment].repeat(2, 1)  # [2 batch, hidden]
+        delta = solves.deltas[moment][:, None, None]  # [batch, 1, 1]
+        stepped = self._workshop.network.solver.step(solve.flow, x, tau, delta)
+        x.copy_(torch.where(delta != 0, stepped, x))
+        moment.copy_(solves.following[moment])
 
 
 class Finish(_Part):
@@ -200,5 +162,4 @@ class Finish(_Part):
         self.told = self._sound
 
     def run(self, given: Batch, told: Batch, tell_early: Callable[[], None]) -> None:
-        _, x = self._solves[given.num_rows]
-        self._workshop.finish(given, told, x)
+        self._workshop.finish(given, told, self._solves[given.num_rows].x)

@@ -78,7 +78,8 @@ class FlowSolver:
         return Flow(torch.cat([mu, torch.zeros_like(mu)]), condition, known, cfg_value, both)
 
     def step(self, flow: Flow, x: Tensor, tau: Tensor, delta: Tensor | float) -> Tensor:
-        """One Euler step: x float32 [batch, patch, feat], tau [hidden] -> the next x."""
+        """One Euler step: x float32 [batch, patch, feat] -> the next x. tau [hidden] and a number delta, or by row, tau
+        [2 batch, hidden] and delta [batch, 1, 1]."""
         doubled = x.to(self._dtype).repeat(2, 1, 1)
         velocity = self._dit.velocity(doubled, flow.states + tau, flow.condition, flow.rows, flow.known)
         conditional, unconditional = velocity.float().chunk(2)

@@ -9,10 +9,11 @@ import torch
 from ..base import ModelOptions, tell_nobody
 from ..engine.runner import Program, Runner
 from .context import ENCODED_TOGETHER, Encode, Prefill, Warm
-from .decode import Begin, Decode, Finish, Solves, Turn, Workshop
+from .decode import Begin, Decode, Finish, Turn, Workshop
 from .memory import device_budget, num_slots_within
 from .network import VoxCPM
 from .slot_state import SlotState
+from .solves import Solves
 from .vae_precision import settled
 
 BUCKETS = (1, 2, 4, 7, 14, 28, 56, 112)
@@ -54,7 +55,7 @@ class Machinery:
         prefill = prefill_sizes(network.num_positions, on_gpu=on_gpu)
         max_latest = max_latest_patches(network, options)
         workshop = Workshop(network, SlotState.of(network, max_spoken=max_latest, max_context=prefill[-1]))
-        solves = Solves(workshop)
+        solves = Solves(network.solver, network.device)
         programs: tuple[Program, ...] = (
             Decode(workshop, buckets, num_steps=USUAL_STEPS),
             Begin(workshop, buckets, solves),

@@ -18,7 +18,6 @@ from ..slots import SlotTable
 from . import length
 from .cast import Cast
 from .config import read_config
-from .decode import MAX_STEPS
 from .default_voices import LANGUAGES
 from .linear import can_quantize
 from .machinery import USUAL_STEPS, Machinery, machinery
@@ -27,6 +26,7 @@ from .noise import batch_noise
 from .placement import num_cores, placed, precision
 from .reader import Reader
 from .slot import Context, VoxCPMSlot
+from .solves import MAX_STEPS
 from .step import Rows, VoxCPMStep, failure
 
 log = logging.getLogger(__name__)
@@ -147,10 +147,10 @@ class VoxCPMModel:
                     rows.append(slot)
         if contexts:
             self._reader.read(contexts)
-        by_steps: dict[int, list[VoxCPMSlot]] = {}
-        for slot in rows:
-            by_steps.setdefault(slot.num_steps, []).append(slot)
-        return VoxCPMStep([self._launched(num_steps, each) for num_steps, each in by_steps.items()], results)
+        usual = [slot for slot in rows if slot.num_steps == USUAL_STEPS]
+        others = [slot for slot in rows if slot.num_steps != USUAL_STEPS]
+        launched = [self._whole(usual)] if usual else []
+        return VoxCPMStep([*launched, self._in_parts(others)] if others else launched, results)
 
     def close(self, slot: int) -> None:
         self._slots.close(slot)
@@ -162,17 +162,18 @@ class VoxCPMModel:
     def shutdown(self) -> None:
         self._slots.clear()
 
-    def _launched(self, num_steps: int, slots: Sequence[VoxCPMSlot]) -> Rows:
-        """Their next patches, with so many steps of the solver."""
+    def _whole(self, slots: Sequence[VoxCPMSlot]) -> Rows:
+        """Their next patches, with the usual number of solver steps."""
+        decode = self.runner.launch("decode", self._given("decode", slots), len(slots))
+        return Rows(slots, decode, decode)
+
+    def _in_parts(self, slots: Sequence[VoxCPMSlot]) -> Rows:
+        """Their next patches, each with a number of its own: all in one, since a program has room for one step's results
+        beside those of the step before."""
         runner, num_rows = self.runner, len(slots)
-        if num_steps == USUAL_STEPS:
-            decode = runner.launch("decode", self._given("decode", slots), num_rows)
-            return Rows(slots, decode, decode)
         begun = runner.launch("begin", self._given("begin", slots), num_rows)
-        for moment in self._machinery.solves.moments(num_steps):
-            turn = runner.batch("turn", num_rows)
-            turn["moment"].fill_(moment)
-            runner.launch("turn", turn, num_rows)
+        for _ in range(max(len(self._machinery.solves.moments(slot.num_steps)) for slot in slots)):
+            runner.launch("turn", runner.batch("turn", num_rows), num_rows)
         return Rows(slots, begun, runner.launch("finish", self._given("finish", slots), num_rows))
 
     def _given(self, program: str, slots: Sequence[VoxCPMSlot]) -> Batch:
@@ -186,6 +187,8 @@ class VoxCPMModel:
 
         fill("slot", [slot.number for slot in slots])
         fill("adapter", [slot.speaker.adapter for slot in slots])
+        if program == "begin":
+            fill("moment", [self._machinery.solves.moments(slot.num_steps)[0] for slot in slots])
         if program != "begin":
             fill("index", [min(slot.num_made, spare) for slot in slots])
             fill("volume", [slot.params.volume for slot in slots])

@@ -108,11 +108,13 @@ def test_a_step_in_parts_is_the_step_in_one(model: VoxCPMModel, monkeypatch: pyt
     assert [patch.last for patch in parts.patches] == [patch.last for patch in whole.patches]
 
 
-def test_rows_with_other_numbers_of_steps_share_a_step(model: VoxCPMModel) -> None:
-    steps = {0: 10, 1: 4, 2: 4, 3: 7}
-    together = crowd(model, (0, 1, 2, 3), steps=steps)
+@pytest.mark.parametrize("sizes", ["model", "padded"])
+def test_rows_with_other_numbers_of_steps_share_a_step(sizes: str, request: pytest.FixtureRequest) -> None:
+    speaking: VoxCPMModel = request.getfixturevalue(sizes)
+    steps = {0: 10, 1: 4, 2: 7, 3: 4, 4: 5}
+    together = crowd(speaking, tuple(steps), steps=steps)
     for slot in steps:
-        alone = crowd(model, (slot,), steps=steps)[slot]
+        alone = crowd(speaking, (slot,), steps=steps)[slot]
         np.testing.assert_allclose(latents(together[slot]), latents(alone), atol=1e-4)
 
 
