@@ -28,7 +28,10 @@ NOT_YET = 255
 POLL_S = 2e-5
 
 BUFFERS = 2
-"""Launches of a program and size that may be under way at once."""
+"""Launches of a program and size that may be under way at once, if it tells something; the next waits."""
+
+SILENT_BUFFERS = 16
+"""The same of a program that tells nothing: a crowd's contexts are read by several launches of one size."""
 
 
 class Program(Protocol):
@@ -72,14 +75,14 @@ class Launch:
         return self._event is None or bool(self._event.query())  # type: ignore[no-untyped-call]
 
     def early(self) -> Tensor:
-        """The early column, [num_rows] on the host. Waits for no more than it."""
-        assert self._early is not None
-        early = self._early[: self.num_rows]
-        while bool((early == NOT_YET).any()):
+        """The early column, [num_rows] on the host, until the next launch. Waits for no more than it."""
+        early = self._early
+        assert early is not None
+        while bool((early == NOT_YET).any()):  # of padding, too: what comes later would look like the next launch's
             if self.is_done and bool((early == NOT_YET).any()):
                 raise RuntimeError("a launch ended without telling its early column")
             time.sleep(POLL_S)
-        return early
+        return early[: self.num_rows]
 
     def told(self) -> Batch:
         """What it tells, on the host, until the second next launch of this program and size. Waits for the device."""
@@ -99,21 +102,22 @@ class _Station:
         host = torch.device("cpu")
         self.given = Batch(program.given, size, device)
         self.told = Batch(program.told, size, device)
-        self.given_by_host = [self.given] if on_host else self._pinned(program.given, size, host)
-        self.told_to_host = [self.told] if on_host else self._pinned(program.told, size, host)
+        num_buffers = BUFFERS if program.told else SILENT_BUFFERS
+        self.given_by_host = [self.given] if on_host else self._pinned(program.given, size, host, num_buffers)
+        self.told_to_host = [self.told] if on_host else self._pinned(program.told, size, host, num_buffers)
         self.early: Tensor | None = None
         if program.early:
             column = self.told[program.early]
             self.early = column if on_host else torch.zeros(column.shape, dtype=column.dtype, pin_memory=True)
         self.events: list[torch.cuda.Event | None] = [None]
         if not on_host:
-            self.events = [torch.cuda.Event() for _ in range(BUFFERS)]  # type: ignore[no-untyped-call]
+            self.events = [torch.cuda.Event() for _ in range(num_buffers)]  # type: ignore[no-untyped-call]
         self.replay: Callable[[], None] | None = None
         self.turn = 0
 
     @staticmethod
-    def _pinned(columns: Sequence[Column], size: int, host: torch.device) -> list[Batch]:
-        return [Batch(columns, size, host, pinned=True) for _ in range(BUFFERS)]
+    def _pinned(columns: Sequence[Column], size: int, host: torch.device, num_buffers: int) -> list[Batch]:
+        return [Batch(columns, size, host, pinned=True) for _ in range(num_buffers)]
 
 
 class Runner:
@@ -139,9 +143,11 @@ class Runner:
             for program, size in sorted(shapes, key=lambda shape: -shape[1]):  # programs of a size in their order
                 progress(f"{'records' if recorded else 'tries'} {program.name} for {size} rows")
                 station = self._station(program.name, size)
-                self._run(program, station)
+                work = partial(self._run, program, station)
                 if recorded and self._graphs is not None:
-                    station.replay = self._graphs.record(partial(self._run, program, station))
+                    station.replay = self._graphs.record(work)
+                else:
+                    work()
         self._is_ready = recorded
 
     def size(self, name: str, num_rows: int) -> int:
@@ -161,8 +167,8 @@ class Runner:
         station = self._station(name, self.size(name, num_rows))
         turn = station.turn % len(station.given_by_host)
         event = station.events[turn]
-        if event is not None:
-            event.synchronize()  # its last copy in may not be over; usually it is by two launches
+        if event is not None and self._programs[name].given:
+            event.synchronize()  # its last copy in may not be over; usually it is by so many launches
         batch = station.given_by_host[turn]
         batch.pad(num_rows)
         return batch
@@ -215,8 +221,10 @@ class Runner:
             program.run(station.given, station.told, _tell_nobody)
             return
         told = station.told[program.early]
-        program.run(station.given, station.told, lambda: graphs.copy_beside(early, told))
-        graphs.join()
+        try:
+            program.run(station.given, station.told, lambda: graphs.copy_beside(early, told))
+        finally:
+            graphs.join()  # a recording that fails ends in peace only when nothing is beside it
 
     def _refuse_eager(self, name: str, size: int) -> None:
         if self._is_ready:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.engine.batch import Batch, Column
-from models.engine.runner import Refused, Runner
+from models.engine.runner import NOT_YET, Launch, Refused, Runner
 
 CPU = torch.device("cpu")
 
@@ -50,6 +50,15 @@ def add(runner: Runner, numbers: Sequence[int]) -> tuple[list[int], list[float]]
 
 def test_a_launch_tells_what_its_rows_come_to() -> None:
     assert add(Runner([Adding()], CPU), [1, 2, 3]) == ([1, 0, 1], [1.5, 2.5, 3.5])
+
+
+def test_flags_are_there_when_those_of_padding_are() -> None:
+    flags = torch.tensor([1, 0, NOT_YET], dtype=torch.uint8)
+    launch = Launch(Batch(Adding.told, 3, CPU), 2, flags, None)
+    with pytest.raises(RuntimeError, match="without telling"):
+        launch.early()
+    flags[2] = 1
+    assert launch.early().tolist() == [1, 0]
 
 
 def test_a_launch_is_padded_to_the_next_size_and_nobody_is_in_the_rest() -> None:
