@@ -29,8 +29,12 @@ PATCH_S = PATCH_SAMPLES / SAMPLE_RATE
 def main(argv: Sequence[str] | None = None) -> int:
     """0: measured."""
     options = _parse(argv)
-    num_steps = 10 if options.quick else options.steps
-    runs = [measure(rows, options.streams, num_steps, overlapped) for overlapped in (False, True) for rows in ROWS]
+    num_steps, num_rounds = (10, 3) if options.quick else (options.steps, ROUNDS)
+    runs = [
+        measure(rows, options.streams, num_steps, overlapped, num_rounds)
+        for overlapped in (False, True)
+        for rows in ROWS
+    ]
     print(
         table([{name: run[name] for name in ("form", "rows", "streams", "us_per_row", "us_per_step")} for run in runs])
     )
@@ -40,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(rows: int, num_streams: int, num_steps: int, overlapped: bool) -> dict[str, Any]:
+def measure(rows: int, num_streams: int, num_steps: int, overlapped: bool, num_rounds: int = ROUNDS) -> dict[str, Any]:
     """Steps of so many rows among so many listeners who all have text; the least of the rounds."""
     now = [0.0]
     model = TimedTone(rows, overlapped)
@@ -53,7 +57,7 @@ def measure(rows: int, num_streams: int, num_steps: int, overlapped: bool) -> di
     gc.collect()
     gc.disable()
     try:
-        for _ in range(ROUNDS):
+        for _ in range(num_rounds):
             model.seconds, told = 0.0, 0
             began_at = time.thread_time()
             for _ in range(num_steps):
@@ -148,7 +152,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.host", description=__doc__)
     parser.add_argument("--streams", type=int, default=NUM_STREAMS, help="listeners")
     parser.add_argument("--steps", type=int, default=200, help="of each round")
-    parser.add_argument("--quick", action="store_true", help="ten steps a round, no file")
+    parser.add_argument("--quick", action="store_true", help="three rounds of ten steps, no file")
     parser.add_argument("--output", type=Path, help="folder of the result, if not bench/results")
     return parser.parse_args(argv)
 

@@ -56,11 +56,6 @@ class Engine:
         return len(self._streams)
 
     @property
-    def num_listeners(self) -> int:
-        """As they count for the capacity (`Audience`)."""
-        return self._streams.audience.num_listeners
-
-    @property
     def num_errors(self) -> int:
         return self._streams.num_errors
 
