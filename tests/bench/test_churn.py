@@ -14,7 +14,7 @@ from bench.websocket import BUFFER_BYTES, Address
 from tests.models.engine.scripted import ScriptedModel
 from tests.streaming_server.serving import greeted, serving, until
 
-SECONDS = 4.0
+SECONDS = 3.0
 
 
 def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
