@@ -17,7 +17,8 @@ from .speaker import Speaker
 
 
 class Reader:
-    """All of it is queued on the device behind the steps under way; only a voice's first utterance is waited for."""
+    """All of it is queued on the device behind the steps under way. Only a voice's first utterance is waited for, and
+    what was heard of one that is opened again."""
 
     def __init__(self, workshop: Workshop, runner: Runner, *, alone: bool) -> None:
         """`alone`: each context is read by itself, so that its company changes no rounding."""
@@ -31,7 +32,8 @@ class Reader:
         state, speaker, number = self._state, slot.speaker, slot.number
         self._learn(speaker, number)
         assert speaker.memory is not None
-        state.decoder.restore(number, speaker.memory)
+        state.heard.copy_(speaker.memory, non_blocking=True)
+        state.decoder.restore(number, state.heard)
         if not slot.is_reopened:
             return
         state.decoder.reset(number)
@@ -120,6 +122,7 @@ class Reader:
     def _learn(self, speaker: Speaker, number: int) -> None:
         """A voice's first utterance: its prompt as tokens, and the codec's memory of its end."""
         if speaker.tokens is None:
+            speaker.latents = self._pinned(speaker.latents)
             speaker.tokens = self._pinned(self._encoded(speaker.latents, speaker.adapter))
         if speaker.memory is None:
             self._state.decoder.reset(number)

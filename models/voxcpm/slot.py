@@ -135,7 +135,8 @@ class VoxCPMSlot(Slot):
     def expected(self, text: str, *, at_least: int) -> tuple[list[int], int]:
         """The text tokens that a segment which begins with this text will begin with, and how many of them are read.
 
-        So many as known while others are spoken, or when fewer than `at_least` would be new. Counts all as read.
+        So many as known while others are spoken, when fewer than `at_least` would be new, or for a text that does not
+        fit. Counts all as read.
         """
         if self.ready:
             return self._read, len(self._read)
@@ -144,7 +145,7 @@ class VoxCPMSlot(Slot):
             latest = self._passage if self.num_made <= self.max_latest_patches else None
         whole_words = spaced(text).rpartition(" ")[0]
         ids = self._encoded(latest, whole_words)[:-1]  # the last one may yet become another
-        if len(ids) - self._num_common(ids) < at_least:
+        if len(ids) - self._num_common(ids) < at_least or len(ids) > self._model.num_positions:
             return self._read, len(self._read)
         return ids, self._known(ids)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .network import VoxCPM
+from .vae_memory import offsets
 from .vae_stream import StreamingDecoder
 
 
@@ -19,6 +20,7 @@ class SlotState:
     before: Tensor  # float32 [slots + 1, patch, feat]: the latest patch
     spoken: Tensor  # [slots + 1, patches + 1, hidden]: the segment's patches as tokens; those too many go to the last
     context: Tensor  # [tokens, hidden]: patches of contexts on their way into the language models; one for all slots
+    heard: Tensor  # float32 [values]: a codec's memory on its way into a slot; one for all
     decoder: StreamingDecoder
 
     @classmethod
@@ -32,6 +34,7 @@ class SlotState:
             before=torch.zeros(rows, config.patch_size, config.feat_dim, device=device),
             spoken=torch.zeros(rows, max_spoken + 1, hidden, device=device, dtype=dtype),
             context=torch.zeros(max_context, hidden, device=device, dtype=dtype),
+            heard=torch.zeros(offsets(network.decoder.pasts)[-1], device=device),
             decoder=StreamingDecoder(network.decoder, network.num_slots),
         )
 

@@ -170,6 +170,17 @@ def test_text_that_is_read_ahead_is_not_read_again_and_changes_nothing(padded: V
     np.testing.assert_allclose(latents(patches), latents(plain.patches), atol=1e-4)
 
 
+def test_a_text_that_does_not_fit_a_slot_is_not_read_ahead(padded: VoxCPMModel) -> None:
+    padded.open(0, 1, "amber", SpeechParams(seed=2, knobs={"max_len": 2}))
+    padded.expect(0, "word " * padded._network.num_positions)
+    padded.extend(0, TEXTS[0])
+    padded.seal(0)
+    patches = finish(padded, 0)
+    padded.close(0)
+    plain = speak(padded, [TEXTS[0]], params=SpeechParams(seed=2, knobs={"max_len": 2}))
+    np.testing.assert_allclose(latents(patches), latents(plain.patches), atol=1e-4)
+
+
 def test_the_voices_transcript_is_read_once_for_all_segments(model: VoxCPMModel) -> None:
     rows: list[int] = []
     launch = model.runner.launch
