@@ -168,8 +168,8 @@ class VoxCPMModel:
         return Rows(slots, decode, decode)
 
     def _in_parts(self, slots: Sequence[VoxCPMSlot]) -> Rows:
-        """Their next patches, each with a number of its own. All in one, since a program has room for the results of one
-        step beside those of the step before."""
+        """Their next patches, each with a number of its own. All in one: a program has room for the results of one step
+        beside those of the step before."""
         runner, num_rows = self.runner, len(slots)
         begun = runner.launch("begin", self._given("begin", slots), num_rows)
         for _ in range(max(len(self._machinery.solves.moments(slot.num_steps)) for slot in slots)):
