@@ -7,9 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-WARM_UPS = 1
-"""Eager runs before a recording: libraries choose their kernels and take their workspaces in them."""
-
 
 class Graphs:
     """Records work on one device. All recordings share one pool of memory, since only one runs at a time; what they
@@ -18,24 +15,24 @@ class Graphs:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        # What libraries take for a stream they take once, and before anything is recorded on it.
         self._recording = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._is_copying = False
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """`work` as one launch. It may neither wait for the device nor allocate what it has not allocated before.
+    def try_out(self, work: Callable[[], None]) -> None:
+        """Run it once where it will be recorded: libraries choose their kernels, and take what they take once for each
+        stream, before anything is recorded there."""
+        present = torch.cuda.current_stream(self._device)
+        self._recording.wait_stream(present)
+        with torch.cuda.stream(self._recording):
+            work()
+        present.wait_stream(self._recording)
 
-        Record the largest first: the smaller then find their memory in the pool.
-        """
-        beside = self._recording
-        beside.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UPS):
-                work()
-        torch.cuda.current_stream(self._device).wait_stream(beside)
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """`work`, which has been tried out, as one launch. It may neither wait for the device nor keep memory that it
+        takes. Record the largest first: the smaller then find theirs in the pool."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=beside):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._recording):
             work()
         return graph.replay
 

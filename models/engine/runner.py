@@ -95,7 +95,7 @@ class Launch:
 class _Station:
     """One program at one size: its buffers and its graph."""
 
-    __slots__ = ("early", "events", "given", "given_by_host", "replay", "told", "told_to_host", "turn")
+    __slots__ = ("early", "events", "given", "given_by_host", "is_tried", "replay", "told", "told_to_host", "turn")
 
     def __init__(self, program: Program, size: int, device: torch.device) -> None:
         on_host = device.type == "cpu"
@@ -113,6 +113,7 @@ class _Station:
         if not on_host:
             self.events = [torch.cuda.Event() for _ in range(num_buffers)]  # type: ignore[no-untyped-call]
         self.replay: Callable[[], None] | None = None
+        self.is_tried = False
         self.turn = 0
 
     @staticmethod
@@ -136,18 +137,13 @@ class Runner:
     def prepare(self, progress: Callable[[str], None], *, recorded: bool = True) -> None:
         """Run every size once, and record it on CUDA. After this no shape is new there.
 
-        `recorded` False: only run; a probe of how much memory it takes.
+        `recorded` False: only run; for what is measured meanwhile, or a probe of how much memory it takes.
         """
         shapes = [(program, size) for program in self._programs.values() for size in program.sizes]
         with self._here:
             for program, size in sorted(shapes, key=lambda shape: -shape[1]):  # programs of a size in their order
                 progress(f"{'records' if recorded else 'tries'} {program.name} for {size} rows")
-                station = self._station(program.name, size)
-                work = partial(self._run, program, station)
-                if recorded and self._graphs is not None:
-                    station.replay = self._graphs.record(work)
-                else:
-                    work()
+                self._prepare(program, self._station(program.name, size), recorded=recorded)
         self._is_ready = recorded
 
     def size(self, name: str, num_rows: int) -> int:
@@ -208,6 +204,17 @@ class Runner:
     def told(self, name: str, size: int) -> Batch:
         """What the last run of that size has told, on the device. For benches and checks."""
         return self._stations[name, size].told
+
+    def _prepare(self, program: Program, station: _Station, *, recorded: bool) -> None:
+        work = partial(self._run, program, station)
+        if self._graphs is None:
+            work()
+            return
+        if not (recorded and station.is_tried):
+            self._graphs.try_out(work)
+            station.is_tried = True
+        if recorded:
+            station.replay = self._graphs.record(work)
 
     def _station(self, name: str, size: int) -> _Station:
         station = self._stations.get((name, size))

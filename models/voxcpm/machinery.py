@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +11,13 @@ from ..base import ModelOptions, tell_nobody
 from ..engine.runner import Program, Runner
 from .context import ENCODED_TOGETHER, Encode, Prefill, Warm
 from .decode import Begin, Decode, Finish, Turn, Workshop
-from .memory import device_budget, num_slots_within
+from .memory import GIB, MAX_SLOTS, device_budget, most_slots
 from .network import VoxCPM
 from .slot_state import SlotState
 from .solves import Solves
 from .vae_precision import settled
+
+log = logging.getLogger(__name__)
 
 BUCKETS = (1, 2, 4, 7, 14, 28, 56, 112)
 """Rows of a step on a GPU. The solver has 18 for each, and its products work in tiles of 128: multiples of 7 waste
@@ -49,9 +52,15 @@ class Machinery:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, network: VoxCPM, options: ModelOptions, *, on_gpu: bool) -> Machinery:
-        """For the network's present slots; nothing has run yet. `on_gpu`: in the sizes that are recorded there."""
-        buckets = step_sizes(network.num_slots, on_gpu=on_gpu, deterministic=options.deterministic)
+    def of(
+        cls, network: VoxCPM, options: ModelOptions, *, on_gpu: bool, buckets: tuple[int, ...] | None = None
+    ) -> Machinery:
+        """For the network's present slots; nothing has run yet. `on_gpu`: in the sizes that are recorded there.
+
+        `buckets`: others than suit so many slots; rows in which nobody is share the scratch slot.
+        """
+        if buckets is None:
+            buckets = step_sizes(network.num_slots, on_gpu=on_gpu, deterministic=options.deterministic)
         prefill = prefill_sizes(network.num_positions, on_gpu=on_gpu)
         max_latest = max_latest_patches(network, options)
         workshop = Workshop(network, SlotState.of(network, max_spoken=max_latest, max_context=prefill[-1]))
@@ -81,10 +90,14 @@ def machinery(network: VoxCPM, options: ModelOptions) -> Machinery:
     """Ready to run: on a GPU with as many slots as fit and every program recorded. Raises ModelError."""
     if network.device.type != "cuda":
         return Machinery.of(network, options, on_gpu=False)
-    budget = device_budget(network.device, options.gpu_memory)
-    options.progress("compares precisions of the codec")
-    network.decoder = settled(network.decoder)
-    return _recorded(network, options, _fitting(network, options, budget))
+    with torch.cuda.device(network.device):  # kernels are started on the thread's device, wherever their memory is
+        budget = device_budget(network.device, options.gpu_memory)
+        options.progress("compares precisions of the codec")
+        network.decoder = settled(network.decoder)
+        made = _recorded(network, options, _fitting(network, options, budget))
+        reserved = torch.cuda.memory_reserved(network.device)
+    log.info("%d slots take %.1f of %.1f GiB with all else", network.num_slots, reserved / GIB, budget / GIB)
+    return made
 
 
 def step_sizes(num_slots: int, *, on_gpu: bool, deterministic: bool) -> tuple[int, ...]:
@@ -114,39 +127,55 @@ def max_latest_patches(network: VoxCPM, options: ModelOptions) -> int:
 
 
 def _fitting(network: VoxCPM, options: ModelOptions, budget: int) -> int:
-    """Slots beside the weights and the work space of the largest step, which is tried out. Raises ModelError."""
+    """Slots beside the weights and the work space of the steps that so many need. Raises ModelError."""
+    taken = torch.cuda.memory_allocated(network.device)
+    return most_slots(
+        budget,
+        taken=taken,
+        work=lambda rows: _work_bytes(network, options, rows, taken),
+        slot=network.slot_bytes + SlotState.slot_bytes(network, max_spoken=max_latest_patches(network, options)),
+        sizes=step_sizes(options.num_slots or MAX_SLOTS, on_gpu=True, deterministic=options.deterministic),
+        asked=options.num_slots,
+    )
+
+
+def _work_bytes(network: VoxCPM, options: ModelOptions, rows: int, taken: int) -> int:
+    """Memory that a step of so many rows takes beside what was `taken`, or one of the contexts of its rows."""
     device = network.device
-    taken = torch.cuda.memory_allocated(device)
-    probe = Machinery.of(network, options, on_gpu=True)
+    torch.cuda.empty_cache()
+    probe = Machinery.of(network, options, on_gpu=True, buckets=(rows,))
     _try_out(probe, options)  # measuring takes memory of its own, for a while
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     with torch.inference_mode():
         probe.runner.prepare(tell_nobody, recorded=False)
-    work = torch.cuda.max_memory_allocated(device) - taken
-    del probe
-    torch.cuda.empty_cache()
-    slot = network.slot_bytes + SlotState.slot_bytes(network, max_spoken=max_latest_patches(network, options))
-    return num_slots_within(budget, taken=taken, work=work, slot=slot, asked=options.num_slots)
+    return torch.cuda.max_memory_allocated(device) - taken
 
 
 def _recorded(network: VoxCPM, options: ModelOptions, num_slots: int) -> Machinery:
-    for _ in range(MAX_HALVINGS):
+    for _ in range(1 + MAX_HALVINGS):
+        made = _made(network, options, num_slots)
+        if made is not None:
+            return made
+        log.warning("%d slots do not fit the device's memory after all", num_slots)
+        num_slots //= 2
+    raise MemoryError(f"not even {2 * num_slots} slots fit the device's memory")
+
+
+def _made(network: VoxCPM, options: ModelOptions, num_slots: int) -> Machinery | None:
+    """With every program recorded; None where there is no memory for so many slots, and for fewer there may be."""
+    torch.cuda.empty_cache()
+    try:
         network.give_slots(num_slots)
         made = Machinery.of(network, options, on_gpu=True)
-        try:
-            _try_out(made, options)  # some kernels' shapes have the number of slots in them
-            with torch.inference_mode():
-                made.runner.prepare(options.progress)
-        except torch.cuda.OutOfMemoryError:
-            if options.num_slots or num_slots == 1:
-                raise
-            num_slots //= 2
-            del made
-            torch.cuda.empty_cache()
-        else:
-            return made
-    raise MemoryError(f"not even {num_slots} slots fit the device's memory")
+        _try_out(made, options)  # some kernels' shapes have the number of slots in them
+        with torch.inference_mode():
+            made.runner.prepare(options.progress)
+    except torch.cuda.OutOfMemoryError:
+        if options.num_slots or num_slots == 1:
+            raise
+        return None
+    return made
 
 
 def _try_out(made: Machinery, options: ModelOptions) -> None:

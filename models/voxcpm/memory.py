@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 from ..base import ModelError
@@ -14,7 +16,7 @@ SPARE_SHARE = 0.04
 """Of a device that is taken as a whole: for its driver, and for what others do with it."""
 
 WORK_SHARE = 1.25
-"""Graphs need more than one eager run of the largest: each keeps what it allocates apart from the others'."""
+"""Graphs need more than one eager run of the largest: what they share has holes."""
 
 MAX_SLOTS = 2048
 
@@ -49,6 +51,25 @@ def num_slots_within(budget: int, *, taken: int, work: int, slot: int, asked: in
             f"{budget / GIB:.1f} GiB may be taken."
         )
     return asked or min(num_slots, MAX_SLOTS)
+
+
+def most_slots(
+    budget: int, *, taken: int, work: Callable[[int], int], slot: int, sizes: Sequence[int], asked: int
+) -> int:
+    """`num_slots_within`, for steps that are made for `sizes` of rows: as many of them as that many slots need.
+
+    `work`: the memory of a step of so many rows; it raises torch.OutOfMemoryError where even that is not there.
+    """
+    for rows, fewer in zip(sizes[::-1], [*sizes[-2::-1], 0], strict=True):
+        try:
+            num_slots = num_slots_within(budget, taken=taken, work=work(rows), slot=slot, asked=asked)
+        except (torch.OutOfMemoryError, ModelError):
+            if asked or not fewer:
+                raise
+            continue  # smaller steps leave more room
+        if num_slots > fewer:
+            return num_slots if rows == sizes[-1] else min(num_slots, rows)
+    raise ValueError("expected at least one size")
 
 
 def device_budget(device: torch.device, gpu_memory: float) -> int:

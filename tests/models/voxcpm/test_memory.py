@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from models.base import ModelError
 from models.voxcpm.machinery import prefill_sizes, step_sizes
-from models.voxcpm.memory import GIB, MAX_SLOTS, budget_bytes, num_slots_within
+from models.voxcpm.memory import GIB, MAX_SLOTS, budget_bytes, most_slots, num_slots_within
 
 H200 = 139 * GIB
 
@@ -40,6 +41,30 @@ def test_what_is_asked_for_is_given_or_refused_never_cut() -> None:
 def test_a_device_without_room_for_one_says_what_it_would_take() -> None:
     with pytest.raises(ModelError, match=r"3\.5 GiB was expected for 1 utterances at once, but 2\.0"):
         num_slots_within(2 * GIB, taken=2 * GIB, work=0, slot=GIB, asked=0)
+
+
+@pytest.mark.parametrize(("gib", "slots"), [(60, 415), (24, 56), (12, 28), (6, 6), (4.8, 1)])
+def test_a_small_device_makes_smaller_steps_rather_than_none(gib: float, slots: int) -> None:
+    """A tenth of a GiB for each row of a step, and for each slot; the largest steps do not even run on most."""
+
+    def work(rows: int) -> int:
+        if rows * GIB // 10 > gib * GIB / 2:
+            raise torch.OutOfMemoryError
+        return rows * GIB // 10
+
+    found = most_slots(
+        int(gib * GIB), taken=4 * GIB, work=work, slot=GIB // 10, sizes=(1, 2, 4, 7, 14, 28, 56, 112), asked=0
+    )
+    assert found == slots
+    steps = step_sizes(found, on_gpu=True, deterministic=False)
+    assert 4 * GIB + work(steps[-1]) + found * GIB // 10 <= gib * GIB
+
+
+def test_what_is_asked_for_has_steps_of_its_size_or_is_refused() -> None:
+    sizes = step_sizes(20, on_gpu=True, deterministic=False)
+    assert most_slots(9 * GIB, taken=GIB, work=lambda rows: rows << 26, slot=GIB // 10, sizes=sizes, asked=20) == 20
+    with pytest.raises(ModelError, match="for 20 utterances at once"):
+        most_slots(5 * GIB, taken=GIB, work=lambda rows: rows << 26, slot=GIB // 10, sizes=sizes, asked=20)
 
 
 @pytest.mark.parametrize(("slots", "sizes"), [(1, (1,)), (3, (1, 2, 4)), (40, (1, 2, 4, 7, 14, 28, 56))])
