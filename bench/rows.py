@@ -18,6 +18,7 @@ from typing import Any, Literal
 from models.base import ModelOptions, SpeechModel, SpeechParams
 from models.voxcpm.model import load_speech_model
 
+from .gpu_model import write_voices
 from .peer import TEXT
 from .report import RESULTS, table, write
 
@@ -29,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0: measured."""
     options = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
-        cache = options.cache or Path(folder)
+        write_voices(options.checkpoint, Path(folder))
         how = ModelOptions(
-            device="cpu", dtype=options.dtype, num_threads=options.threads, num_slots=max(SIZES), cache=cache
+            device="cpu", dtype=options.dtype, num_threads=options.threads, num_slots=max(SIZES), cache=Path(folder)
         )
         model = load_speech_model(options.checkpoint, how)
         taken_ms = measured(model, options.rounds)
@@ -83,7 +84,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", choices=dtypes, default="auto")
     parser.add_argument("--threads", type=int, default=0, help="0: one a core")
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--cache", type=Path, help="where the checkpoint's voices are kept; else they are made anew")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON result")
     return parser.parse_args(argv)
 

@@ -8,14 +8,12 @@ from pathlib import Path
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY
 from bench.rows import SIZES, compared, main
-from tests.models.voxcpm.voices import give_default_voices
 
 
 def test_every_size_is_measured_and_reported(tmp_path: Path) -> None:
-    checkpoint, cache = tmp_path / "tiny", tmp_path / "cache"
+    checkpoint = tmp_path / "tiny"
     write_checkpoint(checkpoint, TINY, seed=1, never_stop=True)
-    give_default_voices(checkpoint, cache)
-    how = ["--checkpoint", str(checkpoint), "--cache", str(cache), "--threads", "1", "--rounds", "2"]
+    how = ["--checkpoint", str(checkpoint), "--threads", "1", "--rounds", "2"]
     assert main([*how, "--output", str(tmp_path)]) == 0
     (result,) = tmp_path.glob("rows-*.json")
     report = json.loads(result.read_text())
