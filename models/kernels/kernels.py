@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from importlib import metadata, util
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +18,9 @@ from . import plain
 from .choices import PLAIN, Choices, Timer
 from .graph_timer import GraphTimer
 from .probes import PROBES, written
+
+if TYPE_CHECKING:
+    from .fused.ahead import Plan
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +37,10 @@ class Kernels:
         self._device = device
         self._fused: ModuleType | None = None
         self._is_measuring = False
+        self._plan: Plan | None = None
+        self._planned: set[str] = set()
+        self.has_loaded = False
+        """Whether an earlier process's choices were taken over."""
         own = GraphTimer(device)
         self._choices = Choices(timer or own)
         self._forget = own.forget
@@ -106,6 +115,21 @@ class Kernels:
         return self._run(plain.linear_plus, x, weight, residual)
 
     @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Inside, all is plain; at its end every form of what was called, but is not chosen yet, is compiled."""
+        if self._fused is None:
+            yield
+            return
+        from .fused.ahead import Plan
+
+        self._plan = plan = Plan()
+        try:
+            yield
+        finally:
+            self._plan = None
+        plan.compile(self._device)
+
+    @contextmanager
     def measuring(self) -> Iterator[None]:
         """Inside, the first call of each operation at a shape times its forms, on inputs of its own."""
         self._is_measuring = True
@@ -128,7 +152,9 @@ class Kernels:
 
     def load(self, path: Path) -> bool:
         """Takes over what was saved here. False, and nothing changes: saved elsewhere, or no such file."""
-        return self._choices.load(path, self._place())
+        is_loaded = self._choices.load(path, self._place())
+        self.has_loaded |= is_loaded
+        return is_loaded
 
     def _run(self, operation: Callable[..., Tensor], *args: object) -> Tensor:
         if self._fused is None:
@@ -136,7 +162,9 @@ class Kernels:
         name = operation.__name__
         key = _key(name, args)
         choice = self._choices.get(key)
-        if choice is None and self._is_measuring:
+        if choice is None and self._plan is not None:
+            self._note(self._fused, self._plan, operation, key, args)
+        elif choice is None and self._is_measuring:
             self._measure(self._fused, operation, key, args)
             choice = self._choices.get(key)
         if choice is None or choice.form == PLAIN:
@@ -147,6 +175,17 @@ class Kernels:
             self._choices.give_up(key, error)
             return operation(*args)
         return result
+
+    def _note(
+        self, fused: ModuleType, plan: Plan, operation: Callable[..., Tensor], key: str, args: tuple[object, ...]
+    ) -> None:
+        """What the forms of this call will start, unless a call like it was before."""
+        if key in self._planned:
+            return
+        self._planned.add(key)
+        with suppress(Exception):  # whatever a form cannot do is said when it is measured
+            for form in getattr(fused, operation.__name__)(*args, start=plan.add).values():
+                form(*args)
 
     def _measure(self, fused: ModuleType, operation: Callable[..., Tensor], key: str, args: tuple[object, ...]) -> None:
         name = operation.__name__
@@ -161,7 +200,13 @@ class Kernels:
     def _place(self) -> dict[str, str]:
         device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type
         triton = metadata.version("triton") if util.find_spec("triton") else "none"
-        return {"device": device, "torch": torch.__version__, "triton": triton}
+        return {"device": device, "torch": torch.__version__, "triton": triton, "kernels": _fingerprint()}
+
+
+def _fingerprint() -> str:
+    """Of the kernels as they are written: what was chosen among others says nothing of them."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 def _key(name: str, args: tuple[object, ...]) -> str:

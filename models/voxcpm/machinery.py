@@ -182,13 +182,17 @@ def _try_out(made: Machinery, options: ModelOptions) -> None:
     """Run every program once; kernels whose fastest form is not known from an earlier start are measured."""
     kernels = made.workshop.network.kernels
     path = options.cache / "kernels.json" if options.cache else None
-    if path is not None:
+    if path is not None and not kernels.choices():
         kernels.load(path)
-    options.progress("compiles the codec's kernels")
+    options.progress("compiles kernels")
     decoder, config = made.workshop.state.decoder, made.workshop.network.config
     decoder.compile_ahead((1, *made.buckets), config.patch_size)
-    with torch.inference_mode(), kernels.measuring():
-        made.runner.prepare(options.progress, recorded=False)
+    with torch.inference_mode():
+        if not kernels.has_loaded:
+            with kernels.planning():
+                made.runner.prepare(tell_nobody, recorded=False)
+        with kernels.measuring():
+            made.runner.prepare(options.progress, recorded=False)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         kernels.save(path)

@@ -1,4 +1,7 @@
-"""The fused forms of each operation at a shape, by name: each takes what the plain form takes, and does the same."""
+"""The fused forms of each operation at a shape, by name: each takes what the plain form takes, and does the same.
+
+`start`: what is done with their launches, if they are not to be run.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,45 @@ from . import patch, rows, slots
 from .launch import Launch
 
 Form = Callable[..., Tensor]
+Start = Callable[[Launch], None]
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> dict[str, Form]:
-    return {"row": _norm}
+def rms_norm(x: Tensor, weight: Tensor, eps: float, *, start: Start = Launch.run) -> dict[str, Form]:
+    return {"row": partial(_norm, start)}
 
 
-def swiglu(gate_up: Tensor) -> dict[str, Form]:
-    return {"row": _gate}
+def swiglu(gate_up: Tensor, *, start: Start = Launch.run) -> dict[str, Form]:
+    return {"row": partial(_gate, start)}
 
 
 def rope_store(
-    qkv: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    of_slots: Tensor,
+    positions: Tensor,
+    *,
+    start: Start = Launch.run,
 ) -> dict[str, Form]:
-    return {"token": lambda *given: _ran(*rows.rope_store(*given))}
+    return {"token": lambda *given: _ran(start, *rows.rope_store(*given))}
 
 
 def attend_slots(
-    q: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor, block: int
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    of_slots: Tensor,
+    positions: Tensor,
+    block: int,
+    *,
+    start: Start = Launch.run,
 ) -> dict[str, Form]:
     def form(
         cut: slots.Cut, q: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor, block: int
     ) -> Tensor:
-        return _ran(*slots.launches(cut, q, keys, values, of_slots, positions, block))
+        return _ran(start, *slots.launches(cut, q, keys, values, of_slots, positions, block))
 
     found = slots.cuts(q.shape[1], keys.shape[1], keys.shape[2], block)
     return {str(cut): partial(form, cut) for cut in found}
@@ -50,6 +69,8 @@ def rope_attend(
     of_slots: Tensor,
     positions: Tensor,
     block: int,
+    *,
+    start: Start = Launch.run,
 ) -> dict[str, Form]:
     """Prefills rotate in a launch of their own: a block reads keys that its neighbours store."""
 
@@ -65,56 +86,65 @@ def rope_attend(
         block: int,
     ) -> Tensor:
         if block == 1:
-            return _ran(*slots.launches(cut, qkv, keys, values, of_slots, positions, block, tables=(cos, sin)))
-        q = _ran(*rows.rope_store(qkv, cos, sin, keys, values, of_slots, positions))
-        return _ran(*slots.launches(cut, q, keys, values, of_slots, positions, block))
+            return _ran(start, *slots.launches(cut, qkv, keys, values, of_slots, positions, block, tables=(cos, sin)))
+        q = _ran(start, *rows.rope_store(qkv, cos, sin, keys, values, of_slots, positions))
+        return _ran(start, *slots.launches(cut, q, keys, values, of_slots, positions, block))
 
     num_kv_heads = keys.shape[1]
     found = slots.cuts(qkv.shape[1] - 2 * num_kv_heads, num_kv_heads, keys.shape[2], block)
     return {str(cut): partial(form, cut) for cut in found}
 
 
-def attend_patch(qkv: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> dict[str, Form]:
+def attend_patch(
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    first: int,
+    last: int,
+    num_kv_heads: int,
+    *,
+    start: Start = Launch.run,
+) -> dict[str, Form]:
     def form(taken: int, x: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> Tensor:
-        return _ran(*patch.launch(taken, x, cos, sin, first, last, num_kv_heads))
+        return _ran(start, *patch.launch(taken, x, cos, sin, first, last, num_kv_heads))
 
     found = patch.heads_taken(qkv.shape[2] - 2 * num_kv_heads, num_kv_heads)
     return {f"{taken} heads": partial(form, taken) for taken in found}
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> dict[str, Form]:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, start: Start = Launch.run) -> dict[str, Form]:
     def form(tile: layers.Tile, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return _ran(*layers.launch(tile, x, weight, bias=bias))
+        return _ran(start, *layers.launch(tile, x, weight, bias=bias))
 
     if _num_rows(x) > layers.FEW_ROWS:
         return {}
     return {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=False)}
 
 
-def linear_plus(x: Tensor, weight: Tensor, residual: Tensor) -> dict[str, Form]:
+def linear_plus(x: Tensor, weight: Tensor, residual: Tensor, *, start: Start = Launch.run) -> dict[str, Form]:
     def form(tile: layers.Tile, x: Tensor, weight: Tensor, residual: Tensor) -> Tensor:
-        return _ran(*layers.launch(tile, x, weight, residual=residual))
+        return _ran(start, *layers.launch(tile, x, weight, residual=residual))
 
     return {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=False)}
 
 
-def norm_linear(x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> dict[str, Form]:
+def norm_linear(x: Tensor, norm: Tensor, eps: float, weight: Tensor, *, start: Start = Launch.run) -> dict[str, Form]:
     def form(tile: layers.Tile, x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> Tensor:
-        return _ran(*layers.launch(tile, x, weight, norm=norm, eps=eps))
+        return _ran(start, *layers.launch(tile, x, weight, norm=norm, eps=eps))
 
     def apart(x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> Tensor:
-        return plain.linear(_norm(x, norm, eps), weight)
+        return plain.linear(_norm(start, x, norm, eps), weight)
 
     tiles = {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=False)}
     return {APART: apart, **tiles}
 
 
-def norm_swiglu(x: Tensor, norm: Tensor, eps: float, gate_up: Tensor) -> dict[str, Form]:
+def norm_swiglu(x: Tensor, norm: Tensor, eps: float, gate_up: Tensor, *, start: Start = Launch.run) -> dict[str, Form]:
     def form(tile: layers.Tile, x: Tensor, norm: Tensor, eps: float, weight: Tensor) -> Tensor:
-        return _ran(*layers.launch(tile, x, weight, norm=norm, eps=eps, is_gated=True))
+        return _ran(start, *layers.launch(tile, x, weight, norm=norm, eps=eps, is_gated=True))
 
     def apart(x: Tensor, norm: Tensor, eps: float, gate_up: Tensor) -> Tensor:
-        return _gate(plain.linear(_norm(x, norm, eps), gate_up))
+        return _gate(start, plain.linear(_norm(start, x, norm, eps), gate_up))
 
     tiles = {str(tile): partial(form, tile) for tile in layers.tiles(_num_rows(x), is_gated=True)}
     return {APART: apart, **tiles}
@@ -124,17 +154,17 @@ APART = "apart"
 """The library's product between kernels of our own: what many rows may want."""
 
 
-def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    return _ran(*rows.rms_norm(x, weight, eps))
+def _norm(start: Start, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return _ran(start, *rows.rms_norm(x, weight, eps))
 
 
-def _gate(gate_up: Tensor) -> Tensor:
-    return _ran(*rows.swiglu(gate_up))
+def _gate(start: Start, gate_up: Tensor) -> Tensor:
+    return _ran(start, *rows.swiglu(gate_up))
 
 
-def _ran(launches: Launch | list[Launch], y: Tensor) -> Tensor:
+def _ran(start: Start, launches: Launch | list[Launch], y: Tensor) -> Tensor:
     for launch in [launches] if isinstance(launches, Launch) else launches:
-        launch.run()
+        start(launch)
     return y
 
 
