@@ -13,7 +13,7 @@ import torch
 
 from ..base import Failure, History, ModelError, ModelInfo, ModelOptions, ParamRange, Patch, SpeechParams
 from ..engine.batch import Batch
-from ..engine.runner import Runner
+from ..engine.runner import Launch, Runner
 from ..slots import SlotTable
 from . import length
 from .cast import Cast
@@ -149,8 +149,15 @@ class VoxCPMModel:
             self._reader.read(contexts)
         usual = [slot for slot in rows if slot.num_steps == USUAL_STEPS]
         others = [slot for slot in rows if slot.num_steps != USUAL_STEPS]
-        launched = [self._whole(usual)] if usual else []
-        return VoxCPMStep([*launched, self._in_parts(others)] if others else launched, results)
+        # What tells which patches are the last comes first.
+        under_way = self._launched("begin", others) if others else None
+        launched = []
+        if usual:
+            decode = self._launched("decode", usual)
+            launched.append(Rows(usual, decode, decode))
+        if under_way is not None:
+            launched.append(Rows(others, under_way, self._finished(others)))
+        return VoxCPMStep(launched, results)
 
     def close(self, slot: int) -> None:
         self._slots.close(slot)
@@ -162,19 +169,16 @@ class VoxCPMModel:
     def shutdown(self) -> None:
         self._slots.clear()
 
-    def _whole(self, slots: Sequence[VoxCPMSlot]) -> Rows:
-        """Their next patches, with the usual number of solver steps."""
-        decode = self.runner.launch("decode", self._given("decode", slots), len(slots))
-        return Rows(slots, decode, decode)
+    def _launched(self, program: str, slots: Sequence[VoxCPMSlot]) -> Launch:
+        return self.runner.launch(program, self._given(program, slots), len(slots))
 
-    def _in_parts(self, slots: Sequence[VoxCPMSlot]) -> Rows:
-        """Their next patches, each with a number of its own. All in one: a program has room for the results of one step
-        beside those of the step before."""
+    def _finished(self, slots: Sequence[VoxCPMSlot]) -> Launch:
+        """What has begun for them is solved, each with its own number of steps. All in one: a program has room for the
+        results of one step beside those of the step before."""
         runner, num_rows = self.runner, len(slots)
-        begun = runner.launch("begin", self._given("begin", slots), num_rows)
         for _ in range(max(len(self._machinery.solves.moments(slot.num_steps)) for slot in slots)):
             runner.launch("turn", runner.batch("turn", num_rows), num_rows)
-        return Rows(slots, begun, runner.launch("finish", self._given("finish", slots), num_rows))
+        return self._launched("finish", slots)
 
     def _given(self, program: str, slots: Sequence[VoxCPMSlot]) -> Batch:
         """Each slot's row of what a program takes."""
