@@ -250,7 +250,7 @@ def test_every_requirement_is_pinned_to_what_was_tested() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     names = {re.split(r"[>=<\[ ]", requirement)[0].lower() for requirement in wanted}
-    assert names - pinned == set()
+    assert names - pinned == {"triton"}, "which torch pins by itself where it is made for CUDA"
     assert pins["torch"] == "2.13.0"
 
 
