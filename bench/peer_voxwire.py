@@ -14,7 +14,7 @@ from models.voxcpm import linear
 from models.voxcpm.config import read_config
 from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.local import LocalDit, LocalStack
-from models.voxcpm.model import load_speech_model
+from models.voxcpm.model import VoxCPMModel, load_speech_model
 from models.voxcpm.prompt_cache import PromptCache, checkpoint_fingerprint
 
 from .peer import TEXT, Stopwatch, prompt_latents
@@ -55,13 +55,7 @@ class Voxwire:
             self._model = model = load_speech_model(checkpoint, options)
         self._params = SpeechParams(seed=1, knobs={"inference_timesteps": num_steps, "cfg_value": 2.0})
         self._generation = 0
-        network = model._network
-        watch.watch(network._base_lm, "forward", "base LM")
-        watch.watch(network._residual_lm, "forward", "residual LM")
-        watch.watch(network.solver, "begin", "DiT")
-        watch.watch(network.solver, "step", "DiT")
-        watch.watch(network._encoder, "forward", "LocEnc")
-        watch.watch(model._machinery.workshop.state.decoder, "step", "VAE")
+        watch_stages(watch, model)
 
     def patches(self) -> Iterator[None]:
         model = self._model
@@ -76,6 +70,17 @@ class Voxwire:
             if not isinstance(result, Patch) or result.last:
                 raise ValueError(f"expected a patch, and more of them, got {result}")
             yield
+
+
+def watch_stages(watch: Stopwatch, model: VoxCPMModel) -> None:
+    """Time the parts of its steps, on a CPU."""
+    network = model._network
+    watch.watch(network._base_lm, "forward", "base LM")
+    watch.watch(network._residual_lm, "forward", "residual LM")
+    watch.watch(network.solver, "begin", "DiT")
+    watch.watch(network.solver, "step", "DiT")
+    watch.watch(network._encoder, "forward", "LocEnc")
+    watch.watch(model._machinery.workshop.state.decoder, "step", "VAE")
 
 
 def _leave_out(parts: Sequence[str]) -> None:

@@ -133,7 +133,7 @@ async def test_of_two_looks_the_later_one_counts(tmp_path: Path) -> None:
     empty, full = LearningTone(tmp_path), LearningTone(tmp_path)
     put(tmp_path)
     full.reload_voices()
-    step = {"rows": 0, "s": 0.0, "errors": 0, "tempo": (None, False, 9.0)}
+    step = {"rows": 0, "s": 0.0, "errors": 0, "tempo": (None, False, 9.0, 0.0, 0.0, 1.0)}
     engine.take(link, {"info": pack_info(empty.info)})
     engine.take(link, {"events": [pack_event(Reloaded(1, empty.info), 1)], **step})
     engine.take(link, {"info": pack_info(full.info)})
