@@ -39,6 +39,11 @@ class Admission:
         self.draining = False
 
     @property
+    def num_ended(self) -> int:
+        """Sessions that are over, or were refused."""
+        return self.num_asked - self.num_sessions
+
+    @property
     def max_connections(self) -> int:
         """Sessions, and as many that have not said hello yet."""
         return 2 * self._max_sessions

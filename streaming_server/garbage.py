@@ -14,9 +14,10 @@ ENOUGH = 10_000
 """So many containers more than after the last look, or it is not worth another."""
 
 OVERDUE_S = 600.0
-VISITS = 1_000
-"""A server that is never idle looks all the same, after so long or so many sessions: each leaves some 10 kB, most of it
-the HTTP connection's, that only this finds."""
+ENDED = 1_000
+"""A server that is never idle looks all the same, after so long or so many sessions that are over: each leaves some 10
+kB, most of it the HTTP connection's, that only this finds. The more sessions there are, the longer a look takes, and they
+wait: so twice as many must be over."""
 
 
 @contextlib.contextmanager
@@ -39,7 +40,8 @@ def collector_at_rest() -> Iterator[None]:
 
 async def collect_in_silence(
     is_silent: Callable[[], bool],
-    num_visits: Callable[[], int] = lambda: 0,
+    num_ended: Callable[[], int] = lambda: 0,
+    num_sessions: Callable[[], int] = lambda: 0,
     *,
     every_s: float = CHECK_EVERY_S,
     overdue_s: float = OVERDUE_S,
@@ -47,12 +49,13 @@ async def collect_in_silence(
 ) -> None:
     """Look for garbage when it is silent and something has happened, or when it is overdue. Until cancelled.
 
-    `num_visits`: sessions so far.
+    `num_ended`: sessions that are over. `num_sessions`: those that are not.
     """
-    looked_at, num_looked_after = clock(), num_visits()
+    looked_at, num_looked_after = clock(), num_ended()
     while True:
         await asyncio.sleep(every_s)
-        is_overdue = clock() - looked_at >= overdue_s or num_visits() - num_looked_after >= VISITS
+        has_many = num_ended() - num_looked_after >= max(ENDED, 2 * num_sessions())
+        is_overdue = has_many or clock() - looked_at >= overdue_s
         if is_overdue or (is_silent() and gc.get_count()[0] > ENOUGH):
             gc.collect()
-            looked_at, num_looked_after = clock(), num_visits()
+            looked_at, num_looked_after = clock(), num_ended()

@@ -174,7 +174,11 @@ async def serve_web(
         with collector_at_rest():
             async with asyncio.TaskGroup() as tasks:
                 collecting = tasks.create_task(
-                    collect_in_silence(lambda: not engine.num_streams, lambda: app.state.admission.num_asked)
+                    collect_in_silence(
+                        lambda: not engine.num_streams,
+                        lambda: app.state.admission.num_ended,
+                        lambda: app.state.admission.num_sessions,
+                    )
                 )
                 if turns is None:
                     await server.serve(sockets=[listener])

@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 
-from streaming_server.garbage import ENOUGH, VISITS, collect_in_silence, collector_at_rest
+from streaming_server.garbage import ENDED, ENOUGH, collect_in_silence, collector_at_rest
 from streaming_server.runs import Runs
 from streaming_server.script import Script
 from streaming_server.utterance import Utterance
@@ -34,10 +34,11 @@ def at_rest() -> Iterator[None]:
 
 @asynccontextmanager
 async def collecting(
-    *, silent: bool, overdue_s: float = 1000.0, num_visits: Callable[[], int] = lambda: 0
+    *, silent: bool, overdue_s: float = 1000.0, num_ended: Callable[[], int] = lambda: 0, num_sessions: int = 0
 ) -> AsyncIterator[None]:
+    look = collect_in_silence(lambda: silent, num_ended, lambda: num_sessions, every_s=0.01, overdue_s=overdue_s)
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(collect_in_silence(lambda: silent, num_visits, every_s=0.01, overdue_s=overdue_s))
+        task = tasks.create_task(look)
         yield
         task.cancel()
 
@@ -83,10 +84,22 @@ def test_the_collector_works_again_afterwards() -> None:
     gc.disable()  # as the fixture found it
 
 
-async def test_it_is_looked_for_after_many_visits_though_somebody_speaks() -> None:
-    visits = count(step=VISITS // 2)
+async def test_it_is_looked_for_after_many_sessions_though_somebody_speaks() -> None:
+    ended = count(step=ENDED // 2)
     knot = dropped_knot()
-    async with collecting(silent=False, num_visits=lambda: next(visits)):
+    async with collecting(silent=False, num_ended=lambda: next(ended)):
+        await until(lambda: knot() is None)
+
+
+async def test_a_crowd_waits_for_a_look_only_when_twice_as_many_have_left() -> None:
+    num_ended = 0
+    knot = dropped_knot()
+    async with collecting(silent=False, num_ended=lambda: num_ended, num_sessions=ENDED):
+        await asyncio.sleep(0.02)
+        num_ended = 2 * ENDED - 1
+        await asyncio.sleep(0.05)
+        assert knot() is not None
+        num_ended += 1
         await until(lambda: knot() is None)
 
 
