@@ -15,9 +15,9 @@ ENOUGH = 10_000
 
 OVERDUE_S = 600.0
 ENDED = 1_000
-"""A server that is never idle looks all the same, after so long or so many sessions that are over: each leaves some 10
-kB, most of it the HTTP connection's, that only this finds. The more sessions there are, the longer a look takes, and all
-of them wait: so twice as many must be over."""
+"""A server that is never idle looks all the same, after so long or so many sessions that are over: each leaves
+some 10 kB, most of it the HTTP connection's, that only this finds. A look takes the longer the more sessions there are,
+and all of them wait: so twice as many must be over."""
 
 
 @contextlib.contextmanager
