@@ -11,6 +11,8 @@ from .engine_client import EngineClient
 
 RETRY_AFTER_MS = 1000
 
+GOING_AWAY = "the server is shutting down"
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -51,7 +53,7 @@ class Admission:
     def refuse_session(self) -> Refusal | None:
         self.num_asked += 1
         if self.draining:
-            return Refusal("the server is shutting down")
+            return Refusal(GOING_AWAY)
         if self.num_sessions >= self._max_sessions:
             return Refusal(f"all {self._max_sessions} sessions of this server are in use")
         return None
@@ -62,7 +64,7 @@ class Admission:
         """`lead` None: background work. `waits`: for another of this session to be over. `num_freed`: streams of this
         session that end if it is accepted; all it has, or none."""
         if self.draining:
-            return Refusal("the server is shutting down")
+            return Refusal(GOING_AWAY)
         engine = self._engine
         if not engine.ready:
             return Refusal("the voice engine is being restarted")

@@ -38,6 +38,11 @@ class Captions:
         self.text_end = 0
         """Original text up to the end of the segment that is being spoken."""
 
+    @property
+    def is_between(self) -> bool:
+        """No segment is begun and not over."""
+        return self._segment < self._num_over
+
     def before(self, segment: int, words: Sequence[SpokenWord], pts: int) -> Callable[[], Sequence[ServerMessage]]:
         """The messages that precede a patch at `pts`, when it is about to be sent. `words`: exact ones."""
         messages: list[ServerMessage] = []

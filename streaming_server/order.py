@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.messages import AudioFormat, Start
+from protocol.messages import AudioFormat, Start, Started
 
 from .config import Config
 from .voices.catalogue import NoSuchVoice, choose_voice
@@ -34,6 +34,18 @@ class Order:
     words: bool = True
     lead_ms: int | None = 4000
     unknown: tuple[str, ...] = ()
+
+    def started(self, audio: AudioFormat) -> Started:
+        """`audio`: with the `pre_skip` of its first run."""
+        return Started(
+            utterance=self.utterance,
+            voice=self.voice,
+            language=self.language,
+            seed=self.seed,
+            params=dict(self.params),
+            audio=audio,
+            unknown=self.unknown,
+        )
 
 
 def resolve_order(

@@ -10,9 +10,11 @@ from typing import Literal
 from models.base import SpeechParams
 from models.engine import Spoke
 from protocol.errors import ErrorCode
-from protocol.messages import AudioFormat, Done, Error, ServerMessage, Started
+from protocol.messages import AudioFormat, Done, Error, ServerMessage
 
+from .admission import GOING_AWAY, RETRY_AFTER_MS
 from .captions import Captions
+from .draft import Draft
 from .order import Order
 from .pacer import Pacer
 from .patience import Patience
@@ -23,9 +25,6 @@ from .studio import Studio
 from .word_finder import find_words
 
 log = logging.getLogger(__name__)
-
-DRAFT_CHARS = 16
-"""A voice that reads ahead is shown the segment that is being written whenever it has grown by so many."""
 
 WORD_WAIT_S = 1.0
 """A cancel at the word's end gives up waiting for that end after this."""
@@ -56,8 +55,6 @@ class Utterance:
         self._recall = recall
         self._over = over
         self._rate_hz = studio.engine.info.sample_rate
-        self._reads_ahead = studio.engine.info.reads_ahead
-        self._num_drafted = 0  # characters of the segment in work that the voice has been shown
         self._runs = Runs(
             self.id,
             order.audio,
@@ -78,6 +75,7 @@ class Utterance:
             held=self.pacer.waits,
         )
         self.pacer.attach(self._stream.pace, studio.clock())
+        self._draft = Draft(self._stream.expect if studio.engine.info.reads_ahead else None)
         self._script = Script(
             order.segmentation,
             order.language,
@@ -94,21 +92,13 @@ class Utterance:
         self._pts = 0  # ticks of all patches taken from the engine
         self._num_sent = 0  # audio messages
         self._all_spoken = False
+        self._is_ended = False  # the engine has all the text
+        self._is_last = False  # no other segment is to follow
         self._stop_at: int | None = None
         self._word_timer: asyncio.TimerHandle | None = None
         self._done = False
         self._watch = Stopwatch(studio.clock)
-        emit(
-            Started(
-                utterance=self.id,
-                voice=order.voice,
-                language=order.language,
-                seed=order.seed,
-                params=dict(order.params),
-                audio=self._runs.announced,
-                unknown=order.unknown,
-            )
-        )
+        emit(order.started(self._runs.announced))
         self._patience = Patience(
             self._script,
             pause_s=None if order.segmentation == "manual" else studio.text_timeout_s,
@@ -130,8 +120,10 @@ class Utterance:
         if delta:
             self._watch.begin()
         self._script.add(delta)
-        if self._reads_ahead:
-            self._read_ahead()
+        if not self._is_all_spoken():
+            self._draft.forget()
+        elif not self._done:
+            self._draft.grow(lambda: self._script.draft)
 
     def flush(self) -> None:
         self._script.flush()
@@ -168,12 +160,25 @@ class Utterance:
         """The session is gone; nobody listens."""
         self._close()
 
-    def fail(self, code: ErrorCode, message: str, retry_after_ms: int | None = None) -> None:
+    def wind_up(self, *, at_once: bool) -> None:
+        """End it with an error, at once or where the segment ends that is being spoken: the server is going away."""
+        self._is_last = True
+        self.pacer.rush(self._studio.clock())
+        if not (at_once or self._captions.is_between) or (self._is_ended and self._is_all_spoken()):
+            return
+        self._stream.cancel()
+        self._runs.end_run()
+        pts = self._pts
+        self._runs.then(lambda: self._break_off(pts))
+
+    def fail(self, code: ErrorCode, message: str, retry_after_ms: int | None = None, at: int | None = None) -> None:
+        """`at`: the listener goes on to there, instead of falling silent at once."""
         if self._done:
             return
         self._runs.close()
         self._emit(Error(code=code, message=message, utterance=self.id, retry_after_ms=retry_after_ms))
-        self._finish("error", self.pacer.position(self._studio.clock()), estimated=not self.pacer.has_playhead)
+        position = self.pacer.position(self._studio.clock()) if at is None else at
+        self._finish("error", position, estimated=at is not None or not self.pacer.has_playhead)
 
     # ---- what the engine says
 
@@ -195,6 +200,8 @@ class Utterance:
             return
         self._runs.send(before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
         self._captions.listen(patch.segment, pcm, last=patch.last)
+        if self._is_last:
+            self.wind_up(at_once=False)
 
     def on_closed(self) -> None:
         self._runs.end_run()
@@ -228,21 +235,16 @@ class Utterance:
             self._stream.speak(text)
             self._captions.expect()
 
-    def _read_ahead(self) -> None:
-        """Have the voice read what is being written while it has nothing to say."""
-        if self._done or not self._is_all_spoken():
-            self._num_drafted = 0
-            return
-        draft = self._script.draft
-        if len(draft) >= self._num_drafted + DRAFT_CHARS:
-            self._num_drafted = len(draft)
-            self._stream.expect(draft)
-
     def _finish_stream(self) -> None:
         if not self._done:
+            self._is_ended = True
             self._stream.finish()
 
     # ---- the end
+
+    def _break_off(self, pts: int) -> None:
+        if not self._all_spoken:
+            self.fail(ErrorCode.BUSY, GOING_AWAY, RETRY_AFTER_MS, pts)
 
     def _stop(self, pts: int, *, estimated: bool) -> None:
         if self._done:
