@@ -14,13 +14,14 @@ from protocol.connection import Connection, Side
 from protocol.errors import CloseCode, ErrorCode, ProtocolError, RemoteProtocolError
 from protocol.messages import SUBPROTOCOL, Error, Hello, ServerMessage
 
-from .admission import Admission
+from .admission import GOING_AWAY, Admission, Refusal
 from .auth import Doorkeeper
 from .config import Config
 from .greeting import told_limits
 from .metrics import Metrics
 from .session import Session
 from .studio import Studio
+from .turning_away import turn_away
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,10 @@ class StreamEndpoint:
             await send({"type": "websocket.close", "code": CloseCode.POLICY})  # HTTP 403, before the upgrade
             return
         if len(self._open) >= self._admission.max_connections:
-            await send({"type": "websocket.close", "code": CloseCode.BUSY})
+            await turn_away(send, 503, Refusal("all connections of this server are in use"))
+            return
+        if self._admission.draining:
+            await turn_away(send, 503, Refusal(GOING_AWAY))
             return
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
@@ -68,6 +72,16 @@ class StreamEndpoint:
             await conversation.run()
         finally:
             self._open.discard(conversation)
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Those that have a connection."""
+        return [each.session for each in self._open if each.session is not None]
+
+    @property
+    def num_busy(self) -> int:
+        """Connections that something is still being said on."""
+        return sum(each.is_busy for each in self._open)
 
     async def say_goodbye(self) -> None:
         """The server is going away: every connection is closed with 1001."""
@@ -92,6 +106,15 @@ class _Conversation:
         assert task is not None, "an endpoint runs in a task"
         self.task = task
         self._leaving = False
+        self._is_sending = False
+
+    @property
+    def session(self) -> Session | None:
+        return self._session
+
+    @property
+    def is_busy(self) -> bool:
+        return self._session is not None and (self._is_sending or not self._session.is_idle)
 
     def leave(self) -> None:
         self._leaving = True
@@ -229,7 +252,9 @@ class _Conversation:
 
     async def _empty(self, session: Session) -> None:
         while (message := session.outbox.take()) is not None:
+            self._is_sending = True
             await self._put(message)
+            self._is_sending = False
             session.on_sent(message)
 
     async def _next(self) -> bytes | str:

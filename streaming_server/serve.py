@@ -25,6 +25,7 @@ from .admission import told_slowness
 from .app import create_app
 from .banner import print_banner
 from .config import Config, ConfigError
+from .drain import Drain
 from .engine_client import EngineClient
 from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
@@ -33,7 +34,7 @@ from .text.normalizer import Normalizer
 from .turnstile import Turns, Turnstile
 from .voices.preparation import Preparation
 from .voices.shelf import VoiceShelf
-from .web_worker import end_with_parent, keep_worker
+from .web_worker import keep_worker, obey_parent
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ Python's 5 ms the p99 lateness of 250 Opus listeners was 75 to 350 ms on two cor
 
 
 def serve(config: Config, argv: Sequence[str]) -> int:
-    """Until SIGINT or SIGTERM; the exit status. `argv` is handed on to further web processes."""
+    """Until SIGINT, or SIGTERM and all is said; the exit status. `argv` is handed on to further web processes."""
     status = 0
     try:
         with listen(config) as listener:
@@ -124,9 +125,12 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
             _check(config, engine.info)
             Turns.create(directory / TURNS, config.workers)
             turns = Turns(directory / TURNS, 0)
+            draining = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
                 workers = [
-                    tasks.create_task(keep_worker(listener, directory, number, argv, partial(turns.leave, number)))
+                    tasks.create_task(
+                        keep_worker(listener, directory, number, argv, partial(turns.leave, number), draining)
+                    )
                     for number in range(1, config.workers)
                 ]
                 await serve_web(
@@ -135,6 +139,8 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
                     listener,
                     lambda _: _tell_started(listener, engine),
                     turns=turns if workers else None,
+                    draining=draining,
+                    others=workers,
                 )
                 for worker in workers:
                     worker.cancel()
@@ -145,9 +151,10 @@ def _tell_started(listener: socket.socket, engine: EngineClient) -> None:
 
 
 async def _work(config: Config, listener: socket.socket, directory: Path, number: int) -> None:
-    await end_with_parent()
+    draining = asyncio.Event()
+    await obey_parent(draining.set)
     async with connected_engine(config, directory) as engine:
-        await serve_web(config, engine, listener, turns=Turns(directory / TURNS, number))
+        await serve_web(config, engine, listener, turns=Turns(directory / TURNS, number), draining=draining)
 
 
 async def serve_web(
@@ -157,10 +164,13 @@ async def serve_web(
     started: Callable[[uvicorn.Server], None] = lambda _: None,
     preparation: Preparation | None = None,
     turns: Turns | None = None,
+    draining: asyncio.Event | None = None,
+    others: Sequence[asyncio.Task[None]] = (),
 ) -> None:
     """One web process, until a signal or `should_exit` of the server that `started` is given.
 
     `preparation` makes voices ready; without one it is that of `config.model`. `turns`: of one among several.
+    `draining`: set by the first SIGTERM, or by who started us; tasks that heed it, too, are the `others`.
     """
     normalizer = Normalizer()
     await asyncio.to_thread(normalizer.warm)
@@ -169,7 +179,14 @@ async def serve_web(
     shelf = VoiceShelf(engine, config.voices_dir, preparation, default_voice=config.voice)
     await shelf.start()
     app = create_app(config, studio, shelf)
-    server = _Server(_uvicorn_config(app, config), app, started)
+    drain = Drain(
+        app.state.endpoint,
+        app.state.admission,
+        draining or asyncio.Event(),
+        limit_s=config.drain_ms / 1000,
+        others=others,
+    )
+    server = _Server(_uvicorn_config(app, config), app, started, drain)
     try:
         with collector_at_rest():
             async with asyncio.TaskGroup() as tasks:
@@ -180,6 +197,7 @@ async def serve_web(
                         lambda: app.state.admission.num_sessions,
                     )
                 )
+                draining_task = tasks.create_task(server.drain())
                 if turns is None:
                     await server.serve(sockets=[listener])
                 else:
@@ -187,6 +205,7 @@ async def serve_web(
                     await server.serve(sockets=[])
                     letting_in.cancel()
                 collecting.cancel()
+                draining_task.cancel()
     finally:
         studio.close()
 
@@ -194,8 +213,11 @@ async def serve_web(
 class _Server(uvicorn.Server):
     """uvicorn, which tells when it serves and says goodbye to streams before it closes sockets."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, on_started: Callable[[uvicorn.Server], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Starlette, on_started: Callable[[uvicorn.Server], None], drain: Drain
+    ) -> None:
         super().__init__(config)
+        self._drain = drain
         self._app = app
         self._on_started = on_started
         self._is_serving = asyncio.Event()
@@ -212,15 +234,28 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Without uvicorn's re-raising at the end, which would kill us before the engine is reaped."""
+        """SIGTERM asks for an end, SIGINT or a second SIGTERM makes it at once.
+
+        Without uvicorn's re-raising at the end, which would kill us before the engine is reaped."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGINT, self.handle_exit, signal.SIGINT, None)
+        loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         try:
             yield
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    def _on_sigterm(self) -> None:
+        if self._drain.is_asked_for:
+            self.handle_exit(signal.SIGTERM, None)
+        else:
+            self._drain.ask()
+
+    async def drain(self) -> None:
+        """Until there is nothing to be served any more. To be cancelled when serving ends otherwise."""
+        await self._drain.run()
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

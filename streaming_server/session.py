@@ -122,6 +122,11 @@ class Session:
             wait_s = max(wait_s, self._chars.take(len(message.text or ""), now))
         return wait_s
 
+    def wind_up(self, *, at_once: bool) -> None:
+        """End what speaks, with an error: at once, or where its segment ends."""
+        for utterance in list(self._utterances.values()):
+            utterance.wind_up(at_once=at_once)
+
     def close(self) -> None:
         """Whatever speaks, stops."""
         self.closed = True

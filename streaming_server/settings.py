@@ -148,6 +148,7 @@ class Config(BaseModel):
     text_timeout_ms: int = setting(600, "limits", "MS", "pause of the writer after which the rest is spoken", ge=10)
     session_ms: int = setting(86_400_000, "limits", "MS", "longest life of a session", ge=1_000)
     hello_timeout_ms: int = setting(10_000, "limits", "MS", "wait for a connection's first message", ge=10)
+    drain_ms: int = setting(20_000, "limits", "MS", "time to finish speech in after SIGTERM; 0: none", ge=0)
 
     send_buffer_bytes: int = setting(65_536, "sockets", "BYTES", "kernel send buffer of a connection", ge=4_096)
     notsent_lowat_bytes: int = setting(16_384, "sockets", "BYTES", "unsent bytes above which a writer waits", ge=1_024)

@@ -3,7 +3,7 @@
     python -m streaming_server serve-worker FD DIRECTORY NUMBER FLAGS...
 
 FD is the listening socket, DIRECTORY where the engines' sockets are, NUMBER its own among the web processes, FLAGS
-those of `serve`. It ends when its standard input does.
+those of `serve`. It ends when its standard input does, and finishes what it says when it reads a line there.
 """
 
 from __future__ import annotations
@@ -24,21 +24,33 @@ BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 5.0
 SETTLED_S = 60.0
 """A process that lived this long is started again at once; one that keeps dying, after growing pauses."""
+DRAIN = b"drain\n"
+"""What a web process reads on its standard input when it is to finish and end. Not a signal: a supervisor may have sent
+that to all of us at once, and a second one means haste."""
+
 STOP_S = 10.0
 """So long its listeners' goodbyes may take; then it is killed."""
 
 
 async def keep_worker(
-    listener: socket.socket, directory: Path, number: int, argv: Sequence[str], ended: Callable[[], None]
+    listener: socket.socket,
+    directory: Path,
+    number: int,
+    argv: Sequence[str],
+    ended: Callable[[], None],
+    draining: asyncio.Event,
 ) -> None:
-    """Keep one web process alive until cancelled, which ends it. `ended` is called whenever it has."""
+    """Keep one web process alive until cancelled, which ends it, or until it has finished what it says once `draining`
+    is set. `ended` is called whenever it has ended."""
     backoff_s = 0.0
     while True:
         started_at = time.monotonic()
         try:
             async with _worker(listener, directory, number, argv) as process:
-                exit_status = await process.wait()
+                exit_status = await _wait(process, draining)
                 ended()
+                if draining.is_set():
+                    return
                 log.error("a web process ended, pid=%s exit=%s: another is started", process.pid, exit_status)
         except OSError as error:
             log.error("a web process cannot be started: %s", error)
@@ -75,13 +87,34 @@ async def _worker(
             await process.wait()
 
 
+async def _wait(process: asyncio.subprocess.Process, draining: asyncio.Event) -> int:
+    """For its end, which it is asked for when `draining` is set; the exit status."""
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(_ask_to_drain(process, draining))
+        exit_status = await process.wait()
+        asking.cancel()
+    return exit_status
+
+
+async def _ask_to_drain(process: asyncio.subprocess.Process, draining: asyncio.Event) -> None:
+    await draining.wait()
+    assert process.stdin is not None
+    process.stdin.write(DRAIN)
+
+
 class _Parent(asyncio.Protocol):
     """Standard input: it ends when whoever started this process wants it to, or is gone."""
 
+    def __init__(self, drain: Callable[[], None]) -> None:
+        self._drain = drain
+
+    def data_received(self, data: bytes) -> None:
+        self._drain()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
 
 
-async def end_with_parent() -> None:
-    """From now on the end of standard input is a SIGTERM to this process."""
-    await asyncio.get_running_loop().connect_read_pipe(_Parent, sys.stdin)
+async def obey_parent(drain: Callable[[], None]) -> None:
+    """From now on the end of standard input ends this process as SIGINT does, and a word there calls `drain`."""
+    await asyncio.get_running_loop().connect_read_pipe(lambda: _Parent(drain), sys.stdin)

@@ -1,0 +1,174 @@
+"""SIGTERM: what is being said is said to an end, nobody new gets in, and then the server is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import psutil
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.streaming_server.serving import Wire, assert_complete
+from tests.streaming_server.test_serve import engines_of, voxwire_serve, workers_of
+
+SHORT = "Hello there, this is a test."
+LONG = "This takes a second or two. " * 40
+
+
+@asynccontextmanager
+async def session(port: int, **hello: Any) -> AsyncIterator[Wire]:
+    url = f"ws://127.0.0.1:{port}/v1/stream"
+    async with connect(url, compression=None, max_size=None) as socket, Wire(socket, as_json=False) as wire:
+        await wire.send("hello", version=1, **hello)
+        assert (await wire.receive())["type"] == "ready"
+        yield wire
+
+
+def readiness(port: int) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def hear_out(wire: Wire) -> tuple[list[dict[str, Any]], int]:
+    """All that still comes, and the close code."""
+    code = await wire.close_code()
+    return wire.received, code
+
+
+def of_utterance(messages: list[dict[str, Any]], utterance: str = "u") -> list[dict[str, Any]]:
+    return [message for message in messages if message.get("utterance") == utterance]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+async def test_thirty_streams_are_finished_and_new_ones_refused_at_once(num_workers: int) -> None:
+    with voxwire_serve("--drain-ms", "10000", "--slots", "64", "--workers", str(num_workers)) as (process, port):
+        engines = engines_of(process)
+        async with AsyncExitStack() as stack:
+            wires = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(30)]
+            for wire in wires:
+                await wire.send("start", utterance="u", text=SHORT, end=True)
+                await wire.until("audio")
+            process.terminate()
+            signalled_at = time.monotonic()
+            with pytest.raises(InvalidStatus) as refused:
+                while True:  # the signal may still be on its way
+                    async with connect(f"ws://127.0.0.1:{port}/v1/stream"):
+                        await asyncio.sleep(0.005)
+            assert time.monotonic() - signalled_at < 0.1 * num_workers
+            assert refused.value.response.status_code == 503
+            assert int(refused.value.response.headers["retry-after"]) >= 1
+            assert await asyncio.to_thread(readiness, port) == 503
+            await wires[0].send("start", utterance="late", text=SHORT, end=True)
+            heard = await asyncio.gather(*map(hear_out, wires))
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert time.monotonic() - signalled_at < 10
+        assert [code for _, code in heard] == 30 * [1001]
+        for messages, _ in heard:
+            assert [each["deadline_ms"] for each in messages if each["type"] == "drain"] == [10_000]
+            assert_complete(of_utterance(messages))
+            assert messages[-1]["reason"] == "end" or messages[-1].get("utterance") == "late"
+        (late,) = of_utterance(heard[0][0], "late")
+        assert (late["code"], late["fatal"]) == ("busy", False)
+        assert late["retry_after_ms"] > 0
+        assert not any(engine.is_running() for engine in engines)
+
+
+async def test_what_takes_longer_ends_with_its_segment_and_tells_what_is_left() -> None:
+    with voxwire_serve("--drain-ms", "2000") as (process, port):
+        async with session(port, lead_ms=320) as wire:
+            await wire.send("start", utterance="u", text=LONG, end=True)
+            await wire.until("audio")
+            process.terminate()
+            signalled_at = time.monotonic()
+            messages, code = await hear_out(wire)
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert 1.4 < time.monotonic() - signalled_at < 3
+        assert code == 1001
+        *_, error, done = of_utterance(messages)
+        assert error["code"] == "busy"
+        assert error["retry_after_ms"] > 0
+        assert done["reason"] == "error"
+        spoken = done["spoken"]
+        assert spoken["pts"] == done["samples"], "the listener hears all that was sent"
+        assert not spoken["mid_word"]
+        assert spoken["text_end"] == [each for each in messages if each["type"] == "segment"][-1]["text_end"]
+        assert spoken["text"] + spoken["remaining"] == LONG
+
+
+async def test_an_open_utterance_may_be_ended_while_the_server_drains() -> None:
+    with voxwire_serve("--drain-ms", "8000") as (process, port):
+        async with session(port, lead_ms=None) as wire:
+            await wire.send("start", utterance="u", text="Hello there. ")
+            await wire.until("audio")
+            process.terminate()
+            assert (await wire.until("drain"))["deadline_ms"] == 8000
+            await wire.send("text", utterance="u", text=SHORT)
+            await wire.send("end", utterance="u")
+            messages, code = await hear_out(wire)
+        assert code == 1001
+        assert messages[-1]["type"] == "done"
+        assert messages[-1]["reason"] == "end"
+        assert messages[-1]["text_chars"] == len("Hello there. " + SHORT)
+        assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+@pytest.mark.parametrize("haste", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("num_workers", [1, 2])
+async def test_a_second_signal_ends_it_at_once(num_workers: int, haste: signal.Signals) -> None:
+    with voxwire_serve("--workers", str(num_workers)) as (process, port):
+        children = psutil.Process(process.pid).children(recursive=True)
+        async with AsyncExitStack() as stack:
+            wires = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(4)]
+            for wire in wires:
+                await wire.send("start", utterance="u", text=LONG, end=True)
+                await wire.until("audio")
+            process.terminate()
+            for wire in wires:
+                await wire.until("drain")
+            process.send_signal(haste)
+            signalled_at = time.monotonic()
+            assert {code for _, code in await asyncio.gather(*map(hear_out, wires))} == {1001}
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert time.monotonic() - signalled_at < 3
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert not alive
+
+
+async def test_a_supervisor_may_signal_all_processes_at_once() -> None:
+    with voxwire_serve("--workers", "2", "--drain-ms", "10000") as (process, port):
+        (worker,) = workers_of(process)
+        async with AsyncExitStack() as stack:
+            wires = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(6)]
+            for wire in wires:
+                await wire.send("start", utterance="u", text=SHORT, end=True)
+                await wire.until("audio")
+            for each in (process, worker, *engines_of(process)):
+                each.send_signal(signal.SIGTERM)
+            heard = await asyncio.gather(*map(hear_out, wires))
+        for messages, code in heard:
+            assert code == 1001
+            assert messages[-1]["reason"] == "end"
+        assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_a_server_that_says_nothing_ends_at_once() -> None:
+    with voxwire_serve("--workers", "2") as (process, port):
+        async with session(port) as wire:
+            process.terminate()
+            signalled_at = time.monotonic()
+            with pytest.raises(ConnectionClosed):
+                await wire.until("never")
+            assert wire.received[-1]["type"] == "drain"
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert time.monotonic() - signalled_at < 3
