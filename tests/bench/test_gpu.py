@@ -27,6 +27,7 @@ def test_without_a_device_it_says_so(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.timeout(240)  # half a minute on a machine that does nothing else
+@pytest.mark.full  # half a minute; the stages that speak are gone through below
 def test_a_rehearsal_goes_through_every_stage_and_marks_what_it_finds(tmp_path: Path) -> None:
     done = run("--rehearse", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
