@@ -26,6 +26,9 @@ __all__ = ["EngineClient", "EngineUnavailable", "Listener", "LocalEngine", "Remo
 log = logging.getLogger(__name__)
 
 RECONNECT_S = 0.05
+MAX_COMMANDS = 256
+"""In one message: a thousand utterances that are opened again with their histories are tens of megabytes."""
+
 MAX_STEPS_AHEAD = 16
 """Steps that the loop of this process may be behind an engine thread in it; then that thread waits."""
 
@@ -102,7 +105,7 @@ class Pulse:
 
 
 class RemoteEngine(EngineStreams):
-    """The engine in another process. `run` keeps the connection; when it breaks, its streams fail; it tries again."""
+    """The engine in another process. `run` keeps the connection; when it breaks, streams are lost; it tries again."""
 
     def __init__(self, socket_path: Path) -> None:
         super().__init__()
@@ -123,7 +126,7 @@ class RemoteEngine(EngineStreams):
 
     def post(self, *commands: Command) -> None:
         if self._link is None:
-            return  # its streams have been told that they failed
+            return  # its streams are lost
         if not self._outbox:
             self._loop.call_soon(self._flush)
         self._outbox.extend(commands)
@@ -174,6 +177,8 @@ class RemoteEngine(EngineStreams):
                 self._link = link
                 self.num_restarts += self._reached.is_set()
                 self._reached.set()
+                for tell in self._watchers:
+                    self._loop.call_soon(tell)
             case _:
                 raise ValueError(f"expected a step, a pong or the info, {str(message)[:40]} came")
 
@@ -191,9 +196,10 @@ class RemoteEngine(EngineStreams):
             self._lose(link)
 
     def _flush(self) -> None:
-        if self._link is not None and self._outbox:
-            self._link.send({"commands": [pack_command(command) for command in self._outbox]})
-        self._outbox.clear()
+        commands, self._outbox = self._outbox, []
+        for start in range(0, len(commands), MAX_COMMANDS):
+            if self._link is not None:
+                self._link.send({"commands": list(map(pack_command, commands[start : start + MAX_COMMANDS]))})
 
     def _lose(self, link: FrameLink) -> None:
         if link is not self._link:

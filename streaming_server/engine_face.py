@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from models.base import History, ModelInfo, SpeechParams
+from models.base import ModelInfo, SpeechParams
 from models.engine import Busy, Ear, Reading
 
 from .engine_streams import Listener
@@ -74,6 +74,14 @@ class EngineClient(Protocol):
     def num_restarts(self) -> int: ...
 
     @property
+    def num_lost(self) -> int:
+        """Streams whose engine ended while they were open."""
+
+    @property
+    def num_reopened(self) -> int:
+        """Of those, how often one went on: in the same engine once it was back, or in another."""
+
+    @property
     def num_steps(self) -> int: ...
 
     @property
@@ -102,9 +110,8 @@ class EngineClient(Protocol):
         params: SpeechParams,
         lead_samples: int | None,
         held: bool = False,
-        history: History | None = None,
     ) -> Stream:
-        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`). Raises EngineUnavailable."""
+        """Raises EngineUnavailable."""
 
     async def reload_voices(self) -> None:
         """Have the model look for its voices again: `info` tells them when this returns.

@@ -1,16 +1,20 @@
-"""Several engines as one: an utterance lives in one of them, a new one goes to the engine that has most room."""
+"""Engines as one: an utterance lives in one of them, a new one goes to the engine that has most room, and one whose
+engine is lost goes on in another, or in the same one when it is back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
-from models.engine import Busy, Ear, Reading, Spoke
+from models.engine import Busy, Ear, PlaybackClock
 
 from .engine_face import EngineClient, Stream
-from .engine_streams import LOST, EngineUnavailable, Listener
+from .engine_lasting import LastingStream
+from .engine_streams import LOST, EngineStreams, EngineUnavailable, Listener
+from .engine_ward import EngineWard
 
 
 class EngineFleet:
@@ -19,8 +23,20 @@ class EngineFleet:
     All engines have loaded the same model, and a voice is told once all that have reported know it.
     """
 
-    def __init__(self, hosts: Sequence[EngineClient]) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[EngineStreams],
+        *,
+        patience_s: float = 180.0,
+        trial_s: float = 8.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`patience_s`, `trial_s`: of an utterance whose engine is lost (`EngineWard`)."""
         self._hosts = tuple(hosts)
+        self._clock = clock
+        self._ward = EngineWard(patience_s=patience_s, trial_s=trial_s)
+        for host in hosts:
+            host.when_ready(self._ward.bring_back)
         self._infos: tuple[ModelInfo, ...] = ()
         self._merged: ModelInfo | None = None
 
@@ -54,7 +70,8 @@ class EngineFleet:
 
     @property
     def num_streams(self) -> int:
-        return sum(host.num_streams for host in self._hosts)
+        """Those too that wait for an engine."""
+        return sum(host.num_streams for host in self._hosts) + self._ward.num_waiting
 
     @property
     def num_streams_elsewhere(self) -> int:
@@ -67,6 +84,14 @@ class EngineFleet:
     @property
     def num_restarts(self) -> int:
         return sum(host.num_restarts for host in self._hosts)
+
+    @property
+    def num_lost(self) -> int:
+        return sum(host.num_lost for host in self._hosts)
+
+    @property
+    def num_reopened(self) -> int:
+        return self._ward.num_reopened
 
     @property
     def num_steps(self) -> int:
@@ -99,26 +124,31 @@ class EngineFleet:
         params: SpeechParams,
         lead_samples: int | None,
         held: bool = False,
-        history: History | None = None,
     ) -> Stream:
         if not self.ready:
             raise EngineUnavailable(LOST)
         ear = Ear.of(lead_samples, held)
-        hosts = [host for host in _by_room(self._serving, ear) if host.ready]
-        hosts.sort(key=lambda host: host.refusal(session, ear) is not None)  # stable
 
-        def open_at(host: EngineClient, listener: Listener) -> Stream:
-            return host.open(
-                listener,
-                session=session,
-                voice=voice,
-                params=params,
-                lead_samples=lead_samples,
-                held=held,
-                history=history,
-            )
+        def open_in(stream: LastingStream, told: History | None) -> Iterator[Stream]:
+            hosts = [host for host in _by_room(self._serving, ear) if host.ready]
+            hosts.sort(key=lambda host: host.refusal(session, ear) is not None)  # stable
+            for host in hosts:
+                if host.ready:
+                    yield host.open(
+                        stream,
+                        session=session,
+                        voice=voice,
+                        params=params,
+                        lead_samples=lead_samples,
+                        held=held,
+                        history=told,
+                        on_lost=stream.on_lost,
+                    )
 
-        return FleetStream(listener, hosts, open_at)
+        rate_hz = self.info.sample_rate
+        return LastingStream(
+            listener, open_in, self._ward, PlaybackClock(rate_hz, held=held), lead_samples, self._clock
+        )
 
     async def reload_voices(self) -> None:
         """By all that are ready: another looks for its voices when it starts."""
@@ -136,111 +166,12 @@ class EngineFleet:
             await host.close()
 
     @property
-    def _serving(self) -> Sequence[EngineClient]:
+    def _serving(self) -> Sequence[EngineStreams]:
         """Those that are ready; all, if none is."""
         return [host for host in self._hosts if host.ready] or self._hosts
 
 
-class FleetStream:
-    """One utterance. Until its first patch has come it may be refused, which its listener hears only if all engines
-    have: so long what it was told is kept for the next one."""
-
-    def __init__(
-        self, listener: Listener, hosts: Sequence[EngineClient], open_at: Callable[[EngineClient, Listener], Stream]
-    ) -> None:
-        """Opened at the first of `hosts` that is there. Raises EngineUnavailable."""
-        self._listener = listener
-        self._hosts = list(hosts)
-        self._open_at = open_at
-        self._has_begun = False
-        self._texts: list[str] = []
-        self._is_finished = False
-        self._is_suspended = False
-        self._reading: Reading | None = None
-        self._retries_ms: list[int] = []  # what those who refused it have said
-        self._stream = self._open()
-
-    def speak(self, text: str) -> None:
-        if not self._has_begun:
-            self._texts.append(text)
-        self._stream.speak(text)
-
-    def expect(self, text: str) -> None:
-        self._stream.expect(text)
-
-    def finish(self) -> None:
-        self._is_finished = True
-        self._stream.finish()
-
-    def pace(self, reading: Reading) -> None:
-        self._reading = reading
-        self._stream.pace(reading)
-
-    def suspend(self) -> None:
-        self._is_suspended = True
-        self._stream.suspend()
-
-    def resume(self) -> None:
-        self._is_suspended = False
-        self._stream.resume()
-
-    def cancel(self) -> None:
-        self._stream.cancel()
-        self._listener = _NOBODY  # who may go: nothing here refers to it any more
-
-    def on_patch(self, patch: Spoke) -> None:
-        if not self._has_begun:
-            self._has_begun = True
-            self._texts.clear()
-        self._listener.on_patch(patch)
-
-    def on_closed(self) -> None:
-        self._listener.on_closed()
-
-    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None:
-        if busy and not self._has_begun:
-            self._retries_ms.append(retry_after_ms)
-            if self._goes_on_elsewhere():
-                return
-            retry_after_ms = min(self._retries_ms)
-        self._listener.on_failed(message, busy, retry_after_ms)
-
-    def _open(self) -> Stream:
-        while self._hosts:
-            try:
-                return self._open_at(self._hosts.pop(0), self)
-            except EngineUnavailable:
-                continue
-        raise EngineUnavailable(LOST)
-
-    def _goes_on_elsewhere(self) -> bool:
-        try:
-            stream = self._stream = self._open()
-        except EngineUnavailable:
-            return False
-        if self._is_suspended:
-            stream.suspend()
-        if self._reading is not None:
-            stream.pace(self._reading)
-        for text in self._texts:
-            stream.speak(text)
-        if self._is_finished:
-            stream.finish()
-        return True
-
-
-class _Nobody:
-    """Who listens to a stream that is cancelled."""
-
-    def on_patch(self, patch: Spoke) -> None: ...
-    def on_closed(self) -> None: ...
-    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None: ...
-
-
-_NOBODY = _Nobody()
-
-
-def _by_room(hosts: Iterable[EngineClient], ear: Ear) -> list[EngineClient]:
+def _by_room(hosts: Iterable[EngineStreams], ear: Ear) -> list[EngineStreams]:
     """The one first that, with another listener, has least for what it can do. Background work counts streams."""
 
     def load(host: EngineClient) -> tuple[float, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count
 from math import inf
 from typing import Any, Protocol, cast
@@ -90,6 +90,8 @@ class EngineStreams:
         self._loop = asyncio.get_running_loop()
         self._info: ModelInfo | None = None
         self._listeners: dict[int, Listener] = {}
+        self._keepers: dict[int, Callable[[], None]] = {}  # of some of these streams: who is told of their loss instead
+        self._watchers: list[Callable[[], None]] = []
         self._reloads: dict[int, asyncio.Future[None]] = {}
         self._keys = count(1)
         self._ears: dict[int, tuple[Hashable, Ear]] = {}  # of the same streams: whose, and what they do
@@ -105,6 +107,7 @@ class EngineStreams:
         """Of other web processes; they and their listeners are told when they change."""
         self.num_listeners_elsewhere = 0
         self.num_restarts = 0
+        self.num_lost = 0
         self.num_steps = 0
         self.num_patches = 0
         self.num_errors = 0  # what the model should not have done, as the present engine counts
@@ -126,6 +129,10 @@ class EngineStreams:
         return len(self._listeners)
 
     @property
+    def num_reopened(self) -> int:
+        return 0
+
+    @property
     def num_listeners(self) -> int:
         """Of all web processes."""
         return self._audience.num_listeners + self.num_listeners_elsewhere
@@ -133,6 +140,10 @@ class EngineStreams:
     @property
     def hosts(self) -> Sequence[EngineStreams]:
         return (self,)
+
+    def when_ready(self, tell: Callable[[], None]) -> None:
+        """From now on, whenever it is ready after it was not."""
+        self._watchers.append(tell)
 
     def refusal(self, session: Hashable, ear: Ear, *, frees_others: bool = False) -> Busy | None:
         """Why this session cannot have another stream (`models.engine.Audience`), as far as this process knows."""
@@ -149,12 +160,16 @@ class EngineStreams:
         lead_samples: int | None,
         held: bool = False,
         history: History | None = None,
+        on_lost: Callable[[], None] | None = None,
     ) -> EngineStream:
-        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`). Raises EngineUnavailable."""
+        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`). `on_lost`: called in place of
+        the listener's `on_failed` when the engine is gone. Raises EngineUnavailable."""
         if not self.ready:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
         self._listeners[key] = listener
+        if on_lost is not None:
+            self._keepers[key] = on_lost
         ear = Ear.of(lead_samples, held)
         self._ears[key] = session, ear
         self._audience.join(session, ear)
@@ -182,6 +197,7 @@ class EngineStreams:
     def forget(self, key: int) -> Listener | None:
         if key in self._ears:
             self._audience.leave(*self._ears.pop(key))
+        self._keepers.pop(key, None)
         return self._listeners.pop(key, None)
 
     async def close(self) -> None:
@@ -224,6 +240,17 @@ class EngineStreams:
                 self._learn(event.info)
                 self._end_reload(key, None)
 
+    def _hand_over_loss(self, key: int) -> None:
+        on_lost = self._keepers.get(key)
+        listener = self.forget(key)
+        if listener is None:
+            return
+        self.num_lost += 1
+        if on_lost is None:
+            listener.on_failed(LOST, False)
+        else:
+            on_lost()
+
     def _heed(self, prospects: Iterable[Any]) -> None:
         """What `Prospects` has, as it came."""
         told = self._prospects = Prospects(*prospects)
@@ -244,6 +271,6 @@ class EngineStreams:
     def _lose_all(self) -> None:
         """Those already told of their end are not told again; nor are those cancelled until their turn comes."""
         for key in self._listeners:
-            self._loop.call_soon(self._hand_over, Failed(key, LOST))
+            self._loop.call_soon(self._hand_over_loss, key)
         for key in self._reloads:
             self._loop.call_soon(self._end_reload, key, EngineUnavailable(LOST))

@@ -29,6 +29,11 @@ class Metrics:
     def __init__(self, engine: EngineClient) -> None:
         registry = self._registry = CollectorRegistry()
         self.sessions = Gauge("voxwire_sessions", "Sessions that are open.", registry=registry)
+        self.sessions_parked = Gauge("voxwire_sessions_parked", "Sessions whose connection is lost.", registry=registry)
+        self.sessions_lost = Counter("voxwire_sessions_lost", "Connections lost, and kept for.", registry=registry)
+        self.sessions_resumed = Counter("voxwire_sessions_resumed", "Sessions that came back.", registry=registry)
+        self.sessions_expired = Counter("voxwire_sessions_expired", "Sessions that came too late.", registry=registry)
+        self.resumes_failed = Counter("voxwire_resumes_failed", "Resumes that were refused.", registry=registry)
         self.connections = Counter("voxwire_connections", "WebSocket connections accepted.", registry=registry)
         self.utterances = Counter("voxwire_utterances", "Utterances started.", registry=registry)
         self.utterances_abandoned = Counter(
@@ -52,6 +57,8 @@ class Metrics:
         self._gauge("voxwire_engine_rtf", "Seconds of work for a second of speech.", lambda: engine.rtf or 0.0)
         self._gauge("voxwire_engine_streams", "Utterances in the engine.", lambda: float(engine.num_streams))
         self._gauge("voxwire_engine_restarts", "Times the engine was lost.", lambda: float(engine.num_restarts))
+        self._gauge("voxwire_engine_lost_streams", "Utterances whose engine was lost.", lambda: float(engine.num_lost))
+        self._gauge("voxwire_engine_reopened_streams", "Of those, that went on.", lambda: float(engine.num_reopened))
         self._gauge("voxwire_engine_steps", "Steps that brought something.", lambda: float(engine.num_steps))
         self._gauge("voxwire_engine_patches", "Patches received.", lambda: float(engine.num_patches))
         self._gauge("voxwire_engine_busy_seconds", "Time spent in steps.", lambda: engine.busy_s)

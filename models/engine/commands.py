@@ -16,7 +16,8 @@ StreamKey = Hashable
 class Open:
     """A new stream takes a slot. `lead_samples` None: background, served by what live streams leave over.
 
-    With a `history` an utterance goes on whose former stream is lost. Segments, indices and positions count from the
+    With a `history`, of nothing perhaps, an utterance goes on whose former stream is lost: it was let in, and is while
+    there is a slot. Segments, indices and positions count from the
     utterance's beginning, those of the listener's clock too: until a `Pace` says otherwise, all of it is heard.
     """
 

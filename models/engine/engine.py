@@ -135,7 +135,8 @@ class Engine:
         match command:
             case Open():
                 ear = Ear.of(command.lead_samples, command.held)
-                self._streams.open(command, ear, self._streams.audience.refusal(command.session, ear, self.prospects))
+                refusal = self._streams.audience.refusal(command.session, ear, self.prospects)
+                self._streams.open(command, ear, refusal if command.history is None else None)
             case ReloadVoices():
                 self._reload_voices(command)
             case _:

@@ -1,0 +1,208 @@
+"""An utterance that outlives the engine which speaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import Protocol
+
+from models.base import History
+from models.engine import Continuity, PlaybackClock, Reading, Spoke
+
+from .engine_face import Stream
+from .engine_streams import LOST, EngineUnavailable, Listener
+
+KILLER = "the voice engine ended twice while speaking this text"
+
+
+class State(Enum):
+    """Where an utterance is."""
+
+    OPEN = auto()  # in an engine
+    WAITS = auto()  # for one
+    OVER = auto()
+
+
+class Ward(Protocol):
+    """Where utterances wait whose engine is gone. It calls `reopen`, or `give_up`."""
+
+    def take_in(self, stream: LastingStream) -> None:
+        """Its engine is gone."""
+
+    def put_back(self, stream: LastingStream, retry_after_ms: int) -> None:
+        """Reopened, it was refused: there is no slot just now, and another try makes sense in so long."""
+
+    def discharge(self, stream: LastingStream) -> None:
+        """It speaks, or is over."""
+
+
+class LastingStream:
+    """One utterance, whichever engine speaks it.
+
+    Refused by one before it was in any, it is opened in the next; its listener hears `busy` only if all have refused.
+    When its engine is lost it waits for one that is there, and goes on at the first patch that has not come. So it
+    keeps what is unspoken, what a model needs to go on (`Continuity`), and the listener's clock as the engine had it.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        open_in: Callable[[LastingStream, History | None], Iterable[Stream]],
+        ward: Ward,
+        ear: PlaybackClock,
+        lead_samples: int | None,
+        clock: Callable[[], float],
+    ) -> None:
+        """`open_in`: opens it, with a history, in one engine after the other. Raises EngineUnavailable."""
+        self._listener = listener
+        self._open_in = open_in
+        self._ward = ward
+        self._ear = ear
+        self._lead_samples = lead_samples
+        self._clock = clock
+        self._continuity = Continuity()
+        self._was_lost = False
+        self._has_begun = False  # a patch has come from the engine in which it is
+        self._is_finished = False
+        self._is_suspended = False
+        self._retries_ms: list[int] = []  # what those who refused it have said
+        self.state = State.OPEN
+        self.is_suspect = False
+        """Its latest engine was lost before a patch of it came, though one was due: its text may be what kills."""
+        self._openings = iter(open_in(self, None))
+        self._stream = self._open()
+
+    # ---- what the listener's side says
+
+    def speak(self, text: str) -> None:
+        if self._is_finished or self.state is State.OVER:
+            return
+        self._continuity.say(text)
+        if self.state is State.OPEN:
+            self._stream.speak(text)
+
+    def expect(self, text: str) -> None:
+        if self.state is State.OPEN:
+            self._stream.expect(text)
+
+    def finish(self) -> None:
+        self._is_finished = True
+        if self.state is State.OPEN:
+            self._stream.finish()
+
+    def pace(self, reading: Reading) -> None:
+        self._ear.follow(reading)
+        if self.state is State.OPEN:
+            self._stream.pace(reading)
+
+    def suspend(self) -> None:
+        self._is_suspended = True
+        if self.state is State.OPEN:
+            self._stream.suspend()
+
+    def resume(self) -> None:
+        self._is_suspended = False
+        if self.state is State.OPEN:
+            self._stream.resume()
+
+    def cancel(self) -> None:
+        self._stream.cancel()
+        self._end()
+
+    # ---- what the engine says
+
+    def on_patch(self, patch: Spoke) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self.is_suspect = False
+            self._ward.discharge(self)
+        self._continuity.take(patch)
+        self._ear.emit(len(patch.pcm) // 2, self._clock())
+        self._listener.on_patch(patch)
+
+    def on_closed(self) -> None:
+        self._end().on_closed()
+
+    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None:
+        if busy and not self._has_begun:
+            self._retries_ms.append(retry_after_ms)
+            if self._goes_on_elsewhere():
+                return
+            retry_after_ms = min(self._retries_ms)
+            if self._was_lost:  # it was let in: it waits until there is a slot
+                self.state = State.WAITS
+                self._ward.put_back(self, retry_after_ms)
+                return
+        self._end().on_failed(message, busy, retry_after_ms)
+
+    def on_lost(self) -> None:
+        """The engine in which it was is gone."""
+        self._was_lost = True
+        if not self._has_begun and self._is_due:
+            self.is_suspect = True
+        self.state = State.WAITS
+        self._ward.take_in(self)
+
+    # ---- what the ward says
+
+    def reopen(self) -> None:
+        """Go on in an engine that is there. Raises EngineUnavailable; then it waits as before."""
+        self._retries_ms.clear()
+        self._openings = iter(self._open_in(self, self._continuity.history))
+        self._stream = self._open()
+        self.state, self._has_begun = State.OPEN, False
+        self._say_again()
+
+    def give_up(self, message: str = LOST) -> None:
+        """It ends as one that the engine failed."""
+        self._stream.cancel()
+        self._end().on_failed(message, False)
+
+    # ----
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the engine should be making its next patch."""
+        if self._is_suspended or not self._continuity.texts:
+            return False
+        return self._lead_samples is None or self._ear.lead(self._clock()) < self._lead_samples
+
+    def _open(self) -> Stream:
+        for stream in self._openings:
+            return stream
+        raise EngineUnavailable(LOST)
+
+    def _goes_on_elsewhere(self) -> bool:
+        try:
+            self._stream = self._open()
+        except EngineUnavailable:
+            return False
+        self._say_again()
+        return True
+
+    def _say_again(self) -> None:
+        if self._is_suspended:
+            self._stream.suspend()
+        self._stream.pace(self._ear.read())
+        for text in self._continuity.texts:
+            self._stream.speak(text)
+        if self._is_finished:
+            self._stream.finish()
+
+    def _end(self) -> Listener:
+        """Nothing here refers to the listener any more: it may go."""
+        listener, self._listener = self._listener, _NOBODY
+        self.state = State.OVER
+        self._ward.discharge(self)
+        return listener
+
+
+class _Nobody:
+    """Who listens to a stream that is over."""
+
+    def on_patch(self, patch: Spoke) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_failed(self, message: str, busy: bool, retry_after_ms: int = 0) -> None: ...
+
+
+_NOBODY = _Nobody()

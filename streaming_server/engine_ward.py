@@ -1,0 +1,102 @@
+"""Where utterances wait whose engine is gone, and in which order they come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .engine_lasting import KILLER, LastingStream
+from .engine_streams import EngineUnavailable
+
+MAX_RETRY_S = 0.5
+"""Who speaks and finds no slot asks again at least so often: somebody hears the silence."""
+
+log = logging.getLogger(__name__)
+
+
+class EngineWard:
+    """Of one web process. An utterance that waits longer than `patience_s` fails; whatever it is then told is ignored.
+
+    All come back together once an engine is there, but for suspects: those for which the engine died, or hung, before
+    it made the patch that was due. They come back one after the other, each when the one before has spoken or
+    `trial_s` have passed, so that the one whose text kills the engine is alone when it does so again. That one fails.
+    """
+
+    def __init__(self, *, patience_s: float, trial_s: float) -> None:
+        """`trial_s`: longer than an engine may hang before it is killed."""
+        self._loop = asyncio.get_running_loop()
+        self._patience_s = patience_s
+        self._trial_s = trial_s
+        self._waiting: dict[LastingStream, asyncio.TimerHandle] = {}  # bounded as streams are
+        self._on_trial: LastingStream | None = None
+        self._trial_ends: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self.num_reopened = 0
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    def take_in(self, stream: LastingStream) -> None:
+        is_killer = stream is self._on_trial and stream.is_suspect
+        if stream is self._on_trial:
+            self._end_trial()
+        if is_killer:
+            log.error("an utterance is refused: the voice engine ended twice while speaking it")
+            stream.give_up(KILLER)
+        else:
+            self._keep(stream)
+            self._try_in(0.0)  # another engine may be there
+
+    def put_back(self, stream: LastingStream, retry_after_ms: int) -> None:
+        if stream is self._on_trial:
+            self._end_trial()
+        self.num_reopened -= 1
+        self._keep(stream)
+        self._try_in(min(retry_after_ms / 1000, MAX_RETRY_S))
+
+    def discharge(self, stream: LastingStream) -> None:
+        timer = self._waiting.pop(stream, None)
+        if timer is not None:
+            timer.cancel()
+        if stream is self._on_trial:
+            self._end_trial()
+            self._try_in(0.0)
+
+    def bring_back(self) -> None:
+        """An engine is there, or may be."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        for stream in [each for each in self._waiting if not each.is_suspect]:
+            if not self._reopen(stream):
+                return
+        suspect = next((each for each in self._waiting if each.is_suspect), None)
+        if suspect is not None and self._on_trial is None and self._reopen(suspect):
+            self._on_trial = suspect
+            self._trial_ends = self._loop.call_later(self._trial_s, self.discharge, suspect)
+
+    def _keep(self, stream: LastingStream) -> None:
+        self._waiting[stream] = self._loop.call_later(self._patience_s, stream.give_up)
+
+    def _reopen(self, stream: LastingStream) -> bool:
+        try:
+            stream.reopen()
+        except EngineUnavailable:
+            return False
+        self._waiting.pop(stream).cancel()
+        self.num_reopened += 1
+        return True
+
+    def _try_in(self, wait_s: float) -> None:
+        if self._retry is not None and self._retry.when() > self._loop.time() + wait_s:
+            self._retry.cancel()
+            self._retry = None
+        if self._retry is None:
+            self._retry = self._loop.call_later(wait_s, self.bring_back)
+
+    def _end_trial(self) -> None:
+        self._on_trial = None
+        if self._trial_ends is not None:
+            self._trial_ends.cancel()
+            self._trial_ends = None

@@ -1,0 +1,277 @@
+"""An engine is killed, hangs, or is killed by a text: every utterance goes on where it was, and ends once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.base import Pcm
+from models.engine import Reading
+from streaming_server.engine_fleet import EngineFleet
+from streaming_server.engine_lasting import KILLER
+from streaming_server.engine_process import EngineProcess
+from streaming_server.engine_streams import LOST
+from streaming_server.metrics import Metrics
+from tests.models.engine.scripted import PATCH, ScriptedModel
+
+from .ears import Ear, connected, hear, scripted_process, served, soon, speak, until, watched
+from .scripted_host import HANGS, KILLS
+
+LEAD = 22_050  # half a second of the tone
+TEXT = "Sixteen patches and no more."
+ESPEAK_TEXTS = ("One sentence, and “another” one follows; then it ends.", "Two. Three! Four?", "A plain short text")
+
+
+@asynccontextmanager
+async def engine_process(
+    directory: Path, model: str, *, step_timeout_s: float = 4.0
+) -> AsyncIterator[tuple[EngineProcess, EngineFleet]]:
+    path = directory / model
+    scripted = scripted_process(path, step_timeout_s=step_timeout_s)
+    real = EngineProcess(model, path, start_timeout_s=20.0, step_timeout_s=step_timeout_s)
+    process = scripted if model == "scripted" else real
+    async with watched(process, path) as host:
+        yield process, EngineFleet([host], trial_s=2 * step_timeout_s)
+
+
+def crowd(fleet: EngineFleet, num_streams: int = 20) -> dict[int, Ear]:
+    return {seed: speak(fleet, TEXT, seed=seed, lead=LEAD)[0] for seed in range(1, num_streams + 1)}
+
+
+async def all_heard(ears: dict[int, Ear]) -> None:
+    for seed, ear in ears.items():
+        await soon(ear.ended.wait())
+        ear.heard_the_tone(seed, TEXT)
+        assert [patch.index for patch in ear.patches] == list(range(len(ear.patches)))
+        assert sum(len(patch.words) for patch in ear.patches) == len(TEXT.split())
+
+
+async def kill(process: EngineProcess, number: signal.Signals = signal.SIGKILL) -> None:
+    assert process.pid is not None
+    os.kill(process.pid, number)
+
+
+async def back(process: EngineProcess, fleet: EngineFleet, pid: int | None) -> None:
+    await until(lambda: process.pid != pid and fleet.ready)
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+async def test_all_utterances_of_an_engine_that_is_killed_or_hangs_are_complete(
+    fault: signal.Signals, tmp_path: Path
+) -> None:
+    async with engine_process(tmp_path, "tone", step_timeout_s=1.0) as (process, fleet):
+        ears = crowd(fleet)
+        for ear in ears.values():
+            await soon(ear.began.wait())
+        await kill(process, fault)
+        await until(lambda: not fleet.ready)
+        assert fleet.num_streams == 20
+        await all_heard(ears)
+        assert fleet.num_lost == fleet.num_reopened == 20
+        assert fleet.num_streams == fleet.num_listeners == 0
+        lines = Metrics(fleet).page().decode().splitlines()
+        assert {"voxwire_engine_lost_streams 20.0", "voxwire_engine_reopened_streams 20.0"} <= set(lines)
+
+
+async def test_espeak_goes_on_to_the_sample(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "espeak") as (process, fleet):
+        whole: list[Pcm] = [(await hear(fleet, text)).pcm for text in ESPEAK_TEXTS]
+        ears = [speak(fleet, text, lead=LEAD)[0] for text in ESPEAK_TEXTS]
+        for ear in ears:
+            await soon(ear.began.wait())
+        await kill(process)
+        for ear, pcm in zip(ears, whole, strict=True):
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+            np.testing.assert_array_equal(ear.pcm, pcm)
+        assert fleet.num_reopened == 3
+
+
+async def test_an_engine_killed_again_as_it_comes_back_loses_nothing(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "tone") as (process, fleet):
+        ears = crowd(fleet)
+        for ear in ears.values():
+            await soon(ear.began.wait())
+        pid = process.pid
+        await kill(process)
+        await back(process, fleet, pid)
+        num_patches = fleet.num_patches
+        await until(lambda: fleet.num_patches > num_patches)
+        await kill(process)
+        await all_heard(ears)
+        assert process.num_restarts == 2
+
+
+async def test_text_that_is_written_meanwhile_is_spoken(tmp_path: Path) -> None:
+    """Before the engine is gone, while it is, and once it is back; one is finished while there is no engine."""
+    async with engine_process(tmp_path, "tone") as (process, fleet):
+        streams = [speak(fleet, "First. ", seed=seed, finish=False) for seed in (1, 2, 3)]
+        (silent, late), *_ = streams[2:]
+        await until(lambda: all(ear.patches and ear.patches[-1].last for ear, _ in streams))
+        pid = process.pid
+        await kill(process)
+        for _, stream in streams[:2]:
+            stream.speak("Second. ")
+        await until(lambda: not fleet.ready)
+        for _, stream in streams[:2]:
+            stream.expect("Th")
+            stream.speak("Third. ")
+        streams[0][1].finish()
+        await back(process, fleet, pid)
+        streams[1][1].speak("Fourth. ")
+        streams[1][1].finish()
+        await asyncio.sleep(0.1)
+        assert silent.ends == []
+        late.finish()
+        for ear, _ in streams:
+            await soon(ear.ended.wait())
+        streams[0][0].heard_the_tone(1, "First. Second. Third. ")
+        streams[1][0].heard_the_tone(2, "First. Second. Third. Fourth. ")
+        silent.heard_the_tone(3, "First. ")
+
+
+async def test_who_is_cancelled_while_there_is_no_engine_hears_nothing_more(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "tone") as (process, fleet):
+        gone, stream = speak(fleet, TEXT, seed=50, lead=LEAD)
+        ears = crowd(fleet, 4)
+        for ear in (gone, *ears.values()):
+            await soon(ear.began.wait())
+        await kill(process)
+        await until(lambda: not fleet.ready)
+        num_patches = len(gone.patches)
+        stream.cancel()
+        assert fleet.num_streams == 4
+        await all_heard(ears)
+        assert (len(gone.patches), gone.ends) == (num_patches, [])
+        assert fleet.num_reopened == 4
+
+
+async def test_who_has_heard_all_but_the_end_is_told_the_end(tmp_path: Path) -> None:
+    async with served(ScriptedModel(), tmp_path / "engine") as host, connected(tmp_path / "engine") as remote:
+        fleet = EngineFleet([remote])
+        ear, stream = speak(fleet, "abc", finish=False)
+        await until(lambda: len(ear.patches) == 3)
+        host.cut()
+        stream.finish()
+        await soon(ear.ended.wait())
+        assert ear.ends == ["closed"]
+        assert len(ear.patches) == 3
+
+
+async def test_pace_and_pauses_are_known_to_the_next_engine(tmp_path: Path) -> None:
+    """Who is suspended, paused or far ahead is not spoken to, whatever the new engine would think."""
+    async with served(ScriptedModel(), tmp_path / "engine") as host, connected(tmp_path / "engine") as remote:
+        fleet = EngineFleet([remote])
+        lead = 3 * PATCH
+        suspended, first = speak(fleet, "x" * 20, lead=lead)
+        paused, second = speak(fleet, "x" * 20, lead=lead)
+        await until(lambda: min(len(suspended.patches), len(paused.patches)) >= 3)
+        first.suspend()
+        second.pace(Reading(0, None))
+        await hear(fleet, "a")
+        heard = [len(ear.patches) for ear in (suspended, paused)]
+        host.cut()
+        await until(lambda: fleet.num_reopened == 2)
+        await hear(fleet, "abc")
+        await asyncio.sleep(0.3)
+        assert [len(ear.patches) for ear in (suspended, paused)] == heard
+        first.resume()
+        second.pace(Reading(0, asyncio.get_running_loop().time() - 60))
+        for ear in (suspended, paused):
+            await soon(ear.ended.wait())
+            assert [patch.index for patch in ear.patches] == list(range(20))
+
+
+@pytest.mark.parametrize("poison", [KILLS, f"ab{KILLS}c"])
+async def test_a_text_that_kills_the_engine_is_refused_and_nobody_else(poison: str, tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "scripted") as (process, fleet):
+        healthy = [speak(fleet, "x" * 12, seed=seed, lead=2 * PATCH)[0] for seed in range(1, 21)]
+        killer, _ = speak(fleet, poison, seed=99, lead=2 * PATCH)
+        await soon(killer.ended.wait())
+        assert killer.ends == [KILLER]
+        for seed, ear in enumerate(healthy, start=1):
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+            assert [patch.index for patch in ear.patches] == list(range(12))
+            assert ear.pcm[1] == seed
+        assert process.num_restarts <= 3
+        assert (await hear(fleet, "abc")).ends == ["closed"]
+
+
+async def test_a_text_that_hangs_the_engine_is_refused_and_nobody_else(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "scripted", step_timeout_s=0.6) as (_, fleet):
+        healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for _ in range(5)]
+        killer, _ = speak(fleet, HANGS, lead=2 * PATCH)
+        await soon(killer.ended.wait())
+        assert killer.ends == [KILLER]
+        for ear in healthy:
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+
+
+async def test_two_web_processes_go_on_in_the_same_new_engine(tmp_path: Path) -> None:
+    path = tmp_path / "tone"
+    async with engine_process(tmp_path, "tone") as (process, first), connected(path) as remote:
+        second = EngineFleet([remote])
+        mine, others = crowd(first, 5), crowd(second, 5)
+        for ear in (*mine.values(), *others.values()):
+            await soon(ear.began.wait())
+        await kill(process)
+        await all_heard(mine)
+        await all_heard(others)
+
+
+async def test_an_engine_that_does_not_come_back_ends_its_utterances_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with served(ScriptedModel(), path) as host, connected(path) as remote:
+        fleet = EngineFleet([remote], patience_s=0.2)
+        ear, stream = speak(fleet, "abc", finish=False)
+        await soon(ear.began.wait())
+        path.unlink()
+        host.cut()
+        await soon(ear.ended.wait())
+        assert ear.ends == [LOST]
+        stream.speak("more")
+        stream.cancel()
+        assert fleet.num_streams == 0
+
+
+async def test_who_finds_no_slot_on_return_waits_for_one(tmp_path: Path) -> None:
+    """Others have taken them meanwhile; who was let in once is not turned away."""
+    path = tmp_path / "engine"
+    async with served(ScriptedModel(max_slots=1), path) as host, connected(path) as remote, connected(path) as other:
+        fleet = EngineFleet([remote])
+        ear, _ = speak(fleet, "x" * 10, lead=2 * PATCH)
+        await soon(ear.began.wait())
+        assert remote._link is not None
+        remote._link.cut()
+        await until(lambda: host.num_streams == 0)
+        taker, taken = speak(other, "a", finish=False)
+        await soon(taker.began.wait())
+        await until(lambda: remote.ready)
+        num_patches = len(ear.patches)
+        await asyncio.sleep(0.1)
+        assert (len(ear.patches), ear.ends, fleet.num_streams, fleet.num_reopened) == (num_patches, [], 1, 0)
+        taken.cancel()
+        await soon(ear.ended.wait())
+        assert ear.ends == ["closed"]
+        assert [patch.index for patch in ear.patches] == list(range(10))
+        assert fleet.num_reopened == 1
+
+
+async def test_the_models_own_fault_still_fails(tmp_path: Path) -> None:
+    async with served(ScriptedModel(), tmp_path / "engine") as host, connected(tmp_path / "engine") as remote:
+        fleet = EngineFleet([remote])
+        ear, _ = speak(fleet, "x" * 10 + "?", lead=2 * PATCH)
+        await soon(ear.began.wait())
+        host.cut()
+        await soon(ear.ended.wait())
+        assert ear.ends == ["This cannot be said."]
+        assert len(ear.patches) == 10
