@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
 from models.engine import Busy, Ear, PlaybackClock
@@ -29,12 +30,13 @@ class EngineFleet:
         *,
         patience_s: float = 180.0,
         trial_s: float = 8.0,
+        courtroom: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`patience_s`, `trial_s`: of an utterance whose engine is lost (`EngineWard`)."""
+        """`patience_s`, `trial_s`, `courtroom`: of an utterance whose engine is lost (`EngineWard`)."""
         self._hosts = tuple(hosts)
         self._clock = clock
-        self._ward = EngineWard(patience_s=patience_s, trial_s=trial_s)
+        self._ward = EngineWard(patience_s=patience_s, trial_s=trial_s, courtroom=courtroom)
         for host in hosts:
             host.when_ready(self._ward.bring_back)
         self._infos: tuple[ModelInfo, ...] = ()

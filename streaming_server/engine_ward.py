@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 from .engine_lasting import KILLER, LastingStream
 from .engine_streams import EngineUnavailable
+from .engine_trial import Courtroom
 
 MAX_RETRY_S = 0.5
 """Who speaks and finds no slot asks again at least so often: somebody hears the silence."""
+
+COURT_IS_BUSY_S = 0.02
+"""Another web process tries one of its own; that takes a patch."""
+
+VERDICT_S = 0.2
+"""After an engine died in a trial, so long nobody begins another: all web processes have then seen that it is gone."""
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +30,16 @@ class EngineWard:
     `trial_s` have passed, so that the one whose text kills the engine is alone when it does so again. That one fails.
     """
 
-    def __init__(self, *, patience_s: float, trial_s: float) -> None:
-        """`trial_s`: longer than an engine may hang before it is killed."""
+    def __init__(self, *, patience_s: float, trial_s: float, courtroom: Path | None) -> None:
+        """`trial_s`: longer than an engine may hang before it is killed. `courtroom`: of all web processes."""
         self._loop = asyncio.get_running_loop()
         self._patience_s = patience_s
         self._trial_s = trial_s
         self._waiting: dict[LastingStream, asyncio.TimerHandle] = {}  # bounded as streams are
+        self._courtroom = Courtroom(courtroom)
         self._on_trial: LastingStream | None = None
         self._trial_ends: asyncio.TimerHandle | None = None
+        self._court_rises: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self.num_reopened = 0
 
@@ -40,7 +50,7 @@ class EngineWard:
     def take_in(self, stream: LastingStream) -> None:
         is_killer = stream is self._on_trial and stream.is_suspect
         if stream is self._on_trial:
-            self._end_trial()
+            self._end_trial(VERDICT_S)
         if is_killer:
             log.error("an utterance is refused: the voice engine ended twice while speaking it")
             stream.give_up(KILLER)
@@ -72,9 +82,19 @@ class EngineWard:
             if not self._reopen(stream):
                 return
         suspect = next((each for each in self._waiting if each.is_suspect), None)
-        if suspect is not None and self._on_trial is None and self._reopen(suspect):
+        if suspect is not None and self._on_trial is None:
+            self._try(suspect)
+
+    def _try(self, suspect: LastingStream) -> None:
+        if self._court_rises is not None:
+            self._court_rises.cancel()
+        if not self._courtroom.enter():
+            self._try_in(COURT_IS_BUSY_S)
+        elif self._reopen(suspect):
             self._on_trial = suspect
             self._trial_ends = self._loop.call_later(self._trial_s, self.discharge, suspect)
+        else:
+            self._end_trial(VERDICT_S)
 
     def _keep(self, stream: LastingStream) -> None:
         self._waiting[stream] = self._loop.call_later(self._patience_s, stream.give_up)
@@ -95,8 +115,9 @@ class EngineWard:
         if self._retry is None:
             self._retry = self._loop.call_later(wait_s, self.bring_back)
 
-    def _end_trial(self) -> None:
+    def _end_trial(self, stays_s: float = 0.0) -> None:
         self._on_trial = None
+        self._court_rises = self._loop.call_later(stays_s, self._courtroom.leave)
         if self._trial_ends is not None:
             self._trial_ends.cancel()
             self._trial_ends = None

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +203,36 @@ async def test_a_text_that_kills_the_engine_is_refused_and_nobody_else(poison: s
             assert ear.pcm[1] == seed
         assert process.num_restarts <= 3
         assert (await hear(fleet, "abc")).ends == ["closed"]
+
+
+async def test_a_killer_in_one_web_process_costs_the_others_nothing(tmp_path: Path) -> None:
+    """They try what might have been it one at a time, too."""
+    path = tmp_path / "engine"
+    process = scripted_process(path)
+    async with watched(process, path) as host, AsyncExitStack() as stack:
+        others = [await stack.enter_async_context(connected(path)) for _ in range(3)]
+        fleets = [EngineFleet([each], courtroom=tmp_path / "trial") for each in (host, *others)]
+        healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for fleet in fleets for _ in range(5)]
+        killer, _ = speak(fleets[0], f"ab{KILLS}", lead=2 * PATCH)
+        for ear in healthy:
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+            assert [patch.index for patch in ear.patches] == list(range(12))
+        assert killer.ends == [KILLER]
+
+
+async def test_a_killer_does_not_get_through_all_devices_and_leaves_everybody_whole(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        paths = [tmp_path / "engine0", tmp_path / "engine1"]
+        hosts = [await stack.enter_async_context(watched(scripted_process(path), path)) for path in paths]
+        fleet = EngineFleet(hosts)
+        healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for _ in range(12)]
+        killer, _ = speak(fleet, f"ab{KILLS}", lead=2 * PATCH)
+        for ear in healthy:
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+            assert [patch.index for patch in ear.patches] == list(range(12))
+        assert killer.ends == [KILLER]
 
 
 async def test_a_text_that_hangs_the_engine_is_refused_and_nobody_else(tmp_path: Path) -> None:
