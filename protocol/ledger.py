@@ -69,6 +69,11 @@ class Ledger(Register[LedgerPage]):
         most = self.limits.replay_bytes
         return self._saw_playhead and self.held_bytes >= most and self._listened_bytes() >= most
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether the client is known to have the last `ready`; for a fresh session's it makes no difference."""
+        return self._proven
+
     def resumed(self) -> None:
         """A `ready` with `resumed` was sent: counting starts anew once the client proves that it arrived."""
         self._proven = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-
 from protocol.messages import (
+    ABSENT,
     AudioFormat,
     Controls,
+    Hello,
     Limits,
     ModelDescription,
     ParamRange,
@@ -25,8 +25,17 @@ MAX_LEAD_MS = 60_000
 
 
 def told_limits(config: Config) -> Limits:
-    """`ready.limits`. A lost session is not kept yet, hence no time to resume it."""
-    return Limits(**{**config.limits, "lead_ms": MAX_LEAD_MS, "resume_ms": 0})
+    """`ready.limits`."""
+    return Limits(**{**config.limits, "lead_ms": MAX_LEAD_MS})
+
+
+def granted_lead(hello: Hello, config: Config, patch_ms: float) -> int | None:
+    """How far ahead of its listener a session is served, in ms; None for background work."""
+    if hello.lead_ms is None:
+        return None
+    asked = config.lead_ms if hello.lead_ms is ABSENT else hello.lead_ms
+    assert isinstance(asked, int)
+    return max(min(asked, MAX_LEAD_MS), int(2 * patch_ms))
 
 
 def served_audio(asked: AudioFormat | None, rate_hz: int) -> AudioFormat:
@@ -62,10 +71,21 @@ def describe_model(engine: EngineClient) -> ModelDescription:
     )
 
 
-def greet(session: str, config: Config, engine: EngineClient, audio: AudioFormat, unknown: tuple[str, ...]) -> Ready:
+def greet(
+    session: str,
+    token: str,
+    config: Config,
+    engine: EngineClient,
+    audio: AudioFormat,
+    unknown: tuple[str, ...],
+    num_resumed: int | None,
+) -> Ready:
+    """`token`: to come back with. `num_resumed`: what the ledger of a session that has come back says it had taken."""
     return Ready(
         session=session,
-        resume_token=secrets.token_hex(16),
+        resume_token=token,
+        resumed=num_resumed is not None,
+        client_messages=num_resumed or 0,
         server=ServerInfo(name="voxwire", version=__version__),
         model=describe_model(engine),
         audio=audio.resolved(engine.info.sample_rate),

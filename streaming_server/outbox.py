@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Container
 
-from protocol.messages import Audio, FormatChanged, Segment, ServerMessage, Words
+from protocol.messages import Audio, FormatChanged, Segment, ServerMessage, UtteranceMessage, Words
 
 MAX_MESSAGES = 1024
 """More than these, and the client is not read until some have left: its messages are what makes most of them."""
@@ -61,6 +62,17 @@ class Outbox:
             else:
                 self._messages.append(message)
         return num_samples
+
+    def keep_only(self, utterances: Container[str]) -> None:
+        """Withdraw all that is not about one of these."""
+        messages, self._messages = self._messages, deque()
+        self.sound_bytes = 0
+        for message in messages:
+            if isinstance(message, UtteranceMessage) and message.utterance in utterances:
+                self._messages.append(message)
+                self.sound_bytes += _sound_bytes(message)
+        if len(self._messages) <= MAX_MESSAGES // 2:
+            self._has_room.set()
 
     def clear(self) -> None:
         self._messages.clear()

@@ -90,6 +90,12 @@ class Pacer:
         self._agree(now)
         self._lead_on(now)
 
+    def on_resume(self, received: int, now: float) -> None:
+        """The listener is back, and has got no more than so many samples."""
+        if self._heard.position(now) > received and not self._heard.is_held:
+            self._heard.release(now, position=received)
+            self._agree(now)
+
     def on_end(self, now: float, *, cancelled: bool) -> None:
         """All of it is sent, or nothing more will be. Who comes after starts when it is heard."""
         self._ended_at = now

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.ledger import Ledger
+from protocol.ledger import Ledger, Replay
 from protocol.messages import (
-    ABSENT,
     Audio,
     Cancel,
     ClientMessage,
@@ -32,7 +31,7 @@ from .admission import Admission, Throttle
 from .audio.encoder import UnsupportedFormat
 from .config import Config
 from .engine_client import EngineUnavailable
-from .greeting import MAX_LEAD_MS, greet, served_audio
+from .greeting import granted_lead, greet, served_audio
 from .metrics import Metrics
 from .order import resolve_order
 from .outbox import Outbox
@@ -72,21 +71,44 @@ class Session:
         self._admission = admission
         self._metrics = metrics
         self._audio = served_audio(hello.audio, studio.engine.info.sample_rate)
-        self._lead_ms: int | None = self._lead(hello)
+        self._lead_ms = granted_lead(hello, config, studio.engine.info.patch_ms)
         self._utterances: dict[str, Utterance] = {}
         self._pacers: dict[str, Pacer] = {}
-        self._ledger = ledger
+        self.ledger = ledger
         self._suspended = False
         self.outbox = Outbox()
         self.active_at = studio.clock()
         """When it last took or gave something."""
+        self.ends_at = self.active_at + config.session_ms / 1000
+        """When its life is over, on whatever connection."""
         self._chars = Throttle(config.chars_per_s, burst=config.message_bytes)
         self._messages = Throttle(config.messages_per_s)
 
     # ---- the endpoint's side
 
-    def ready(self, unknown: tuple[str, ...]) -> Ready:
-        return greet(self.id, self._config, self._studio.engine, self._audio, unknown)
+    def ready(self, token: str, unknown: tuple[str, ...], *, resumed: bool) -> Ready:
+        num_resumed = self.ledger.client_messages if resumed else None
+        return greet(self.id, token, self._config, self._studio.engine, self._audio, unknown, num_resumed)
+
+    def come_back(self, hello: Hello) -> Replay:
+        """Its client has a new connection: what goes out there before anything else."""
+        assert hello.resume is not None, "expected a hello that resumes"
+        now = self.active_at = self._studio.clock()
+        self._lead_ms = granted_lead(hello, self._config, self._studio.engine.info.patch_ms)
+        replay = self.ledger.replay(hello.resume.received)
+        self.outbox.keep_only(self.ledger.live)
+        for name in (*replay.gaps, *replay.abandoned):
+            if name in self._utterances:
+                self._utterances.pop(name).abandon()
+                self._metrics.utterances_abandoned.inc()
+            if name in self._pacers:
+                self._pacers[name].on_end(now, cancelled=True)
+        first = {audio.utterance: audio.pts for audio in reversed(replay.messages) if isinstance(audio, Audio)}
+        for name, received in first.items():
+            if name in self._pacers:
+                self._pacers[name].on_resume(received, now)
+        self._heed_bounds()
+        return replay
 
     def on_sent(self, message: ServerMessage) -> None:
         now = self.active_at = self._studio.clock()
@@ -203,7 +225,7 @@ class Session:
                 try:
                     self._count_text(utterance.id, message.text)
                 except RemoteProtocolError:
-                    self._ledger.untake(message)
+                    self.ledger.untake(message)
                     raise
                 utterance.text(message.text)
             case Flush():
@@ -246,7 +268,7 @@ class Session:
     def _heed_bounds(self) -> None:
         """What the socket does not take, or the listener never hears, is not made: the engine waits for it."""
         most = MAX_OUTBOX_BYTES // 2 if self._suspended else MAX_OUTBOX_BYTES
-        suspended = self.outbox.sound_bytes > most or self._ledger.full
+        suspended = self.outbox.sound_bytes > most or self.ledger.full
         if suspended is not self._suspended:
             self._suspended = suspended
             for utterance in self._utterances.values():
@@ -261,13 +283,6 @@ class Session:
         if len(self._pacers) > MAX_PLAYED_OUT + len(self._utterances):
             oldest = next(name for name in self._pacers if name not in self._utterances)
             del self._pacers[oldest]
-
-    def _lead(self, hello: Hello) -> int | None:
-        if hello.lead_ms is None:
-            return None
-        asked = self._config.lead_ms if hello.lead_ms is ABSENT else hello.lead_ms
-        assert isinstance(asked, int)
-        return max(min(asked, MAX_LEAD_MS), int(2 * self._studio.engine.info.patch_ms))
 
 
 @contextmanager

@@ -109,7 +109,7 @@ async def test_speech_that_is_over_leaves_nothing_to_collect() -> None:
     def num_alive() -> int:
         return sum(isinstance(one, Utterance | Script | Runs) for one in gc.get_objects())
 
-    async with serving() as server:
+    async with serving(resume_ms=200) as server:
         async with greeted(server, lead_ms=None) as wire:
             await wire.speak("heard", "Hello there. This is the 2nd sentence.", audio={"sample_rate": 16_000})
             await wire.send("start", utterance="cancelled", text="It is a long way. " * 20)

@@ -186,7 +186,7 @@ async def test_background_work_does_not_wait_for_a_listener() -> None:
 
 async def test_nothing_is_held_back_for_a_resume_that_there_is_not() -> None:
     """A megabyte of speech for a listener whose position never comes; it would be twenty times what may be held."""
-    async with serving(replay_bytes=65_536) as server, greeted(server, lead_ms=None) as wire:
+    async with serving(replay_bytes=65_536, resume_ms=0) as server, greeted(server, lead_ms=None) as wire:
         await wire.send("start", utterance="u1")
         await wire.send("playhead", utterance="u1", received=0)
         await wire.send("text", utterance="u1", text=TEXT * 20)
@@ -348,8 +348,8 @@ async def test_a_stopping_server_closes_with_1001() -> None:
     assert await wire.close_code() == 1001
 
 
-async def test_a_lost_connection_frees_its_voices() -> None:
-    async with serving() as server:
+async def test_a_lost_connection_frees_its_voices_when_it_is_not_resumed() -> None:
+    async with serving(resume_ms=200) as server:
         async with greeted(server) as wire:
             await wire.send("start", utterance="u1", text=TEXT * 50)
             await wire.until("audio")
