@@ -66,7 +66,7 @@ class Admission:
         if self.draining:
             return Refusal(GOING_AWAY)
         engine = self._engine
-        if not engine.ready:
+        if not engine.admits:
             return Refusal("the voice engine is being restarted")
         busy = engine.refusal(session, Ear.of(lead, waits), frees_others=num_freed > 0)
         if busy is not None:

@@ -8,6 +8,7 @@ import logging
 import threading
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,15 @@ class RemoteEngine(EngineStreams):
         self._pongs: dict[int, asyncio.Future[Pulse]] = {}
         self._nonces = count()
         self._reached = asyncio.Event()
+        self._lost_at = -inf
 
     @property
     def ready(self) -> bool:
         return self._link is not None
+
+    @property
+    def away_s(self) -> float:
+        return 0.0 if self.ready else self._loop.time() - self._lost_at
 
     async def reached(self) -> None:
         """Wait for the first connection."""
@@ -205,6 +211,7 @@ class RemoteEngine(EngineStreams):
         if link is not self._link:
             return
         self._link = None
+        self._lost_at = self._loop.time()
         self.num_streams_elsewhere = self.num_listeners_elsewhere = 0
         for pong in self._pongs.values():
             if not pong.done():

@@ -45,7 +45,11 @@ class EngineClient(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether a stream can be opened."""
+        """Whether there is an engine just now."""
+
+    @property
+    def admits(self) -> bool:
+        """Whether a stream can be opened: an engine that was lost just now is waited for, but not for long."""
 
     @property
     def rtf(self) -> float | None:

@@ -15,7 +15,7 @@ from models.engine import Busy, Ear, PlaybackClock
 from .engine_face import EngineClient, Stream
 from .engine_lasting import LastingStream
 from .engine_streams import LOST, EngineStreams, EngineUnavailable, Listener
-from .engine_ward import EngineWard
+from .engine_ward import NEWCOMER_WAITS_S, EngineWard
 
 
 class EngineFleet:
@@ -49,6 +49,10 @@ class EngineFleet:
     @property
     def ready(self) -> bool:
         return any(host.ready for host in self._hosts)
+
+    @property
+    def admits(self) -> bool:
+        return any(host.away_s < NEWCOMER_WAITS_S for host in self._hosts)
 
     @property
     def info(self) -> ModelInfo:
@@ -127,7 +131,7 @@ class EngineFleet:
         lead_samples: int | None,
         held: bool = False,
     ) -> Stream:
-        if not self.ready:
+        if not self.admits:
             raise EngineUnavailable(LOST)
         ear = Ear.of(lead_samples, held)
 

@@ -10,7 +10,10 @@ from models.base import History
 from models.engine import Continuity, PlaybackClock, Reading, Spoke
 
 from .engine_face import Stream
-from .engine_streams import LOST, EngineUnavailable, Listener
+from .engine_streams import LOST, Listener
+
+RETRY_AFTER_MS = 1000
+"""Of a newcomer for whom the engine did not come back in time."""
 
 KILLER = "the voice engine ended twice while speaking this text"
 
@@ -28,6 +31,9 @@ class Ward(Protocol):
 
     def take_in(self, stream: LastingStream) -> None:
         """Its engine is gone."""
+
+    def expect(self, stream: LastingStream) -> None:
+        """It is new, and there is no engine just now."""
 
     def put_back(self, stream: LastingStream, retry_after_ms: int) -> None:
         """Reopened, it was refused: there is no slot just now, and another try makes sense in so long."""
@@ -53,7 +59,7 @@ class LastingStream:
         lead_samples: int | None,
         clock: Callable[[], float],
     ) -> None:
-        """`open_in`: opens it, with a history, in one engine after the other. Raises EngineUnavailable."""
+        """`open_in`: opens it, with a history, in one engine after the other."""
         self._listener = listener
         self._open_in = open_in
         self._ward = ward
@@ -61,7 +67,7 @@ class LastingStream:
         self._lead_samples = lead_samples
         self._clock = clock
         self._continuity = Continuity()
-        self._was_lost = False
+        self.was_lost = False
         self._has_begun = False  # a patch has come from the engine in which it is
         self._is_finished = False
         self._is_suspended = False
@@ -70,7 +76,10 @@ class LastingStream:
         self.is_suspect = False
         """Its latest engine was lost before a patch of it came, though one was due: its text may be what kills."""
         self._openings = iter(open_in(self, None))
-        self._stream = self._open()
+        self._stream: Stream = _NOWHERE
+        if not self._open():
+            self.state = State.WAITS
+            ward.expect(self)
 
     # ---- what the listener's side says
 
@@ -129,7 +138,7 @@ class LastingStream:
             if self._goes_on_elsewhere():
                 return
             retry_after_ms = min(self._retries_ms)
-            if self._was_lost:  # it was let in: it waits until there is a slot
+            if self.was_lost:  # it was let in: it waits until there is a slot
                 self.state = State.WAITS
                 self._ward.put_back(self, retry_after_ms)
                 return
@@ -137,7 +146,7 @@ class LastingStream:
 
     def on_lost(self) -> None:
         """The engine in which it was is gone."""
-        self._was_lost = True
+        self.was_lost = True
         if not self._has_begun and self._is_due:
             self.is_suspect = True
         self.state = State.WAITS
@@ -145,18 +154,19 @@ class LastingStream:
 
     # ---- what the ward says
 
-    def reopen(self) -> None:
-        """Go on in an engine that is there. Raises EngineUnavailable; then it waits as before."""
+    def reopen(self) -> bool:
+        """Go on in an engine that is there; False if there is none, and it waits as before."""
         self._retries_ms.clear()
-        self._openings = iter(self._open_in(self, self._continuity.history))
-        self._stream = self._open()
+        self._openings = iter(self._open_in(self, self._continuity.history if self.was_lost else None))
+        if not self._goes_on_elsewhere():
+            return False
         self.state, self._has_begun = State.OPEN, False
-        self._say_again()
+        return True
 
     def give_up(self, message: str = LOST) -> None:
-        """It ends as one that the engine failed."""
+        """It ends as one that the engine failed; a newcomer, as one for which there was no room."""
         self._stream.cancel()
-        self._end().on_failed(message, False)
+        self._end().on_failed(message, not self.was_lost, 0 if self.was_lost else RETRY_AFTER_MS)
 
     # ----
 
@@ -167,20 +177,17 @@ class LastingStream:
             return False
         return self._lead_samples is None or self._ear.lead(self._clock()) < self._lead_samples
 
-    def _open(self) -> Stream:
-        for stream in self._openings:
-            return stream
-        raise EngineUnavailable(LOST)
-
-    def _goes_on_elsewhere(self) -> bool:
-        try:
-            self._stream = self._open()
-        except EngineUnavailable:
+    def _open(self) -> bool:
+        """In the next engine; False if there is none."""
+        stream = next(self._openings, None)
+        if stream is None:
             return False
-        self._say_again()
+        self._stream = stream
         return True
 
-    def _say_again(self) -> None:
+    def _goes_on_elsewhere(self) -> bool:
+        if not self._open():
+            return False
         if self._is_suspended:
             self._stream.suspend()
         self._stream.pace(self._ear.read())
@@ -188,6 +195,7 @@ class LastingStream:
             self._stream.speak(text)
         if self._is_finished:
             self._stream.finish()
+        return True
 
     def _end(self) -> Listener:
         """Nothing here refers to the listener any more: it may go."""
@@ -206,3 +214,18 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
+
+
+class _Nowhere:
+    """The stream of a newcomer that is in no engine yet."""
+
+    def speak(self, text: str) -> None: ...
+    def expect(self, text: str) -> None: ...
+    def finish(self) -> None: ...
+    def pace(self, reading: Reading) -> None: ...
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
+    def cancel(self) -> None: ...
+
+
+_NOWHERE = _Nowhere()

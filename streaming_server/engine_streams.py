@@ -125,6 +125,15 @@ class EngineStreams:
         raise NotImplementedError
 
     @property
+    def admits(self) -> bool:
+        return self.ready
+
+    @property
+    def away_s(self) -> float:
+        """How long it has not been ready."""
+        return 0.0 if self.ready else inf
+
+    @property
     def num_streams(self) -> int:
         return len(self._listeners)
 

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from pathlib import Path
 
+from models.engine import MAX_FIRST_AUDIO_S
+
 from .engine_lasting import KILLER, LastingStream
-from .engine_streams import EngineUnavailable
 from .engine_trial import Courtroom
 
 MAX_RETRY_S = 0.5
@@ -15,6 +16,9 @@ MAX_RETRY_S = 0.5
 
 COURT_IS_BUSY_S = 0.02
 """Another web process tries one of its own; that takes a patch."""
+
+NEWCOMER_WAITS_S = MAX_FIRST_AUDIO_S
+"""For an engine that was lost just now; with one, it would be refused if its first audio took longer."""
 
 VERDICT_S = 0.2
 """After an engine died in a trial, so long nobody begins another: all web processes have then seen that it is gone."""
@@ -58,10 +62,13 @@ class EngineWard:
             self._keep(stream)
             self._try_in(0.0)  # another engine may be there
 
+    def expect(self, stream: LastingStream) -> None:
+        self._keep(stream, NEWCOMER_WAITS_S)
+
     def put_back(self, stream: LastingStream, retry_after_ms: int) -> None:
         if stream is self._on_trial:
             self._end_trial()
-        self.num_reopened -= 1
+        self.num_reopened -= stream.was_lost
         self._keep(stream)
         self._try_in(min(retry_after_ms / 1000, MAX_RETRY_S))
 
@@ -96,16 +103,15 @@ class EngineWard:
         else:
             self._end_trial(VERDICT_S)
 
-    def _keep(self, stream: LastingStream) -> None:
-        self._waiting[stream] = self._loop.call_later(self._patience_s, stream.give_up)
+    def _keep(self, stream: LastingStream, patience_s: float | None = None) -> None:
+        patience_s = self._patience_s if patience_s is None else patience_s
+        self._waiting[stream] = self._loop.call_later(patience_s, stream.give_up)
 
     def _reopen(self, stream: LastingStream) -> bool:
-        try:
-            stream.reopen()
-        except EngineUnavailable:
+        if not stream.reopen():
             return False
         self._waiting.pop(stream).cancel()
-        self.num_reopened += 1
+        self.num_reopened += stream.was_lost
         return True
 
     def _try_in(self, wait_s: float) -> None:

@@ -1,6 +1,6 @@
 """The engine: slots, playback clocks, deadlines, steps. Synchronous; knows of no process, socket or wire."""
 
-from .audience import CROWDED, FULL, SLOW, Audience, Busy, Ear
+from .audience import CROWDED, FULL, MAX_FIRST_AUDIO_S, SLOW, Audience, Busy, Ear
 from .commands import (
     Cancel,
     Closed,
@@ -30,6 +30,7 @@ from .warming import warm_up
 __all__ = [
     "CROWDED",
     "FULL",
+    "MAX_FIRST_AUDIO_S",
     "SLOW",
     "Audience",
     "Busy",

@@ -14,10 +14,11 @@ import pytest
 
 from models.base import Pcm
 from models.engine import Reading
+from streaming_server.admission import Admission
 from streaming_server.engine_fleet import EngineFleet
 from streaming_server.engine_lasting import KILLER
 from streaming_server.engine_process import EngineProcess
-from streaming_server.engine_streams import LOST
+from streaming_server.engine_streams import LOST, EngineUnavailable
 from streaming_server.metrics import Metrics
 from tests.models.engine.scripted import PATCH, ScriptedModel
 
@@ -271,6 +272,36 @@ async def test_an_engine_that_does_not_come_back_ends_its_utterances_in_time(tmp
         stream.speak("more")
         stream.cancel()
         assert fleet.num_streams == 0
+
+
+async def test_who_comes_while_the_engine_is_started_again_is_heard(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "tone") as (process, fleet):
+        await kill(process)
+        await until(lambda: not fleet.ready)
+        assert fleet.admits
+        assert Admission(fleet, max_sessions=9).refuse_utterance("s") is None
+        ears = crowd(fleet, 3)
+        gone, stream = speak(fleet, TEXT)
+        assert fleet.num_streams == 4
+        stream.cancel()
+        await all_heard(ears)
+        assert (gone.ends, gone.patches, fleet.num_reopened) == ([], [], 0)
+
+
+async def test_who_comes_is_told_in_time_that_the_engine_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    async with served(ScriptedModel(), path) as host, connected(path) as remote:
+        fleet = EngineFleet([remote])
+        path.unlink()
+        host.cut()
+        await until(lambda: not fleet.ready)
+        ear, _ = speak(fleet, "abc")
+        await soon(ear.ended.wait(), 1.5)
+        assert ear.ends == [f"busy: {LOST}"]
+        assert not fleet.admits
+        assert Admission(fleet, max_sessions=9).refuse_utterance("s") is not None
+        with pytest.raises(EngineUnavailable):
+            speak(fleet, "abc")
 
 
 async def test_who_finds_no_slot_on_return_waits_for_one(tmp_path: Path) -> None:
