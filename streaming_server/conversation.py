@@ -21,6 +21,7 @@ from .lobby import Lobby
 from .metrics import Metrics
 from .session import Session
 from .studio import Studio
+from .turning_away import as_message
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,18 @@ FAREWELL_S = 1.0
 """A last word or a close that the peer does not take is given up after this."""
 
 
+_TOO_SLOW = RemoteProtocolError(
+    ErrorCode.SLOW_CONSUMER, "expected what is sent to be read, got no sign of it", fatal=True
+)
+
+
 class _Gone(Exception):
     """The client has closed the socket, or lost it."""
 
     def __init__(self, code: int | None = None) -> None:
         super().__init__()
         self.is_goodbye = code in (CloseCode.NORMAL, CloseCode.GOING_AWAY)
-        self.is_slow = code == CloseCode.TIMEOUT
-        """It takes nothing (`stream_socket`), and may still take a last word."""
+        self.is_slow = code == CloseCode.TIMEOUT  # `stream_socket` says so; it may still take a last word
 
 
 class Conversation:
@@ -107,8 +112,7 @@ class Conversation:
         except _Gone as gone:
             self._is_lost = not gone.is_goodbye
             if gone.is_slow:
-                sentence = "expected what is sent to be read, none of it was for too long"
-                await self._refuse(RemoteProtocolError(ErrorCode.SLOW_CONSUMER, sentence, fatal=True))
+                await self._refuse(_TOO_SLOW)
         except ProtocolError as error:
             await self._refuse(error)
         except asyncio.CancelledError:
@@ -137,7 +141,7 @@ class Conversation:
         async with asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(self._write(session))
             try:
-                await self._read(session)
+                await self._read(session, writer)
             except (ProtocolError, _Gone) as error:
                 fault = error
             finally:
@@ -189,10 +193,9 @@ class Conversation:
         assert isinstance(event.message, Hello), "the connection lets nothing else be first"
         return event.message, event.unknown
 
-    async def _read(self, session: Session) -> None:
+    async def _read(self, session: Session, taker: asyncio.Task[None]) -> None:
         """Until the session is closed. Raises ProtocolError when it ends by a fatal fault or by its limits."""
-        clock = self._studio.clock
-        config = self._config
+        clock, config = self._studio.clock, self._config
         idle_s, life_s, ends_at = config.idle_ms / 1000, config.session_ms / 1000, session.ends_at
         while not session.closed:
             # One timer for many messages, set anew when it rings: one for each cost a tenth of a web process. Where the
@@ -200,7 +203,7 @@ class Conversation:
             rings_at = min(ends_at, max(session.active_at + idle_s, clock() + idle_s / 2))
             try:
                 async with asyncio.timeout(rings_at - clock()):
-                    await self._take_messages(session)
+                    await self._take_messages(session, taker)
             except TimeoutError:
                 now = clock()
                 if now >= ends_at:
@@ -208,12 +211,11 @@ class Conversation:
                 if session.is_idle and now >= session.active_at + idle_s:
                     raise _time_is_up(f"expected a message within {idle_s:g} s, none came") from None
 
-    async def _take_messages(self, session: Session) -> None:
+    async def _take_messages(self, session: Session, taker: asyncio.Task[None]) -> None:
         """Until the session is closed."""
         clock = self._studio.clock
         while not session.closed:
-            message = None
-            data = await self._next()
+            message, data = None, await self._next()
             try:
                 event = self._connection.receive(data)
                 if event is not None:
@@ -223,10 +225,9 @@ class Conversation:
                 if error.fatal:
                     raise
                 self._report(session, error)
-            wait_s = session.throttle_s(message, clock())
-            if wait_s > 0:
+            if (wait_s := session.throttle_s(message, clock())) > 0:
                 await asyncio.sleep(wait_s)
-            await session.outbox.room()
+            await session.outbox.room(taker)
 
     async def _write(self, session: Session) -> None:
         with contextlib.suppress(_Gone):  # the reader hears of it, too
@@ -274,29 +275,19 @@ class Conversation:
 
     def _report(self, session: Session, error: ProtocolError) -> None:
         self._metrics.errors.labels(error.code).inc()
-        session.emit(_as_message(error))
+        session.emit(as_message(error))
 
     async def _refuse(self, error: ProtocolError) -> None:
         self._metrics.errors.labels(error.code).inc()
         with contextlib.suppress(ProtocolError, TimeoutError, _Gone):  # nobody may be there to hear it
             async with asyncio.timeout(FAREWELL_S):
-                await self._put(_as_message(error))
+                await self._put(as_message(error))
         await self._close(error.close_code)
 
     async def _close(self, code: CloseCode) -> None:
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):  # it may be closed already
             async with asyncio.timeout(FAREWELL_S):
                 await self._send({"type": "websocket.close", "code": int(code)})
-
-
-def _as_message(error: ProtocolError) -> Error:
-    return Error(
-        code=error.code,
-        message=error.message,
-        utterance=error.utterance,
-        fatal=error.fatal,
-        retry_after_ms=error.retry_after_ms,
-    )
 
 
 def _time_is_up(sentence: str) -> RemoteProtocolError:

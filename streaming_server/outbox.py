@@ -29,9 +29,15 @@ class Outbox:
         """Wait until there is something to take."""
         await self._filled.wait()
 
-    async def room(self) -> None:
-        """Wait until there are few enough messages for more to be asked for."""
-        await self._has_room.wait()
+    async def room(self, taker: asyncio.Task[None]) -> None:
+        """Wait until there are few enough messages for more to be asked for, or until `taker` takes none any more."""
+        if self._has_room.is_set():
+            return
+        waiting = asyncio.ensure_future(self._has_room.wait())
+        try:
+            await asyncio.wait((waiting, taker), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
 
     def put(self, message: ServerMessage) -> None:
         self._messages.append(message)

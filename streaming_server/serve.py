@@ -29,6 +29,7 @@ from .drain import Drain
 from .engine_client import EngineClient
 from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
+from .stream_socket import StreamSocket
 from .studio import create_studio
 from .text.normalizer import Normalizer
 from .turnstile import Turns, Turnstile
@@ -272,7 +273,7 @@ def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="auto",
-        ws="websockets-sansio",
+        ws=partial(StreamSocket, stall_s=config.write_stall_ms / 1000),  # type: ignore[arg-type]
         ws_max_size=config.message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=config.ping_interval_ms / 1000,

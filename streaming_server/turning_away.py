@@ -1,4 +1,4 @@
-"""A WebSocket that is not opened: the HTTP answer in its place."""
+"""How a refusal is put: as an `error` message, or in HTTP where the WebSocket is not even opened."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from protocol.errors import ErrorCode
+from protocol.errors import ErrorCode, ProtocolError
+from protocol.messages import Error
 
 from .admission import Refusal
+
+
+def as_message(error: ProtocolError) -> Error:
+    return Error(
+        code=error.code,
+        message=error.message,
+        utterance=error.utterance,
+        fatal=error.fatal,
+        retry_after_ms=error.retry_after_ms,
+    )
 
 
 async def turn_away(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], status: int, refusal: Refusal) -> None:

@@ -40,6 +40,12 @@ def readiness(port: int) -> int:
         return error.code
 
 
+async def knock_until_refused(port: int) -> None:
+    while True:  # the signal may still be on its way
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream"):
+            await asyncio.sleep(0.005)
+
+
 async def hear_out(wire: Wire) -> tuple[list[dict[str, Any]], int]:
     """All that still comes, and the close code."""
     code = await wire.close_code()
@@ -62,9 +68,7 @@ async def test_thirty_streams_are_finished_and_new_ones_refused_at_once(num_work
             process.terminate()
             signalled_at = time.monotonic()
             with pytest.raises(InvalidStatus) as refused:
-                while True:  # the signal may still be on its way
-                    async with connect(f"ws://127.0.0.1:{port}/v1/stream"):
-                        await asyncio.sleep(0.005)
+                await knock_until_refused(port)
             assert time.monotonic() - signalled_at < 0.1 * num_workers
             assert refused.value.response.status_code == 503
             assert int(refused.value.response.headers["retry-after"]) >= 1

@@ -1,0 +1,151 @@
+"""uvicorn's WebSocket, with an answer to peers that do not read.
+
+As it comes, it answers pings whether or not the pongs are taken, in memory without bound; and a peer that stops reading
+is kept for ever, since closing waits until all is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import termios
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from protocol.errors import CloseCode
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+
+INVALID_DATA = 1007
+"""RFC 6455, 7.4.1: text that is not UTF-8."""
+
+LOOKS = 4
+"""So many times within the time that a stall may last it is looked whether something was taken."""
+
+LAST_WORD_S = 2.0
+"""So long a peer that is cut has to read why."""
+
+
+class StreamSocket(WebSocketsSansIOProtocol):
+    """One connection. While it is full ("writing is paused") a ping stops reading until it is not: all else that a peer
+    says is read, a `cancel` above all, for nothing else is answered without the application.
+
+    `stall_s`: a full socket from which the peer has taken nothing for so long is lost to the application, as a
+    disconnection with 4408; what it then still sends goes out if the peer reads it at once.
+    """
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, stall_s: float = 10.0
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._stall_s = stall_s
+        self._is_stalled = False
+        self._holds_reading = False
+        self._num_untaken = 0
+        self._taken_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def _is_full(self) -> bool:
+        return not self.writable.is_set()
+
+    # ---- what the transport says
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._num_untaken, self._taken_at = self._count_untaken(), self.loop.time()
+        self._watch(self._stall_s / LOOKS)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self._is_stalled:
+            self._stop_watching()
+        if self._holds_reading:
+            self._holds_reading = False
+            if not self.read_paused and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    # ---- what uvicorn does
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        if self._is_full and not self._holds_reading and not self.transport.is_closing():
+            self._holds_reading = True
+            self.transport.pause_reading()
+
+    def keepalive_timeout(self) -> None:
+        """A pong may be among what is not read while the socket is full; then the other watch is enough."""
+        if self._is_full and self.ping_timeout is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
+
+    def send_receive_event_to_app(self) -> None:
+        """Without a traceback in the log for every text that is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if self._holds_reading and not self.transport.is_closing():
+            self.transport.pause_reading()  # uvicorn, whose queue is empty, has just resumed it
+        return message
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if self._is_full:
+            await self.writable.wait()
+            if self._is_stalled:
+                raise ClientDisconnected
+        await super().send(message)
+
+    # ---- the watch
+
+    def _watch(self, delay_s: float) -> None:
+        self._stop_watching()
+        self._timer = self.loop.call_later(delay_s, self._on_time)
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_time(self) -> None:
+        if self._is_stalled:
+            self.transport.abort()
+            return
+        num_untaken, now = self._count_untaken(), self.loop.time()
+        if num_untaken < self._num_untaken:
+            self._taken_at = now
+        self._num_untaken = num_untaken
+        if now < self._taken_at + self._stall_s:
+            self._watch(self._stall_s / LOOKS)
+            return
+        self._is_stalled = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.TIMEOUT, "reason": "slow_consumer"})
+        self.writable.set()
+        self._watch(LAST_WORD_S)
+
+    def _count_untaken(self) -> int:
+        """Bytes that the peer has not acknowledged: ours, and the kernel's, which asks for more only now and then."""
+        queued = array("i", [0])
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        return self.transport.get_write_buffer_size() + queued[0]
