@@ -26,6 +26,9 @@ from .websocket import BUFFER_BYTES, Address
 
 SETTLED_S = 60.0
 """After so long a server has taken the memory that it takes."""
+
+RESUME_FLAGS = ("--resume-ms", "1000")
+"""Who vanishes here does not come back; the server need not wait for it for long."""
 MAX_GROWTH = 1.10
 SAMPLE_EVERY_S = 1.0
 
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     try:
         with (
-            running_server(options.model, options.server_flags.split()) as server,
+            running_server(options.model, [*RESUME_FLAGS, *options.server_flags.split()]) as server,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             churn = runner.run(visit_all(server, 60 * options.minutes, options.visitors, options.seed))

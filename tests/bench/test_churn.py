@@ -32,10 +32,11 @@ def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 async def test_a_slot_that_is_taken_is_not_counted_as_free() -> None:
-    async with serving(ScriptedModel(max_slots=20)) as server:
+    async with serving(ScriptedModel(max_slots=20), resume_ms=100) as server:
         address, buffer = Address.of(server.http_url), bytearray(BUFFER_BYTES)
         assert await num_slots(server.http_url) == 20
         assert await count_free_slots(address, 20, buffer) == 20
+        await until(lambda: not server.engine.num_streams)
         async with greeted(server) as wire:
             for name in ("a", "b"):
                 await wire.send("start", utterance=name)
