@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.base import History
 from models.engine import FULL, SLOW, Engine, Tempo, warm_up
 from models.engine.scheduler import AHEAD_S
 from models.engine.warming import MAX_UTTERANCES
@@ -308,3 +309,14 @@ def test_a_machine_that_recovers_speaks_to_many_again() -> None:
     stage.open(2, "x" * 8)
     stage.run()
     assert stage.messages(1) == stage.messages(2) == ["closed"]
+
+
+def test_who_was_let_in_before_its_engine_was_lost_is_let_in_again() -> None:
+    """Though nothing of it may have been heard, and a newcomer is refused."""
+    stage = slow_stage()
+    stage.open(1, "xxx", session=1)
+    stage.open(2, "xxx", session=2, history=History())
+    stage.open(3, "xxx", session=3)
+    stage.run()
+    assert stage.messages(1) == stage.messages(2) == ["closed"]
+    assert stage.reasons(3) == [SLOW]
