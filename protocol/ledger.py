@@ -6,6 +6,7 @@ writes into it while there is one; the session goes on writing through `give` wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -49,6 +50,7 @@ class Ledger(Register[LedgerPage]):
         super().__init__(LedgerPage, limits)
         self.num_ignored = 0  # client messages that came too late to mean anything
         self._log = HeldLog()
+        self._untold: Counter[str] = Counter()  # starts that were refused where they were read, before anyone is told
         self._client_messages = 0
         self._proven = True  # the client has shown that the last `ready` reached it
         self._saw_playhead = False
@@ -119,6 +121,7 @@ class Ledger(Register[LedgerPage]):
         name = error.utterance
         if name is not None and name not in self._live and name not in self._finished:
             self.refuse(name, Error(code=error.code, message=error.message, utterance=name))
+            self._untold[name] += 1
 
     def give(self, message: UtteranceMessage) -> UtteranceMessage:
         """Number a message of an utterance and hold it; returns it with its `seq`.
@@ -128,6 +131,8 @@ class Ledger(Register[LedgerPage]):
         """
         name = message.utterance
         page = self._live.get(name) if name is not None else None
+        if isinstance(message, Error) and name is not None and self._tells_old_refusal(name, page):
+            return message
         if page is None:
             if isinstance(message, Error):
                 return message
@@ -160,6 +165,7 @@ class Ledger(Register[LedgerPage]):
 
     def replay(self, received: Mapping[str, int]) -> Replay:
         """What a client that wants these seqs next has not got, in the order of sending. What it leaves out is over."""
+        self._untold.clear()  # whoever lists them is told here
         wanted: list[Held] = []
         told: list[UtteranceMessage] = []
         gaps: list[str] = []
@@ -221,6 +227,13 @@ class Ledger(Register[LedgerPage]):
             if page.preempt:
                 break
         return num_bytes
+
+    def _tells_old_refusal(self, name: str, page: LedgerPage | None) -> bool:
+        """Whether an error is about an earlier start of that id; it may have been started again before it went out."""
+        num_untold = self._untold.pop(name, 0)
+        if num_untold > 1:
+            self._untold[name] = num_untold - 1
+        return num_untold > 0 and (page is None or page.state.output is OutputState.REQUESTED)
 
     def _gap(self, page: LedgerPage) -> tuple[UtteranceMessage, UtteranceMessage]:
         """The end of an utterance that cannot be replayed."""

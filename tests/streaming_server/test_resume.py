@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
@@ -131,6 +132,34 @@ async def test_what_was_just_sent_counts_once(server: Server, kind: type[ClientM
     else:
         assert_whole(listener, "u", num_chars)
     await goodbye(listener)
+
+
+@pytest.mark.parametrize("wrong", [{"voice": "nobody"}, {"volume": 9.0}], ids=["by the session", "by the reader"])
+async def test_a_refusal_that_was_lost_is_told_once(server: Server, wrong: dict[str, Any]) -> None:
+    async with await connected(server) as wire:
+        await wire.send("hello")
+        ready = await wire.receive()
+        await wire.send("start", utterance="u", **wrong)
+        await wire.send("ping", nonce=1)
+        await wire.until("pong")
+        wire.socket.transport.abort()
+    async with await connected(server) as wire:
+        resume = {"session": ready["session"], "token": ready["resume_token"], "received": {"u": 0}}
+        await wire.send("hello", resume=resume)
+        assert (await wire.until("ready"))["client_messages"] == 1
+        await wire.send("ping", nonce=2)
+        await wire.until("pong")
+        assert [message["utterance"] for message in wire.received if message["type"] == "error"] == ["u"]
+
+
+async def test_an_id_is_free_again_before_its_refusal_is_read(server: Server) -> None:
+    async with await connected(server) as wire:
+        await wire.send("hello")
+        await asyncio.gather(
+            wire.send("start", utterance="u", volume=9.0), wire.send("start", utterance="u", text="Hi.", end=True)
+        )
+        assert (await wire.until("error"))["code"] == "bad_value"
+        assert (await wire.until("done"))["reason"] == "end"
 
 
 async def test_it_resumes_as_often_as_it_is_lost(server: Server) -> None:
