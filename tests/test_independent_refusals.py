@@ -20,6 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STRICT = {
     "utterances": 2, "ids": 3, "text_chars": 60, "errors": 2, "message_bytes": 2048, "hello_timeout_ms": 300,
     "utterance_idle_ms": 700, "idle_ms": 1500, "text_timeout_ms": 200, "api_key": "sesame", "max_sessions": 3,
+    "resume_ms": 100,
 }  # fmt: skip
 
 
