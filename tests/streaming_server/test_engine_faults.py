@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.base import Pcm
+from bench.checkpoint import write_checkpoint
+from bench.checkpoint_shapes import SHAPES
+from models.base import ModelOptions, Pcm
 from models.engine import Reading
 from streaming_server.admission import Admission
 from streaming_server.engine_fleet import EngineFleet
@@ -93,6 +95,28 @@ async def test_espeak_goes_on_to_the_sample(tmp_path: Path) -> None:
             assert ear.ends == ["closed"]
             np.testing.assert_array_equal(ear.pcm, pcm)
         assert fleet.num_reopened == 3
+
+
+@pytest.mark.full
+async def test_a_neural_voice_goes_on_from_what_was_delivered(tmp_path: Path) -> None:
+    """Wherever it was cut: nothing but the order of a few additions may differ."""
+    write_checkpoint(tmp_path / "tiny", SHAPES["tiny"], seed=1, never_stop=True)
+    path = tmp_path / "engine"
+    options = ModelOptions(num_threads=1, cache=tmp_path)
+    process = EngineProcess(str(tmp_path / "tiny"), path, start_timeout_s=60.0, step_timeout_s=4.0, options=options)
+    async with watched(process, path) as host:
+        fleet = EngineFleet([host])
+        whole = (await hear(fleet, "So.")).pcm.astype(np.int32)
+        num_patches = len(whole) // fleet.info.patch_samples
+        assert num_patches > 6
+        for cut_at in (1, num_patches // 2):
+            ear, _ = speak(fleet, "So.", lead=LEAD)
+            await until(lambda ear=ear, cut_at=cut_at: len(ear.patches) >= cut_at)  # type: ignore[misc]
+            await kill(process)
+            await soon(ear.ended.wait(), 60.0)
+            assert ear.ends == ["closed"]
+            np.testing.assert_allclose(ear.pcm.astype(np.int32), whole, rtol=0, atol=2)
+        assert fleet.num_reopened == 2
 
 
 async def test_an_engine_killed_again_as_it_comes_back_loses_nothing(tmp_path: Path) -> None:
