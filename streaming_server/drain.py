@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 
 from protocol.messages import Drain as Draining
@@ -43,6 +44,8 @@ class Drain:
         self._asked = asked
         self._limit_s = limit_s
         self._others = others
+        self._ends_at = 0.0
+        self._told: set[str] = set()
 
     @property
     def is_asked_for(self) -> bool:
@@ -57,10 +60,9 @@ class Drain:
         self._admission.draining = True
         loop = asyncio.get_running_loop()
         begun_at = loop.time()
-        sessions = self._endpoint.sessions
-        log.info("draining: %d sessions, at most %g s", len(sessions), self._limit_s)
-        for session in sessions:
-            session.emit(Draining(deadline_ms=round(1000 * self._limit_s)))
+        log.info("draining: %d sessions, at most %g s", len(self._endpoint.sessions), self._limit_s)
+        self._ends_at = begun_at + self._limit_s
+        self._tell()
         try:
             async with asyncio.timeout_at(begun_at + WIND_UP_AT * self._limit_s):
                 await self._all_said()
@@ -87,5 +89,14 @@ class Drain:
             session.wind_up(at_once=at_once)
 
     async def _all_said(self) -> None:
-        while self._endpoint.num_busy:  # noqa: ASYNC110 - a look every now and then is cheaper than word from each
+        while self._endpoint.num_busy:  # a look every now and then is cheaper than word from each
             await asyncio.sleep(LOOK_EVERY_S)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Those who have not heard of it: all, and later who has come back to a session."""
+        left_s = max(0.0, self._ends_at - asyncio.get_running_loop().time())
+        for session in self._endpoint.sessions:
+            if session.id not in self._told:
+                self._told.add(session.id)
+                session.emit(Draining(deadline_ms=math.ceil(1000 * left_s)))

@@ -11,6 +11,7 @@ from protocol.messages import SUBPROTOCOL
 
 from .admission import GOING_AWAY, Admission, Refusal
 from .auth import Doorkeeper
+from .callers import Callers
 from .config import Config
 from .conversation import FAREWELL_S, Conversation, Receive, Scope, Send
 from .lobby import Lobby
@@ -32,20 +33,38 @@ class StreamEndpoint:
         self._doorkeeper = doorkeeper
         self._metrics = metrics
         self._lobby = Lobby(admission, metrics, resume_s=config.resume_ms / 1000, clock=studio.clock)
+        self._callers = Callers(config, studio.clock)
         self._open: set[Conversation] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
-        if not self._doorkeeper.allows_origin(Headers(scope=scope)):
+        headers = Headers(scope=scope)
+        if not self._doorkeeper.allows_origin(headers):
+            self._metrics.turned_away.labels("403").inc()
             await send({"type": "websocket.close", "code": CloseCode.POLICY})  # HTTP 403, before the upgrade
             return
         if len(self._open) >= self._admission.max_connections:
-            await turn_away(send, 503, Refusal("all connections of this server are in use"))
+            await self._turn_away(send, 503, Refusal("all connections of this server are in use"))
             return
-        if self._admission.draining:
-            await turn_away(send, 503, Refusal(GOING_AWAY))
+        if self._admission.draining and not self._lobby.has_parked:
+            await self._turn_away(send, 503, Refusal(GOING_AWAY))
             return
+        address = self._callers.address(scope, headers)
+        refusal = self._callers.knock(address)
+        if refusal is not None:
+            await self._turn_away(send, 429, refusal)
+            return
+        try:
+            await self._let_in(scope, headers, receive, send)
+        finally:
+            self._callers.leave(address)
+
+    async def _turn_away(self, send: Send, status: int, refusal: Refusal) -> None:
+        self._metrics.turned_away.labels(str(status)).inc()
+        await turn_away(send, status, refusal)
+
+    async def _let_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
         self._metrics.connections.inc()
@@ -56,7 +75,7 @@ class StreamEndpoint:
             self._doorkeeper,
             self._metrics,
             self._lobby,
-            headers=Headers(scope=scope),
+            headers=headers,
             receive=receive,
             send=send,
         )

@@ -59,6 +59,11 @@ class Lobby:
         self._parked: dict[str, _Seat] = {}  # who has waited longest comes first
         self._parked_bytes = 0
 
+    @property
+    def has_parked(self) -> bool:
+        """Whether somebody may come back."""
+        return bool(self._parked)
+
     def enter(self, session: Session, holder: Holder) -> None:
         """A new session."""
         self._seats[session.id] = _Seat(session, holder)

@@ -43,6 +43,9 @@ class Metrics:
         self.audio_seconds = Counter("voxwire_audio_seconds", "Seconds of speech sent.", registry=registry)
         self.text_chars = Counter("voxwire_text_chars", "Characters of text taken.", registry=registry)
         self.errors = Counter("voxwire_errors", "Errors told to clients.", ["code"], registry=registry)
+        self.turned_away = Counter(
+            "voxwire_turned_away", "WebSockets not opened, by the HTTP status.", ["status"], registry=registry
+        )
         self.internal_errors = Counter(
             "voxwire_internal_errors", "Exceptions caught at a session's edge.", registry=registry
         )

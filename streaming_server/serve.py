@@ -235,9 +235,8 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM asks for an end, SIGINT or a second SIGTERM makes it at once.
-
-        Without uvicorn's re-raising at the end, which would kill us before the engine is reaped."""
+        """SIGTERM asks for an end, SIGINT or a second SIGTERM makes it at once. Without uvicorn's raising them again at
+        the end, which would kill us before the engine is reaped."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self.handle_exit, signal.SIGINT, None)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
@@ -279,6 +278,7 @@ def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
         ws_ping_interval=config.ping_interval_ms / 1000,
         ws_ping_timeout=config.ping_timeout_ms / 1000,
         access_log=False,
+        proxy_headers=False,  # `callers` knows whom to believe
         log_config=None,
         log_level="warning",
         lifespan="off",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic.networks import IPvAnyNetwork
 from pydantic.types import JsonValue
 
 from models.base import MAX_ADAPTERS, ModelOptions
@@ -68,6 +69,10 @@ class Config(BaseModel):
     api_key_file: Path | None = setting(None, "access", "FILE", "file whose first line is the API key")
     allowed_origins: tuple[str, ...] = setting(
         (), "access", "ORIGIN", "other origins whose pages may connect, comma-separated; without a key a proxy's too"
+    )
+
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = setting(
+        (), "access", "CIDR", "proxies whose X-Forwarded-For tells who connects, comma-separated"
     )
 
     model: str = setting(
@@ -148,6 +153,10 @@ class Config(BaseModel):
     text_timeout_ms: int = setting(600, "limits", "MS", "pause of the writer after which the rest is spoken", ge=10)
     session_ms: int = setting(86_400_000, "limits", "MS", "longest life of a session", ge=1_000)
     hello_timeout_ms: int = setting(10_000, "limits", "MS", "wait for a connection's first message", ge=10)
+    connections_per_ip: int = setting(500, "limits", "N", "connections of one address to a web process", ge=1)
+    handshakes_per_s: int = setting(50, "limits", "N/S", "new connections of one address, averaged", ge=1)
+    handshake_burst: int = setting(500, "limits", "N", "new connections of one address at once", ge=1)
+    limit_loopback: bool = setting(False, "limits", "", "count those of this machine as well")
     drain_ms: int = setting(20_000, "limits", "MS", "time to finish speech in after SIGTERM; 0: none", ge=0)
 
     send_buffer_bytes: int = setting(65_536, "sockets", "BYTES", "kernel send buffer of a connection", ge=4_096)
@@ -202,7 +211,7 @@ class Config(BaseModel):
             )
         return gpu_memory
 
-    @field_validator("allowed_origins", "adapters", "devices", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", "adapters", "devices", mode="before")
     @classmethod
     def _split_lists(cls, value: object) -> object:
         parts = value if isinstance(value, list | tuple) else [value]

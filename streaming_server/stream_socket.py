@@ -115,6 +115,8 @@ class StreamSocket(WebSocketsSansIOProtocol):
             if self._is_stalled:
                 raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
 
     # ---- the watch
 

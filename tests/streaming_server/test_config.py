@@ -50,6 +50,8 @@ OTHER_VALUES = {
     "devices": "0,1",
     "gpu_memory": "0.5",
     "deterministic": "true",
+    "trusted_proxies": "10.0.0.0/8",
+    "limit_loopback": "true",
     "dtype": "bfloat16",
     "quantize": "int8",
     "threads": "3",

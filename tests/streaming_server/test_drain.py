@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
 import psutil
@@ -17,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.streaming_server.serving import Wire, assert_complete
-from tests.streaming_server.test_serve import engines_of, voxwire_serve, workers_of
+from tests.streaming_server.test_serve import engines_of, num_clients, voxwire_serve, workers_of
 
 SHORT = "Hello there, this is a test."
 LONG = "This takes a second or two. " * 40
@@ -26,7 +28,7 @@ LONG = "This takes a second or two. " * 40
 @asynccontextmanager
 async def session(port: int, **hello: Any) -> AsyncIterator[Wire]:
     url = f"ws://127.0.0.1:{port}/v1/stream"
-    async with connect(url, compression=None, max_size=None) as socket, Wire(socket, as_json=False) as wire:
+    async with connect(url, compression=None, max_size=None) as link, Wire(link, as_json=False) as wire:
         await wire.send("hello", version=1, **hello)
         assert (await wire.receive())["type"] == "ready"
         yield wire
@@ -38,6 +40,13 @@ def readiness(port: int) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+async def until_all_serve(process: subprocess.Popen[str], port: int, num_processes: int) -> None:
+    with ExitStack() as clients:
+        while len(counts := num_clients(process, port)) < num_processes or 0 in counts:
+            clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            await asyncio.sleep(0.05)
 
 
 async def knock_until_refused(port: int) -> None:
@@ -59,6 +68,7 @@ def of_utterance(messages: list[dict[str, Any]], utterance: str = "u") -> list[d
 @pytest.mark.parametrize("num_workers", [1, 2])
 async def test_thirty_streams_are_finished_and_new_ones_refused_at_once(num_workers: int) -> None:
     with voxwire_serve("--drain-ms", "10000", "--slots", "64", "--workers", str(num_workers)) as (process, port):
+        await until_all_serve(process, port, num_workers)
         engines = engines_of(process)
         async with AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(30)]
@@ -79,7 +89,8 @@ async def test_thirty_streams_are_finished_and_new_ones_refused_at_once(num_work
         assert time.monotonic() - signalled_at < 10
         assert [code for _, code in heard] == 30 * [1001]
         for messages, _ in heard:
-            assert [each["deadline_ms"] for each in messages if each["type"] == "drain"] == [10_000]
+            (deadline_ms,) = [each["deadline_ms"] for each in messages if each["type"] == "drain"]
+            assert 9_500 < deadline_ms <= 10_000
             assert_complete(of_utterance(messages))
             assert messages[-1]["reason"] == "end" or messages[-1].get("utterance") == "late"
         (late,) = of_utterance(heard[0][0], "late")
@@ -116,7 +127,7 @@ async def test_an_open_utterance_may_be_ended_while_the_server_drains() -> None:
             await wire.send("start", utterance="u", text="Hello there. ")
             await wire.until("audio")
             process.terminate()
-            assert (await wire.until("drain"))["deadline_ms"] == 8000
+            assert 7_500 < (await wire.until("drain"))["deadline_ms"] <= 8_000
             await wire.send("text", utterance="u", text=SHORT)
             await wire.send("end", utterance="u")
             messages, code = await hear_out(wire)
@@ -131,6 +142,7 @@ async def test_an_open_utterance_may_be_ended_while_the_server_drains() -> None:
 @pytest.mark.parametrize("num_workers", [1, 2])
 async def test_a_second_signal_ends_it_at_once(num_workers: int, haste: signal.Signals) -> None:
     with voxwire_serve("--workers", str(num_workers)) as (process, port):
+        await until_all_serve(process, port, num_workers)
         children = psutil.Process(process.pid).children(recursive=True)
         async with AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(4)]
@@ -151,6 +163,7 @@ async def test_a_second_signal_ends_it_at_once(num_workers: int, haste: signal.S
 
 async def test_a_supervisor_may_signal_all_processes_at_once() -> None:
     with voxwire_serve("--workers", "2", "--drain-ms", "10000") as (process, port):
+        await until_all_serve(process, port, 2)
         (worker,) = workers_of(process)
         async with AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(6)]
@@ -163,6 +176,39 @@ async def test_a_supervisor_may_signal_all_processes_at_once() -> None:
         for messages, code in heard:
             assert code == 1001
             assert messages[-1]["reason"] == "end"
+        assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_a_lost_listener_may_come_back_while_others_are_spoken_to_and_nobody_else() -> None:
+    with voxwire_serve("--drain-ms", "10000") as (process, port):
+        url = f"ws://127.0.0.1:{port}/v1/stream"
+        async with session(port, lead_ms=320) as neighbour, connect(url, compression=None, max_size=None) as link:
+            lost = Wire(link, as_json=False)
+            await lost.send("hello", version=1)
+            ready = await lost.receive()
+            await lost.send("start", utterance="u", text=SHORT)
+            await lost.until("audio")
+            await neighbour.send("start", utterance="u", text=2 * SHORT, end=True)
+            await neighbour.until("audio")
+            link.transport.abort()
+            await asyncio.sleep(0.1)
+            process.terminate()
+            await neighbour.until("drain")
+            async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as stranger:
+                await stranger.send("hello", version=1)
+                assert await stranger.close_code() == 1013
+                assert stranger.received[-1]["code"] == "busy"
+                assert stranger.received[-1]["retry_after_ms"] > 0
+            async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as back:
+                resume = {"session": ready["session"], "token": ready["resume_token"], "received": {"u": 0}}
+                await back.send("hello", version=1, resume=resume)
+                assert (await back.receive())["resumed"]
+                await back.send("end", utterance="u")
+                messages, code = await hear_out(back)
+        assert code == 1001
+        assert "drain" in {message["type"] for message in messages}
+        assert_complete(of_utterance(messages))
+        assert of_utterance(messages)[-1]["reason"] == "end"
         assert await asyncio.to_thread(process.wait, 10) == 0
 
 

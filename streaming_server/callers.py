@@ -1,0 +1,110 @@
+"""How much one address may ask of the door: connections at a time, and handshakes a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+from .admission import Refusal
+from .config import Config
+
+MAX_ADDRESSES = 65_536
+"""More are not remembered: those that knocked longest ago, and have no connection, are forgotten."""
+
+MAX_HOPS = 16
+"""Of X-Forwarded-For, from its end."""
+
+IPV6_PREFIX = 64
+"""What one customer of a network gets: within it an address says nothing."""
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(slots=True)
+class _Caller:
+    level: float
+    at: float
+    num_connections: int = 0
+
+
+class Callers:
+    """Those of one web process, by address."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._proxies = config.trusted_proxies
+        self._limits_loopback = config.limit_loopback
+        self._max_connections = config.connections_per_ip
+        self._rate_per_s = config.handshakes_per_s
+        self._burst = max(1.0, float(config.handshake_burst))
+        self._clock = clock
+        self._callers: dict[Address, _Caller] = {}  # who knocked last stands last
+
+    def __len__(self) -> int:
+        return len(self._callers)
+
+    def address(self, scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> Address | None:
+        """Who is counted; None for who is not: this machine itself, or a peer without an address."""
+        peer = _parsed((scope.get("client") or ("",))[0])
+        hops = headers.get("x-forwarded-for", "").split(",")[-MAX_HOPS:]
+        while peer is not None and self._is_proxy(peer) and hops:
+            before = _parsed(hops.pop())
+            if before is None:
+                break  # whoever wrote that, this proxy let it pass
+            peer = before
+        if peer is None or (peer.is_loopback and not self._limits_loopback):
+            return None
+        if isinstance(peer, IPv6Address):
+            return IPv6Network((peer, IPV6_PREFIX), strict=False).network_address
+        return peer
+
+    def knock(self, address: Address | None) -> Refusal | None:
+        """A handshake. Whoever is not refused has a connection more, until `leave`."""
+        if address is None:
+            return None
+        now = self._clock()
+        caller = self._callers.pop(address, None) or _Caller(self._burst, now)
+        self._callers[address] = caller
+        self._forget()
+        caller.level = min(self._burst, caller.level + (now - caller.at) * self._rate_per_s)
+        caller.at = now
+        if caller.level < 1:
+            wait_s = (1 - caller.level) / self._rate_per_s
+            message = f"expected at most {self._rate_per_s:g} connections a second from one address, got more"
+            return Refusal(message, max(1, round(1000 * wait_s)))
+        caller.level -= 1
+        if caller.num_connections >= self._max_connections:
+            return Refusal(f"expected at most {self._max_connections} connections at a time from one address, got more")
+        caller.num_connections += 1
+        return None
+
+    def leave(self, address: Address | None) -> None:
+        """One of its connections is over."""
+        if address is not None:
+            self._callers[address].num_connections -= 1
+
+    def _is_proxy(self, peer: Address) -> bool:
+        return any(peer in network for network in self._proxies)
+
+    def _forget(self) -> None:
+        if len(self._callers) > MAX_ADDRESSES:
+            idle = (address for address, caller in self._callers.items() if not caller.num_connections)
+            oldest = next(idle)
+            del self._callers[oldest]
+
+
+def _parsed(text: str) -> Address | None:
+    """An address as proxies write it: bare, in brackets, or with a port."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
