@@ -34,7 +34,7 @@ from tests.streaming_server.serving import Server, connected, serving, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TEXT = "Hello there, this is a test. And a second sentence."
+TEXT = "Hello there. And a second one."
 PATCH_SAMPLES = 7_056
 
 
@@ -206,7 +206,7 @@ async def test_a_token_opens_once_and_a_forged_one_never(server: Server) -> None
 
 async def test_who_comes_last_has_the_session_though_the_older_socket_lives(server: Server) -> None:
     listener = await Listener(server, lead_ms=1000).open()
-    await listener.say(Start(utterance="u", seed=12, text=TEXT * 2))
+    await listener.say(Start(utterance="u", seed=12, text=TEXT))
     await listener.hear_some("u")
     older = listener.socket
     await listener.open()
@@ -216,7 +216,7 @@ async def test_who_comes_last_has_the_session_though_the_older_socket_lives(serv
     assert older.close_code == 4409
     await listener.say(End(utterance="u"))
     await listener.hear_out("u")
-    assert_whole(listener, "u", 2 * len(TEXT))
+    assert_whole(listener, "u", len(TEXT))
     await goodbye(listener)
 
 
@@ -243,7 +243,7 @@ async def test_after_the_window_nothing_is_left(server: Server) -> None:
 
 async def test_what_was_cancelled_before_the_loss_is_not_said_again(server: Server) -> None:
     listener = await Listener(server, lead_ms=4000).open()
-    await listener.say(Start(utterance="u", seed=15, text=TEXT, end=True))
+    await listener.say(Start(utterance="u", seed=15, text=TEXT * 5, end=True))
     await listener.hear_some("u")
     await listener.say(Cancel(utterance="u"))
     await until(lambda: not server.engine.num_streams)
@@ -366,11 +366,11 @@ async def test_a_wrong_key_takes_nobodys_session() -> None:
 
 
 async def test_those_that_wait_longest_go_when_too_much_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming_server.lobby.MAX_PARKED_BYTES", 400_000)
+    monkeypatch.setattr("streaming_server.lobby.MAX_PARKED_BYTES", 300_000)
     async with serving("tone") as server:
         listeners = [await Listener(server, lead_ms=None).open() for _ in range(3)]
         for number, listener in enumerate(listeners):
-            await listener.say(Start(utterance="u", seed=number, text=TEXT, end=True))  # 315 kB
+            await listener.say(Start(utterance="u", seed=number, text=TEXT, end=True))  # 190 kB
             await listener.hear_out("u")
             listener.cut()
             await asyncio.sleep(0.1)
