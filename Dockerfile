@@ -9,6 +9,9 @@
 #
 # The second has torch with CUDA, and speaks a checkpoint from weights/; without --gpus it does so on the CPU. The two
 # volumes keep added voices and what was made of them.
+# `docker stop` kills after 10 s, while speech under way may take VOXWIRE_DRAIN_MS (20 s) to its end: run it with
+# --stop-timeout 30.
+#
 # It listens on every address of the container, and therefore refuses to start without VOXWIRE_API_KEY.
 
 FROM python:3.12-slim-bookworm AS packages

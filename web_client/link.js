@@ -144,11 +144,14 @@ export class Link {
     if (!opened && !this.#shut) this.#lookForServer();
   }
 
-  /** A browser does not tell why a WebSocket did not open; that plain HTTP is answered tells enough. */
+  /**
+   * A browser does not tell why a WebSocket did not open. That plain HTTP is answered tells enough, but not by a server
+   * that drains or starts: it opens none either.
+   */
   async #lookForServer() {
     const attempt = this.#attempts;
     try {
-      const { ok } = await fetch(new URL("../healthz", this.#url.replace(/^ws/, "http")), { signal: AbortSignal.timeout(LOOK_MS) });
+      const { ok } = await fetch(new URL("../readyz", this.#url.replace(/^ws/, "http")), { signal: AbortSignal.timeout(LOOK_MS) });
       if (!ok || this.#opened || attempt !== this.#attempts) return;
     } catch {
       return;
