@@ -138,8 +138,7 @@ async def test_an_open_utterance_may_be_ended_while_the_server_drains() -> None:
         assert await asyncio.to_thread(process.wait, 10) == 0
 
 
-@pytest.mark.parametrize("haste", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize(("num_workers", "haste"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
 async def test_a_second_signal_ends_it_at_once(num_workers: int, haste: signal.Signals) -> None:
     with voxwire_serve("--workers", str(num_workers)) as (process, port):
         await until_all_serve(process, port, num_workers)
