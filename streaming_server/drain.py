@@ -47,10 +47,6 @@ class Drain:
         self._ends_at = 0.0
         self._told: set[str] = set()
 
-    @property
-    def is_asked_for(self) -> bool:
-        return self._asked.is_set()
-
     def ask(self) -> None:
         self._asked.set()
 

@@ -219,6 +219,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._drain = drain
+        self._num_sigterms = 0
         self._app = app
         self._on_started = on_started
         self._is_serving = asyncio.Event()
@@ -235,8 +236,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM asks for an end, SIGINT or a second SIGTERM makes it at once. Without uvicorn's raising them again at
-        the end, which would kill us before the engine is reaped."""
+        """SIGTERM asks for an end; SIGINT, or a second one, is immediate. uvicorn would raise them again: a kill."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self.handle_exit, signal.SIGINT, None)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
@@ -247,10 +247,10 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _on_sigterm(self) -> None:
-        if self._drain.is_asked_for:
+        self._drain.ask()  # it may have been before, by who started us
+        self._num_sigterms += 1
+        if self._num_sigterms > 1:
             self.handle_exit(signal.SIGTERM, None)
-        else:
-            self._drain.ask()
 
     async def drain(self) -> None:
         """Until there is nothing to be served any more. To be cancelled when serving ends otherwise."""
