@@ -231,7 +231,7 @@ class Conversation:
 
     async def _write(self, session: Session) -> None:
         with contextlib.suppress(_Gone):  # the reader hears of it, too
-            while True:
+            while self._session is session:  # until another connection has it
                 await self._empty(session)
                 await session.outbox.filled()
 
