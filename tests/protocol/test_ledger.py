@@ -228,8 +228,10 @@ def test_counted_messages_are_counted_until_the_next_ready_is_proven() -> None:
         ledger.count(kind)
     assert ledger.client_messages == 3
     ledger.resumed()
+    assert not ledger.is_proven
     assert ledger.client_messages == 3  # the ready may be lost: the old token still counts from before
     ledger.count(Text)
+    assert ledger.is_proven
     assert ledger.client_messages == 1
 
 
@@ -317,6 +319,19 @@ def test_a_refusal_at_reading_is_told_again() -> None:
     refuses(ledger, Start(utterance="u"), ErrorCode.TOO_MANY_UTTERANCES)
     (refusal,) = ledger.replay({"u": 0}).messages
     assert (refusal.code, refusal.seq) == (ErrorCode.TOO_MANY_UTTERANCES, None)
+
+
+def test_an_id_may_be_started_again_before_its_refusals_are_told() -> None:
+    ledger = Ledger(Limits(text_chars=3))
+    refusals = []
+    for _ in range(2):
+        refuses(ledger, Start(utterance="u", text="four"), ErrorCode.TEXT_LIMIT)
+        refusals.append(Error(code=ErrorCode.TEXT_LIMIT, message="no", utterance="u"))
+    ledger.take(Start(utterance="u", text="one"))
+    for refusal in refusals:
+        assert ledger.give(refusal) is refusal
+    assert ledger.live == ("u",)
+    assert ledger.pages["u"].state.output is OutputState.REQUESTED
 
 
 def test_speech_goes_on_while_the_client_is_away() -> None:

@@ -161,6 +161,7 @@ class _Late:
         assert self._model.under_way[0] is self, "expected the steps to be read in the order of their submission"
         self._model.wait(self._over_at)
         self._model.under_way.remove(self)
+        self._model.heed({each.slot: True for each in self.results})  # who reads the patches needs no stops
         if PATCHES_RAISE in self._faults:
             raise RuntimeError("the copy failed")
         return self._model.keep(self.results)
