@@ -52,7 +52,8 @@ every_test() {
   local second second_log=$venv/second-lane.log outcome=0
   python -m pytest "${marks[@]}" tests/models tests/bench tests/web_client >"$second_log" 2>&1 &
   second=$!
-  python -m pytest "${marks[@]}" --ignore=tests/models --ignore=tests/bench --ignore=tests/web_client || outcome=$?
+  python -m pytest "${marks[@]}" --ignore=tests/models --ignore=tests/bench --ignore=tests/web_client \
+    "${covered[@]/#/--ignore=tests/}" || outcome=$? # the covered have just been run
   wait "$second" || outcome=$?
   printf '\n'
   cat "$second_log"

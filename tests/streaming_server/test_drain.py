@@ -160,6 +160,7 @@ async def test_a_second_signal_ends_it_at_once(num_workers: int, haste: signal.S
         assert not alive
 
 
+@pytest.mark.full
 async def test_a_supervisor_may_signal_all_processes_at_once() -> None:
     with voxwire_serve("--workers", "2", "--drain-ms", "10000") as (process, port):
         await until_all_serve(process, port, 2)
@@ -178,6 +179,7 @@ async def test_a_supervisor_may_signal_all_processes_at_once() -> None:
         assert await asyncio.to_thread(process.wait, 10) == 0
 
 
+@pytest.mark.full
 async def test_a_lost_listener_may_come_back_while_others_are_spoken_to_and_nobody_else() -> None:
     with voxwire_serve("--drain-ms", "10000") as (process, port):
         url = f"ws://127.0.0.1:{port}/v1/stream"

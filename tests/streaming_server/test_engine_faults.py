@@ -190,6 +190,7 @@ async def test_who_has_heard_all_but_the_end_is_told_the_end(tmp_path: Path) -> 
         assert len(ear.patches) == 3
 
 
+@pytest.mark.full
 async def test_pace_and_pauses_are_known_to_the_next_engine(tmp_path: Path) -> None:
     """Who is suspended, paused or far ahead is not spoken to, whatever the new engine would think."""
     async with served(ScriptedModel(), tmp_path / "engine") as host, connected(tmp_path / "engine") as remote:
@@ -230,6 +231,7 @@ async def test_a_text_that_kills_the_engine_is_refused_and_nobody_else(poison: s
         assert (await hear(fleet, "abc")).ends == ["closed"]
 
 
+@pytest.mark.full
 async def test_one_that_has_nothing_to_say_and_kills_on_return_is_refused(tmp_path: Path) -> None:
     async with engine_process(tmp_path, "scripted") as (process, fleet):
         killer, _ = speak(fleet, "abc", seed=KILLS_ON_RETURN, finish=False)
@@ -245,6 +247,7 @@ async def test_one_that_has_nothing_to_say_and_kills_on_return_is_refused(tmp_pa
         assert [patch.index for patch in idle.patches] == list(range(6))
 
 
+@pytest.mark.full
 async def test_a_killer_in_one_web_process_costs_the_others_nothing(tmp_path: Path) -> None:
     """They try what might have been it one at a time, too."""
     path = tmp_path / "engine"
@@ -275,6 +278,7 @@ async def test_a_killer_does_not_get_through_all_devices_and_leaves_everybody_wh
         assert killer.ends == [KILLER]
 
 
+@pytest.mark.full
 async def test_a_text_that_hangs_the_engine_is_refused_and_nobody_else(tmp_path: Path) -> None:
     async with engine_process(tmp_path, "scripted", step_timeout_s=0.6) as (_, fleet):
         healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for _ in range(5)]

@@ -134,6 +134,7 @@ async def test_who_takes_nothing_is_cut_and_freed(resume_ms: int) -> None:
             assert (await neighbour.speak("v", "Hello there."))[-1]["reason"] == "end"
 
 
+@pytest.mark.full
 async def test_who_asks_much_and_reads_nothing_is_freed_as_well() -> None:
     async with serving(tcp_user_timeout_ms=60_000, write_stall_ms=500, resume_ms=0) as server:
         me = psutil.Process()
