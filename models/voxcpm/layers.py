@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ..kernels.kernels import Kernels
+from ..kernels.plain import rms_norm
 from .attention import rotation_tables
 from .config import Stack
-from .linear import Linear, make_linear, rms_norm
+from .linear import Linear, make_linear
 from .lora import Adapters, Lora, LowRank
 from .swiglu import SwiGLU
 from .weights import Weights

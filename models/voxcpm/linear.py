@@ -11,14 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..kernels.kernels import Kernels
+from ..kernels.plain import rms_norm
 
 PACKED_ROWS = 18
 """Rows for which oneDNN chooses the layout of packed weights: those of one listener's solver, where most work is."""
-
-
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Mean square in float32; cast back before the weight, as the original does, hence the weight apart."""
-    return F.rms_norm(x, weight.shape, eps=eps) * weight
 
 
 class Linear:

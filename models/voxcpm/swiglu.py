@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..kernels.kernels import Kernels
-from .linear import DeviceLinear, Linear, PackedLinear, make_linear, rms_norm
+from ..kernels.plain import rms_norm
+from .linear import DeviceLinear, Linear, PackedLinear, make_linear
 
 
 class SwiGLU:
