@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..kernels.kernels import Kernels
 from ..kernels.plain import rms_norm
-from .attention import rotation_tables
 from .config import Stack
 from .linear import Linear, make_linear
 from .lora import Adapters, Lora, LowRank
+from .rotation import rotation_tables
 from .swiglu import SwiGLU
 from .weights import Weights
 

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from models.kernels import plain
 from models.kernels.choices import difference
-from models.voxcpm.attention import attend, attend_all, rotate, rotation_tables
+from models.voxcpm.rotation import rotation_tables
+from tests.models.attention_reference import attend, attend_all
 
 SIZES = [(4, 2, 16), (3, 3, 8), (16, 2, 64), (4, 1, 2)]  # heads, kv heads, dim
 
@@ -52,7 +53,7 @@ def test_a_patch_is_attended_as_before(num_tokens: int, first: int, last: int, s
     num_heads, num_kv_heads, dim = size
     qkv = torch.randn(2, num_tokens, num_heads + 2 * num_kv_heads, dim)
     cos, sin = tables(num_tokens, dim)
-    rotated = rotate(qkv[..., : num_heads + num_kv_heads, :], cos, sin)
+    rotated = plain.rotate(qkv[..., : num_heads + num_kv_heads, :], cos, sin)
     q, k, v = rotated[:, first:last, :num_heads], rotated[..., num_heads:, :], qkv[..., num_heads + num_kv_heads :, :]
     assert torch.equal(plain.attend_patch(qkv, cos, sin, first, last, num_kv_heads), attend(q, k, v))
 
@@ -64,7 +65,7 @@ def test_a_context_is_stored_and_attended_as_before(size: tuple[int, int, int]) 
     keys, values = (torch.full((4, num_kv_heads, 40, dim), torch.nan) for _ in range(2))
     qkv = torch.randn(22, num_heads + 2 * num_kv_heads, dim)
     cos, sin = tables(22, dim)
-    rotated = rotate(qkv[:, : num_heads + num_kv_heads], cos, sin)
+    rotated = plain.rotate(qkv[:, : num_heads + num_kv_heads], cos, sin)
     q, k, v = rotated[:, :num_heads], rotated[:, num_heads:], qkv[:, num_heads + num_kv_heads :]
     whole = attend(q[None], k[None], v[None], causal=True)[0]
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.voxcpm.attention import attend, attend_all, rotate, rotation_tables
+from models.kernels.plain import rotate
+from models.voxcpm.rotation import rotation_tables
+from tests.models.attention_reference import attend, attend_all
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 SIZES = [(16, 2, 64), (4, 2, 16), (3, 3, 8), (4, 1, 2)]  # heads, kv heads, dim

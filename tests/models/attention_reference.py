@@ -1,4 +1,4 @@
-"""Grouped-query attention in the form that suits few tokens, and the rotation of queries and keys.
+"""Grouped-query attention of whole tensors: what the kernels' plain forms are held against.
 
 Heads that share a key-value head are further queries of it, so they are laid out as rows of one attention: nothing is
 repeated, and a patch's nine tokens become two products of 72 rows instead of sixteen of nine. A causal mask differs by
@@ -34,20 +34,3 @@ def attend_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     rows = rows.reshape(batch, num_kv_heads, num_tokens * group, dim)
     seen = F.scaled_dot_product_attention(rows, k, v).view(batch, num_kv_heads, num_tokens, group, dim)
     return seen.transpose(1, 2).reshape(batch, num_tokens, num_heads * dim)
-
-
-def rotation_tables(angles: Tensor, amplitude: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Angles float32 [positions, dim / 2] -> the cosines and sines `rotate` takes, [positions, dim] each."""
-    cos, sin = angles.cos() * amplitude, angles.sin() * amplitude
-    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Half-split rotation (GPT-NeoX) of [..., heads, dim] by tables [..., dim], in float32, cast back.
-
-    The sines carry the sign of the half they stand in, so that the halves are only exchanged.
-    """
-    wide = x.float()
-    first, second = wide.chunk(2, dim=-1)
-    exchanged = torch.cat([second, first], dim=-1)
-    return (wide * cos.unsqueeze(-2)).add_(exchanged.mul_(sin.unsqueeze(-2))).to(x.dtype)
