@@ -7,7 +7,6 @@ row and keeps the usual form.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
