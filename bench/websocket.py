@@ -10,6 +10,9 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
+import socket
+import struct
 import time
 from dataclasses import dataclass
 from typing import Any, cast
@@ -28,13 +31,19 @@ MAX_REST_BYTES = 2 << 20
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _BINARY, _CLOSE, _PONG = 0x82, 0x88, 0x8A
 _MASKED = 0x80
+_NO_LINGER = struct.pack("ii", 1, 0)  # socket(7): what is under way is dropped, and the peer gets a reset
+_RETRY_AFTER = re.compile(rb"^retry-after: *(\d+)", re.IGNORECASE | re.MULTILINE)
 _NO_MASK = bytes(4)
 """A lawful key that leaves the payload as it is. Masks guard proxies against hostile pages; the server's work with one
 key is that with any other."""
 
 
 class ConnectionFailed(Exception):
-    """There is no conversation; one sentence."""
+    """There is no conversation; one sentence. `retry_after_s`: when the server wants to be asked again, if it said."""
+
+    def __init__(self, sentence: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +79,20 @@ class WebSocket(asyncio.BufferedProtocol):
         self.fault: str | None = None
         """Why we have cut the connection, if we have."""
 
-    async def connect(self, address: Address) -> None:
-        """Raises ConnectionFailed."""
+    async def connect(self, address: Address, *, receive_buffer_bytes: int | None = None) -> None:
+        """`receive_buffer_bytes`: of the kernel, if not its usual. Raises ConnectionFailed."""
         loop = asyncio.get_running_loop()
         self._opened = loop.create_future()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await loop.create_connection(lambda: self, address.host, address.port)
+                if receive_buffer_bytes is None:
+                    await loop.create_connection(lambda: self, address.host, address.port)
+                else:
+                    sock = socket.socket()
+                    sock.setblocking(False)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+                    await loop.sock_connect(sock, (address.host, address.port))
+                    await loop.create_connection(lambda: self, sock=sock)
                 assert self._transport is not None
                 self._transport.write(self._request(address))
                 await self._opened
@@ -87,12 +103,25 @@ class WebSocket(asyncio.BufferedProtocol):
 
     def send(self, message: ClientMessage) -> None:
         """At once, as far as the kernel takes it. Nothing happens once the connection is lost."""
-        payload = cast("bytes", encode(message))
+        self.send_bytes(cast("bytes", encode(message)))
+
+    def send_bytes(self, payload: bytes) -> None:
+        """As one binary message, whatever it is."""
         self._send_frame(_BINARY, payload)
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def reset(self) -> None:
+        """Drop the connection and all that is under way on it, as when the network forgets it."""
+        if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._transport.abort()
+
+    def received_bytes(self, payload: memoryview, at: float) -> None:
+        """A binary message as it came, which `payload` shows until this returns."""
+        self.received(msgpack.unpackb(payload), at)
 
     def received(self, message: dict[str, Any], at: float) -> None:
         """A message, unvalidated, and the monotonic second in which its last byte was there."""
@@ -153,7 +182,10 @@ class WebSocket(asyncio.BufferedProtocol):
         if b" 101 " in status + b" " and accept in head:
             self._opened.set_result(None)
             return len(head) + 4 + self._take_frames(data[len(head) + 4 :], at)
-        self._opened.set_exception(ConnectionFailed(f"expected an upgrade to WebSocket, got {status.decode()}"))
+        found_wait = _RETRY_AFTER.search(head)
+        sentence = f"expected an upgrade to WebSocket, got {status.decode()}"
+        retry_after_s = int(found_wait[1]) if found_wait else None
+        self._opened.set_exception(ConnectionFailed(sentence, retry_after_s=retry_after_s))
         self.close()
         return len(data)
 
@@ -172,7 +204,7 @@ class WebSocket(asyncio.BufferedProtocol):
                 break
             start = head + length
             if opcode == _BINARY:
-                self.received(msgpack.unpackb(data[head:start]), at)
+                self.received_bytes(data[head:start], at)
             else:
                 self._take_other(opcode, bytes(data[head:start]))
         return start
