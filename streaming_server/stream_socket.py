@@ -1,7 +1,8 @@
-"""uvicorn's WebSocket, with an answer to peers that do not read.
+"""uvicorn's WebSocket, with an answer to peers that do not read, and to handshakes that cannot be.
 
-As it comes, it answers pings whether or not the pongs are taken, in memory without bound; and a peer that stops reading
-is kept for ever, since closing waits until all is written.
+As it comes, it answers pings whether or not the pongs are taken, in memory without bound; a peer that stops reading
+is kept for ever, since closing waits until all is written; and a handshake that the parser refuses (headers too long, a
+body) gets no answer, and its connection no end.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import contextlib
 import fcntl
 import termios
 from array import array
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.frames import Frame
+from websockets.http11 import Request
 
 from protocol.errors import CloseCode
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 INVALID_DATA = 1007
 """RFC 6455, 7.4.1: text that is not UTF-8."""
+
+VERSION = "13"
+"""RFC 6455, 4.1: of WebSocket. There is no other."""
 
 LOOKS = 4
 """So many times within the time that a stall may last it is looked whether something was taken."""
@@ -77,6 +84,32 @@ class StreamSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     # ---- what uvicorn does
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # Later versions of websockets have an answer ready, which uvicorn leaves with them.
+            answer = b"".join(self.conn.data_to_send())
+            self._turn_down(answer or b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    def handle_connect(self, event: Request) -> None:
+        versions = event.headers.get_all("Sec-WebSocket-Version")
+        if len(versions) == 1 and versions != [VERSION]:
+            response = self.conn.reject(HTTPStatus.UPGRADE_REQUIRED, f"expected version {VERSION} of WebSocket\n")
+            response.headers["Upgrade"] = "websocket"
+            response.headers["Sec-WebSocket-Version"] = VERSION  # RFC 6455, 4.4: a server must tell
+            self._turn_down(response.serialize())
+        else:
+            super().handle_connect(event)
+
+    def _turn_down(self, answer: bytes) -> None:
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.transport.close()
+
+    def handle_cont(self, event: Frame) -> None:
+        if event.data or event.fin:  # fragments without content are not counted by any limit of size
+            super().handle_cont(event)
 
     def handle_ping(self) -> None:
         super().handle_ping()

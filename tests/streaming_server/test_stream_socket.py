@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import struct
@@ -16,6 +17,7 @@ import msgpack
 import psutil
 import pytest
 
+from streaming_server.stream_socket import StreamSocket
 from tests.streaming_server.serving import greeted, serving, until
 from tests.streaming_server.test_drain import session
 from tests.streaming_server.test_serve import voxwire_serve
@@ -217,3 +219,14 @@ async def test_text_that_is_not_utf8_is_1007_without_a_traceback(caplog: pytest.
         frames = await asyncio.to_thread(lambda: list(frames_of(peer)))
     assert [(opcode, payload[:2]) for opcode, payload in frames] == [(CLOSE, struct.pack("!H", 1007))]
     assert not [record for record in caplog.records if record.exc_info], os.linesep.join(caplog.messages)
+
+
+async def test_fragments_that_hold_nothing_are_not_kept() -> None:
+    """No limit of size counts them."""
+    async with serving() as server, raw_socket(server.port) as peer:
+        peer.sendall(bytes([TEXT]) + frame(TEXT, b"{")[1:] + 10_000 * (b"\0" + frame(0, b"")[1:]))
+        (ours,) = (each for each in gc.get_objects() if isinstance(each, StreamSocket))
+        await until(lambda: len(ours.frames) > 0)
+        peer.sendall(frame(PING, b"x"))
+        answer = await asyncio.to_thread(lambda: next(frames_of(peer)))
+        assert (answer, len(ours.frames)) == ((PONG, b"x"), 1)
