@@ -25,9 +25,8 @@ class Goal:
         return {"what": self.what, "goal": self.goal, "measured": self.measured, "": "met" if self.is_met else "MISSED"}
 
 
-def tell(name: str, goals: Sequence[Goal], found: Mapping[str, Any], directory: Path | None) -> int:
-    """Print the goals, and write what was found into `directory` if there is one. The exit status: 1 for a miss."""
+def tell(name: str, goals: Sequence[Goal], found: Mapping[str, Any], directory: Path) -> int:
+    """Print the goals, and write them into `directory` with what was found. The exit status: 1 if one is missed."""
     print(table([goal.row for goal in goals]))
-    if directory is not None:
-        print(write(name, {"goals": [asdict(goal) for goal in goals], **found}, directory), file=sys.stderr)
+    print(write(name, {"goals": [asdict(goal) for goal in goals], **found}, directory), file=sys.stderr)
     return 0 if all(goal.is_met for goal in goals) else 1

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench.resets: {error}", file=sys.stderr)
         return 1
     found = {"lead_ms": LEAD_MS, "seed": options.seed, "together": options.together, **summary(trials)}
-    return tell("resets", goals(trials), found, options.output or (None if options.quick else RESULTS))
+    return tell("resets", goals(trials), found, options.output)
 
 
 async def try_all(address: Address, num_trials: int, num_together: int, seed: int) -> list[Trial]:
@@ -196,8 +196,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--together", type=int, default=8, help="listeners at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--quick", action="store_true", help="write no file")
-    parser.add_argument("--output", type=Path, help="folder of the result, if not bench/results")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

@@ -83,8 +83,8 @@ class Survivor:
         self.hearings: dict[str, Hearing] = {}
         self.ready: Ready | None = None
         """The newest."""
-        self.errors: list[str] = []
-        """Codes of those that named no utterance."""
+        self.errors: list[dict[str, Any]] = []
+        """Those that named no utterance."""
         self.fault: str | None = None
         """Why the last connection is over, if it is."""
         self.close_code: int | None = None
@@ -197,7 +197,7 @@ class Survivor:
         if (name := message.get("utterance")) in self.hearings:
             self.hearings[name].take(message, at)
         elif message["type"] == "error":
-            self.errors.append(message["code"])
+            self.errors.append(message)
             if message["code"] == "resume_failed":
                 for each in self._journal.lost:
                     self.hearings[each].reason, self.hearings[each].error = "error", "resume_failed"
