@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -55,6 +56,7 @@ class Metrics:
             buckets=FIRST_AUDIO_BUCKETS,
             registry=registry,
         )
+        self._gauge("voxwire_tasks", "asyncio tasks, of this page too.", lambda: len(asyncio.all_tasks()))
         self._gauge("voxwire_engine_ready", "1 while the voice engine answers.", lambda: float(engine.ready))
         self._gauge("voxwire_engine_realtime", "1 while speech is made faster than heard.", lambda: not engine.is_slow)
         self._gauge("voxwire_engine_rtf", "Seconds of work for a second of speech.", lambda: engine.rtf or 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import websockets
@@ -27,13 +27,20 @@ from protocol.messages import (
     UtteranceMessage,
 )
 from protocol.wire import Encoding
-from tests.streaming_server.serving import WAIT_S, Server
+from tests.streaming_server.serving import WAIT_S
+
+
+class Door(Protocol):
+    """A server, or a way to one."""
+
+    @property
+    def stream_url(self) -> str: ...
 
 
 class Listener:
     """One session over one connection at a time: the protocol's own client half, and what came of it."""
 
-    def __init__(self, server: Server, *, encoding: Encoding = Encoding.MSGPACK, **hello: Any) -> None:
+    def __init__(self, server: Door, *, encoding: Encoding = Encoding.MSGPACK, **hello: Any) -> None:
         self._server = server
         self._hello = Hello(**hello)
         self.encoding = encoding
@@ -104,6 +111,10 @@ class Listener:
         """At least so many samples more."""
         wanted = self.num_heard[utterance] + num_samples
         await self.hear(lambda: self.num_heard[utterance] >= wanted)
+
+    def move_to(self, door: Door) -> None:
+        """Of the connections from now on."""
+        self._server = door
 
     def cut(self) -> None:
         """Without a goodbye; what was on the way is lost."""

@@ -1,0 +1,92 @@
+"""What must hold after every fault: nothing is left of it, and the next one who comes is spoken to at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from protocol.messages import Audio, AudioFormat, Close, Start
+from tests.streaming_server.listener import Listener
+
+from .victim import KEY, Holdings, Victim
+
+SETTLED_S = 8.0
+"""By then it all is as it was before: the longest time-out of the servers here, and what a busy machine adds."""
+FIRST_AUDIO_S = 1.0
+MEMORY_GROWTH = 1.10
+TEXT = "The next one who comes."
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Looks at a server before, between and after faults."""
+
+    server: Victim
+    base: Holdings
+    base_rss_bytes: dict[str, int]
+
+    @classmethod
+    async def of(cls, server: Victim) -> Witness:
+        """Of one that has just been started, and is warm and empty from now on."""
+        await _warm_up(server)
+        return cls(server, await server.holdings(), server.rss_bytes())
+
+    @asynccontextmanager
+    async def aftermath(self, *counters: str, traceback: bool = False) -> AsyncIterator[None]:
+        """Of the fault that is the block. Each of `counters` has moved by then; only a fault that is somebody's bug by
+        design may leave a `traceback`."""
+        before = await self.server.figures()
+        self.server.new_log()
+        yield
+        await self._settles()
+        await speaks_at_once(self.server)
+        await self._settles()
+        figures = await self.server.figures()
+        still = [name for name in counters if figures.get(name, 0.0) <= before.get(name, 0.0)]
+        assert not still, f"expected {still} to have counted it"
+        self._read_log(traceback=traceback)
+        for role, rss_bytes in self.server.rss_bytes().items():
+            most = MEMORY_GROWTH * self.base_rss_bytes[role]
+            assert rss_bytes <= most, f"{role}: expected at most {most:.0f} bytes of memory, got {rss_bytes}"
+
+    async def _settles(self) -> None:
+        ends_at = time.monotonic() + SETTLED_S
+        while (now := await self.server.holdings()) != self.base:
+            assert time.monotonic() < ends_at, f"expected what there was,\n{self.base}, there is\n{now}"
+            await asyncio.sleep(0.02)
+
+    def _read_log(self, *, traceback: bool) -> None:
+        log = self.server.new_log()
+        assert KEY not in log
+        assert "never retrieved" not in log, log
+        assert traceback or "Traceback" not in log, log
+
+
+async def speaks_at_once(server: Victim) -> None:
+    listener = Listener(server, token=KEY, lead_ms=None)
+    began_at = time.monotonic()
+    await listener.open()
+    await listener.say(Start(utterance="next", seed=1, text=TEXT, end=True))
+    await listener.hear(lambda: isinstance(listener.messages[-1], Audio))
+    assert time.monotonic() - began_at < FIRST_AUDIO_S
+    await listener.hear_out("next")
+    assert listener.done["next"].reason == "end"
+    await listener.say(Close())
+    assert await listener.close_code() == 1000
+
+
+async def _warm_up(server: Victim) -> None:
+    """What is made at first use is there: everything has been done once, and several things at a time."""
+    listeners = [await Listener(server, token=KEY, lead_ms=None).open() for _ in range(4)]
+    for number, listener in enumerate(listeners):
+        await listener.say(Start(utterance="pcm", seed=number, text=TEXT, end=True))
+        await listener.say(Start(utterance="opus", seed=number, text=TEXT, end=True, audio=AudioFormat(codec="opus")))
+    for listener in listeners:
+        await listener.hear_out("pcm", "opus")
+        listener.cut()
+        await listener.open()
+        await listener.say(Close())
+        await listener.close_code()

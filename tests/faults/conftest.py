@@ -1,0 +1,52 @@
+"""Servers that many faults share: each is started once, and must be as before after every fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .aftermath import Witness
+from .victim import victim
+
+SHORT = (
+    *("--resume-ms", "1500"),
+    *("--ping-interval-ms", "300", "--ping-timeout-ms", "400"),
+    *("--write-stall-ms", "500"),
+    *("--engine-step-timeout-ms", "700"),
+)
+"""Time-outs that a test can wait for."""
+
+
+@pytest.fixture(
+    autouse=True,
+    params=[1, *(pytest.param(each, marks=pytest.mark.full) for each in (2, 3))],
+    ids=lambda each: f"{each}",
+)
+def time_of_three(request: pytest.FixtureRequest) -> int:
+    """Every fault is done once in the short suite, and three times in the full one."""
+    time: int = request.param
+    return time
+
+
+@contextmanager
+def witnessed(*flags: str) -> Iterator[Witness]:
+    """A warm server with these flags, and who looks at it."""
+    with victim(*flags) as server:
+        yield asyncio.run(Witness.of(server))
+
+
+@pytest.fixture(scope="session")
+def hasty() -> Iterator[Witness]:
+    """A server with short time-outs."""
+    with witnessed(*SHORT) as witness:
+        yield witness
+
+
+@pytest.fixture(scope="session")
+def patient() -> Iterator[Witness]:
+    """A server as it comes, but for how long it waits for the lost."""
+    with witnessed("--resume-ms", "1500") as witness:
+        yield witness

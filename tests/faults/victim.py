@@ -1,0 +1,189 @@
+"""A server that faults are done to: the real processes on loopback, and what can be seen of them from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+
+from bench.processes import PROC, server_processes, usage
+
+ROOT = Path(__file__).parents[2]
+KEY = "canary-in-a-coal-mine"
+"""Everybody's, and never to be found in a log."""
+STOP_S = 15.0
+
+_SAMPLE = re.compile(r"^(voxwire_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to get to a server: directly, or through a proxy."""
+
+    port: int
+
+    @property
+    def stream_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a server has at a moment, its web and engine processes apart. Equal to the base once all is over."""
+
+    sessions: float
+    parked: float
+    streams: float
+    listeners: float
+    tasks: float
+    num_processes: dict[str, int]
+    num_threads: dict[str, int]
+    num_files: dict[str, int]
+
+
+class Victim:
+    """`voxwire serve`, running."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self._log = log
+        self._num_read = 0
+
+    @property
+    def way(self) -> Way:
+        return Way(self.port)
+
+    @property
+    def stream_url(self) -> str:
+        return self.way.stream_url
+
+    @property
+    def pids(self) -> dict[str, list[int]]:
+        return server_processes(self.process.pid)
+
+    @property
+    def engine_pid(self) -> int:
+        (pid,) = self.pids["engine"]
+        return pid
+
+    def signal(self, role: str, number: Signals) -> None:
+        """To its only engine process, or to its first web process."""
+        os.kill(self.pids[role][0], number)
+
+    def get(self, path: str) -> str:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", headers={"authorization": f"Bearer {KEY}", "connection": "close"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return str(answer.read(), "utf-8")
+
+    async def figures(self) -> dict[str, float]:
+        """/metrics, each sample under its name and labels, and each name's sum."""
+        page = await asyncio.to_thread(self.get, "/metrics")
+        figures: dict[str, float] = {}
+        for name, labels, value in _SAMPLE.findall(page):
+            figures[name] = figures.get(name, 0.0) + float(value)
+            if labels:
+                figures[f"{name}{{{labels}}}"] = float(value)
+        return figures
+
+    async def holdings(self) -> Holdings:
+        figures, pids = await self.figures(), self.pids
+        return Holdings(
+            sessions=figures["voxwire_sessions"],
+            parked=figures["voxwire_sessions_parked"],
+            streams=figures["voxwire_host_streams"],
+            listeners=figures["voxwire_host_listeners"],
+            tasks=figures["voxwire_tasks"],
+            num_processes={role: len(each) for role, each in pids.items()},
+            num_threads={role: sum(map(_num_threads, each)) for role, each in pids.items()},
+            num_files={role: sum(map(_num_files, each)) for role, each in pids.items()},
+        )
+
+    def rss_bytes(self) -> dict[str, int]:
+        return {role: usage(pids).rss_bytes for role, pids in self.pids.items()}
+
+    def new_log(self) -> str:
+        """What was logged since the last look."""
+        with self._log.open("rb") as log:
+            log.seek(self._num_read)
+            text = log.read()
+        self._num_read += len(text)
+        return text.decode(errors="replace")
+
+
+@contextmanager
+def victim(*flags: str, program: tuple[str, ...] = ("-m", "streaming_server")) -> Iterator[Victim]:
+    """A server with these flags until the block is left; by then it may have ended. `program`: what Python runs."""
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log"
+        command = (sys.executable, *program, "serve", "--model", "tone", "--port", "0", "--log-level", "debug", *flags)
+        with (
+            log.open("ab") as errors,
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "VOXWIRE_API_KEY": KEY},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                yield Victim(process, _told_port(process, log), log)
+            finally:
+                _end(process)
+
+
+def _told_port(process: subprocess.Popen[str], log: Path) -> int:
+    assert process.stdout is not None
+    line = "-"
+    while "http://127.0.0.1:" not in line:
+        line = process.stdout.readline()
+        assert line, f"expected a server, it ended:\n{log.read_text()[-2000:]}"
+    return int(line.strip().rstrip("/").rpartition(":")[2])
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _num_threads(pid: int) -> int:
+    try:
+        return len(list((PROC / str(pid) / "task").iterdir()))
+    except OSError:
+        return 0
+
+
+def _num_files(pid: int) -> int:
+    try:
+        return len(list((PROC / str(pid) / "fd").iterdir()))
+    except OSError:
+        return 0
+
+
+async def until_ready(server: Victim, patience_s: float = 10.0) -> None:
+    """Its engine may be on its way back."""
+    ends_at = time.monotonic() + patience_s
+    while (await server.figures())["voxwire_engine_ready"] != 1:
+        assert time.monotonic() < ends_at, "expected the engine to come back"
+        await asyncio.sleep(0.02)
