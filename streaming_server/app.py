@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from .admission import Admission, told_slowness
 from .auth import Doorkeeper
+from .callers import Callers
 from .config import Config
 from .endpoint import StreamEndpoint
 from .metrics import Metrics
@@ -24,12 +25,13 @@ WEB_CLIENT = Path(__file__).parents[1] / "web_client"
 
 
 def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
-    """`app.state.endpoint` and `app.state.admission` are for whoever drains the server."""
+    """`app.state` has what the sockets, and whoever drains the server, need of it."""
     engine = studio.engine
     metrics = Metrics(engine)
     doorkeeper = Doorkeeper(config)
     admission = Admission(engine, max_sessions=config.max_sessions)
-    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, metrics)
+    callers = Callers(config, studio.clock)
+    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, callers, metrics)
 
     voices = VoiceRoutes(engine, shelf, doorkeeper, config.voice)
 
@@ -87,6 +89,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
     )
     app.state.endpoint = endpoint
     app.state.admission = admission
+    app.state.metrics = metrics
     return app
 
 
