@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -57,6 +56,7 @@ class Session:
 
     def __init__(
         self,
+        name: str,
         hello: Hello,
         config: Config,
         studio: Studio,
@@ -64,7 +64,7 @@ class Session:
         metrics: Metrics,
         ledger: Ledger,
     ) -> None:
-        self.id = secrets.token_hex(8)
+        self.id = name
         self.closed = False
         self._config = config
         self._studio = studio
