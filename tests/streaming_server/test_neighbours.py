@@ -77,7 +77,7 @@ async def machine(directory: Path, **settings: Any) -> AsyncIterator[Machine]:
 
 def land(listener: Listener, server: Server) -> Listener:
     """Its next connection is to that web process."""
-    listener._server = server
+    listener.move_to(server)
     return listener
 
 
