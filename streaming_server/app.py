@@ -17,7 +17,6 @@ from .callers import Callers
 from .config import Config
 from .endpoint import StreamEndpoint
 from .metrics import Metrics
-from .neighbours import Neighbours
 from .studio import Studio
 from .voices.routes import VoiceRoutes
 from .voices.shelf import VoiceShelf
@@ -25,17 +24,14 @@ from .voices.shelf import VoiceShelf
 WEB_CLIENT = Path(__file__).parents[1] / "web_client"
 
 
-def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Neighbours | None = None) -> Starlette:
-    """`app.state` has what the sockets, and whoever drains the server, need of it.
-
-    `neighbours`: of one web process among several.
-    """
+def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
+    """`app.state` has what the sockets, and whoever drains the server, need of it."""
     engine = studio.engine
     metrics = Metrics(engine)
     doorkeeper = Doorkeeper(config)
     admission = Admission(engine, max_sessions=config.max_sessions)
     callers = Callers(config, studio.clock)
-    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, callers, metrics, neighbours)
+    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, callers, metrics)
 
     voices = VoiceRoutes(engine, shelf, doorkeeper, config.voice)
 

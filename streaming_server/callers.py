@@ -72,9 +72,8 @@ class Callers:
             return IPv6Network((peer, IPV6_PREFIX), strict=False).network_address
         return peer
 
-    def knock(self, who: Address | Key | None, *, is_new: bool = True) -> Refusal | None:
-        """A connection; one that is not new was counted as a handshake elsewhere. Whoever is not refused has one more,
-        until `leave`."""
+    def knock(self, who: Address | Key | None) -> Refusal | None:
+        """A new connection. Whoever is not refused has one more, until `leave`."""
         if who is None:
             return None
         now = self._clock()
@@ -84,11 +83,11 @@ class Callers:
         one = "one key" if isinstance(who, Key) else "one address"
         caller.level = min(self._burst, caller.level + (now - caller.at) * self._rate_per_s)
         caller.at = now
-        if is_new and caller.level < 1:
+        if caller.level < 1:
             wait_s = (1 - caller.level) / self._rate_per_s
             message = f"expected at most {self._rate_per_s:g} connections a second from {one}, got more"
             return Refusal(message, max(1, round(1000 * wait_s)))
-        caller.level -= is_new
+        caller.level -= 1
         if caller.num_connections >= self._max_connections:
             return Refusal(f"expected at most {self._max_connections} connections at a time from {one}, got more")
         caller.num_connections += 1

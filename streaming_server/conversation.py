@@ -22,7 +22,7 @@ from .lobby import Lobby
 from .metrics import Metrics
 from .session import Session
 from .studio import Studio
-from .turning_away import TOO_SLOW, as_message, time_is_up
+from .turning_away import as_message
 from .visit import Visit
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 FAREWELL_S = 1.0
 """A last word or a close that the peer does not take is given up after this."""
+
+
+_TOO_SLOW = RemoteProtocolError(
+    ErrorCode.SLOW_CONSUMER, "expected what is sent to be read, got no sign of it", fatal=True
+)
 
 
 class _Gone(Exception):
@@ -56,7 +61,6 @@ class Conversation:
         metrics: Metrics,
         lobby: Lobby,
         visit: Visit,
-        hand_over: Callable[[str], Awaitable[bool]],
         *,
         headers: Mapping[str, str],
         receive: Receive,
@@ -69,7 +73,6 @@ class Conversation:
         self._metrics = metrics
         self._lobby = lobby
         self._visit = visit
-        self._hand_over = hand_over
         self._key: Key | None = None
         self._headers = headers
         self._receive = receive
@@ -114,7 +117,7 @@ class Conversation:
         except _Gone as gone:
             self._is_lost = not gone.is_goodbye
             if gone.is_slow:
-                await self._refuse(TOO_SLOW)
+                await self._refuse(_TOO_SLOW)
         except ProtocolError as error:
             await self._refuse(error)
         except asyncio.CancelledError:
@@ -140,8 +143,6 @@ class Conversation:
             )
         self._key = self._doorkeeper.key_of(hello.token, self._headers)
         self._visit.show(self._key)
-        if hello.resume is not None and await self._hand_over(hello.resume.session):
-            return  # another web process has that session, and the socket now
         session = await self._come_back(hello, unknown) or await self._enter(hello, unknown)
         fault: ProtocolError | _Gone | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -180,8 +181,7 @@ class Conversation:
             raise RemoteProtocolError(
                 ErrorCode.BUSY, refusal.message, fatal=True, retry_after_ms=refusal.retry_after_ms
             )
-        name, ledger = self._lobby.new_name(), self._connection.ledger
-        session = Session(name, hello, self._config, self._studio, self._admission, self._metrics, ledger)
+        session = Session(hello, self._config, self._studio, self._admission, self._metrics, self._connection.ledger)
         self._lobby.enter(session, self)
         self._session = session
         await self._put(session.ready(self._lobby.issue(session, self._key), unknown, resumed=False))
@@ -214,9 +214,9 @@ class Conversation:
             except TimeoutError:
                 now = clock()
                 if now >= ends_at:
-                    raise time_is_up(f"expected a session of at most {life_s:g} s, this one is over") from None
+                    raise _time_is_up(f"expected a session of at most {life_s:g} s, this one is over") from None
                 if session.is_idle and now >= session.active_at + idle_s:
-                    raise time_is_up(f"expected a message within {idle_s:g} s, none came") from None
+                    raise _time_is_up(f"expected a message within {idle_s:g} s, none came") from None
 
     async def _take_messages(self, session: Session, taker: asyncio.Task[None]) -> None:
         """Until the session is closed."""
@@ -281,7 +281,6 @@ class Conversation:
                 await self._empty(session)
 
     def _report(self, session: Session, error: ProtocolError) -> None:
-        self._metrics.errors.labels(error.code).inc()
         session.emit(as_message(error))
 
     async def _refuse(self, error: ProtocolError) -> None:
@@ -295,3 +294,7 @@ class Conversation:
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):  # it may be closed already
             async with asyncio.timeout(FAREWELL_S):
                 await self._send({"type": "websocket.close", "code": int(code)})
+
+
+def _time_is_up(sentence: str) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorCode.TIMEOUT, sentence, fatal=True)

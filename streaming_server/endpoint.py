@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 from starlette.datastructures import Headers
 
@@ -17,8 +16,6 @@ from .config import Config
 from .conversation import FAREWELL_S, Conversation, Receive, Scope, Send
 from .lobby import Lobby
 from .metrics import Metrics
-from .movable_socket import SOCKET, MovableSocket
-from .neighbours import Neighbours
 from .session import Session
 from .studio import Studio
 from .turning_away import turn_away
@@ -36,16 +33,13 @@ class StreamEndpoint:
         doorkeeper: Doorkeeper,
         callers: Callers,
         metrics: Metrics,
-        neighbours: Neighbours | None = None,
     ) -> None:
         self._config = config
         self._studio = studio
         self._admission = admission
         self._doorkeeper = doorkeeper
         self._metrics = metrics
-        self._neighbours = neighbours
-        resume_s = config.resume_ms / 1000
-        self._lobby = Lobby(admission, metrics, resume_s=resume_s, clock=studio.clock, neighbours=neighbours)
+        self._lobby = Lobby(admission, metrics, resume_s=config.resume_ms / 1000, clock=studio.clock)
         self._callers = callers
         self._open: set[Conversation] = set()
 
@@ -60,17 +54,14 @@ class StreamEndpoint:
         if len(self._open) >= self._admission.max_connections:
             await self._turn_away(send, 503, Refusal("all connections of this server are in use"))
             return
-        socket = _socket_of(scope)
-        is_new = socket is None or not socket.was_handed_over
-        if is_new and self._admission.draining and not self._lobby.has_parked:
+        if self._admission.draining and not self._lobby.has_parked:
             await self._turn_away(send, 503, Refusal(GOING_AWAY))
             return
-        visit = Visit(self._callers, self._callers.address(scope, headers), self._metrics, is_new=is_new)
+        visit = Visit(self._callers, self._callers.address(scope, headers), self._metrics)
         if visit.refusal is not None:
             await self._turn_away(send, 429, visit.refusal)
             return
         try:
-            self._metrics.connections.inc(is_new)
             await self._let_in(scope, visit, headers, receive, send)
         finally:
             visit.leave()
@@ -82,6 +73,7 @@ class StreamEndpoint:
     async def _let_in(self, scope: Scope, visit: Visit, headers: Headers, receive: Receive, send: Send) -> None:
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
+        self._metrics.connections.inc()
         conversation = Conversation(
             self._config,
             self._studio,
@@ -90,7 +82,6 @@ class StreamEndpoint:
             self._metrics,
             self._lobby,
             visit,
-            partial(self._hand_over, _socket_of(scope)),
             headers=headers,
             receive=receive,
             send=send,
@@ -100,16 +91,6 @@ class StreamEndpoint:
             await conversation.run()
         finally:
             self._open.discard(conversation)
-
-    def admits(self, session: str) -> bool:
-        """Whether there is such a session for a connection to ask for, and room for one."""
-        return self._lobby.has(session) and len(self._open) < self._admission.max_connections
-
-    async def _hand_over(self, socket: MovableSocket | None, session: str) -> bool:
-        if socket is None or self._neighbours is None or not await self._neighbours.hand_over(session, socket):
-            return False
-        self._metrics.resumes_handed_over.inc()
-        return True
 
     @property
     def sessions(self) -> list[Session]:
@@ -129,9 +110,3 @@ class StreamEndpoint:
             conversation.leave()
         if open_now:
             await asyncio.wait([conversation.task for conversation in open_now], timeout=FAREWELL_S)
-
-
-def _socket_of(scope: Scope) -> MovableSocket | None:
-    """None under a server that is not ours."""
-    socket = scope.get("state", {}).get(SOCKET)
-    return socket if isinstance(socket, MovableSocket) else None

@@ -35,11 +35,6 @@ class Metrics:
         self.sessions_resumed = Counter("voxwire_sessions_resumed", "Sessions that came back.", registry=registry)
         self.sessions_expired = Counter("voxwire_sessions_expired", "Sessions that came too late.", registry=registry)
         self.resumes_failed = Counter("voxwire_resumes_failed", "Resumes that were refused.", registry=registry)
-        self.resumes_handed_over = Counter(
-            "voxwire_resumes_handed_over",
-            "Resumes passed on to the web process of their session.",
-            registry=registry,
-        )
         self.connections = Counter("voxwire_connections", "WebSocket connections accepted.", registry=registry)
         self.utterances = Counter("voxwire_utterances", "Utterances started.", registry=registry)
         self.utterances_abandoned = Counter(

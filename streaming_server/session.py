@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from protocol.messages import (
     Close,
     Done,
     End,
+    Error,
     Flush,
     Format,
     Hello,
@@ -56,7 +58,6 @@ class Session:
 
     def __init__(
         self,
-        name: str,
         hello: Hello,
         config: Config,
         studio: Studio,
@@ -64,7 +65,7 @@ class Session:
         metrics: Metrics,
         ledger: Ledger,
     ) -> None:
-        self.id = name
+        self.id = secrets.token_hex(8)
         self.closed = False
         self._config = config
         self._studio = studio
@@ -130,6 +131,8 @@ class Session:
     def emit(self, message: ServerMessage) -> None:
         if self.closed:
             return
+        if isinstance(message, Error):
+            self._metrics.errors.labels(message.code).inc()
         self.outbox.put(message)
         self._heed_bounds()
 

@@ -198,8 +198,9 @@ class StreamSocket(WebSocketsSansIOProtocol):
         self._count_frame()
 
     def keepalive_timeout(self) -> None:
-        """A pong may be among what is not read while the socket is full; then the other watch is enough."""
-        if self._is_full and self.ping_timeout is not None:
+        """A pong may be among what is not read: while the socket is full (then the other watch is enough), while its
+        peer is read more slowly, and when this process has stood still."""
+        if self.ping_timeout is not None and (self._is_full or self._rest or self._count(termios.FIONREAD)):
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
             super().keepalive_timeout()
@@ -265,7 +266,11 @@ class StreamSocket(WebSocketsSansIOProtocol):
 
     def _count_untaken(self) -> int:
         """Bytes that the peer has not acknowledged: ours, and the kernel's, which asks for more only now and then."""
+        return self.transport.get_write_buffer_size() + self._count(termios.TIOCOUTQ)
+
+    def _count(self, queue: int) -> int:
+        """Bytes in a queue of the kernel's."""
         queued = array("i", [0])
         with contextlib.suppress(OSError):
-            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
-        return self.transport.get_write_buffer_size() + queued[0]
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), queue, queued)
+        return queued[0]

@@ -20,10 +20,8 @@ TURN = 16
 class Visit:
     """May say as much as its session, its address and its key have left."""
 
-    def __init__(self, callers: Callers, address: Address | None, metrics: Metrics, *, is_new: bool = True) -> None:
-        """`is_new`: no other web process has let it in before."""
+    def __init__(self, callers: Callers, address: Address | None, metrics: Metrics) -> None:
         self._callers = callers
-        self._is_new = is_new
         self._metrics = metrics
         self._counted: list[Address | Key] = []
         self._quotas: list[Quota] = []
@@ -66,7 +64,7 @@ class Visit:
     def _count(self, who: Address | Key | None) -> Refusal | None:
         if who is None:
             return None
-        refusal = self._callers.knock(who, is_new=self._is_new)
+        refusal = self._callers.knock(who)
         if refusal is None:
             self._counted.append(who)
             self._quotas.append(self._callers.quota(who))
