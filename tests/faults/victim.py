@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "canary-in-a-coal-mine"
 """Everybody's, and never to be found in a log."""
 STOP_S = 15.0
+ROLES = "web", "engine"
 
 _SAMPLE = re.compile(r"^(voxwire_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
@@ -48,7 +49,7 @@ class Holdings:
         return {
             name: f"{now:g}, not {base.numbers.get(name, 0.0):g}"
             for name, now in self.numbers.items()
-            if now > base.numbers.get(name, 0.0) or (now != base.numbers[name] and "processes" in name)
+            if now > base.numbers.get(name, 0.0) or (name in ROLES and now != base.numbers[name])
         }
 
 
@@ -106,9 +107,9 @@ class Victim:
             for name in ("sessions", "sessions_parked", "host_streams", "host_listeners", "tasks")
         }
         for role, each in pids.items():
-            numbers[f"{role} processes"] = len(each)
-            numbers[f"threads of {role} processes"] = sum(_num_entries(pid, "task") for pid in each)
-            numbers[f"files of {role} processes"] = sum(_num_entries(pid, "fd") for pid in each)
+            numbers[role] = len(each)
+            numbers[f"threads of {role}"] = sum(_num_entries(pid, "task") for pid in each)
+            numbers[f"files of {role}"] = sum(_num_entries(pid, "fd") for pid in each)
         return Holdings(numbers)
 
     def rss_bytes(self) -> dict[str, int]:
