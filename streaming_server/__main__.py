@@ -61,7 +61,8 @@ def _serve_worker(fd: int, directory: Path, number: int, argv: list[str]) -> int
 
 
 def _log(config: Config) -> None:
-    logs.configure(config.log_level, config.log_format, secrets=config.api_keys)
+    key = config.api_key
+    logs.configure(config.log_level, config.log_format, secrets=[key.get_secret_value()] if key is not None else [])
 
 
 if __name__ == "__main__":

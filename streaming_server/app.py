@@ -13,7 +13,6 @@ from starlette.staticfiles import StaticFiles
 
 from .admission import Admission, told_slowness
 from .auth import Doorkeeper
-from .callers import Callers
 from .config import Config
 from .endpoint import StreamEndpoint
 from .metrics import Metrics
@@ -25,13 +24,12 @@ WEB_CLIENT = Path(__file__).parents[1] / "web_client"
 
 
 def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
-    """`app.state` has what the sockets, and whoever drains the server, need of it."""
+    """`app.state.endpoint` and `app.state.admission` are for whoever drains the server."""
     engine = studio.engine
     metrics = Metrics(engine)
     doorkeeper = Doorkeeper(config)
     admission = Admission(engine, max_sessions=config.max_sessions)
-    callers = Callers(config, studio.clock)
-    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, callers, metrics)
+    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, metrics)
 
     voices = VoiceRoutes(engine, shelf, doorkeeper, config.voice)
 
@@ -89,7 +87,6 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
     )
     app.state.endpoint = endpoint
     app.state.admission = admission
-    app.state.metrics = metrics
     return app
 
 

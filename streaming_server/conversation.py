@@ -15,7 +15,6 @@ from protocol.messages import Error, Hello, ServerMessage, UtteranceMessage
 
 from .admission import Admission
 from .auth import Doorkeeper
-from .callers import Key
 from .config import Config
 from .greeting import told_limits
 from .lobby import Lobby
@@ -23,7 +22,6 @@ from .metrics import Metrics
 from .session import Session
 from .studio import Studio
 from .turning_away import as_message
-from .visit import Visit
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,6 @@ class Conversation:
         doorkeeper: Doorkeeper,
         metrics: Metrics,
         lobby: Lobby,
-        visit: Visit,
         *,
         headers: Mapping[str, str],
         receive: Receive,
@@ -72,8 +69,6 @@ class Conversation:
         self._doorkeeper = doorkeeper
         self._metrics = metrics
         self._lobby = lobby
-        self._visit = visit
-        self._key: Key | None = None
         self._headers = headers
         self._receive = receive
         self._send = send
@@ -141,8 +136,6 @@ class Conversation:
             raise RemoteProtocolError(
                 ErrorCode.UNAUTHORIZED, "expected the server's API key in hello.token, got another or none", fatal=True
             )
-        self._key = self._doorkeeper.key_of(hello.token, self._headers)
-        self._visit.show(self._key)
         session = await self._come_back(hello, unknown) or await self._enter(hello, unknown)
         fault: ProtocolError | _Gone | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -165,14 +158,14 @@ class Conversation:
         """The session that the client asks for, on this connection now. None: it asks for none, or has been told."""
         if hello.resume is None:
             return None
-        session = self._session = self._lobby.claim(hello.resume, self, self._key)
+        session = self._session = self._lobby.claim(hello.resume, self)
         if session is None:
             message = "expected the session and token of a connection lost a moment ago; these are unknown or expired"
             await self._put(Error(code=ErrorCode.RESUME_FAILED, message=message))
             return None
         self._connection.resume(session.ledger)
         self._again.extend(session.come_back(hello).messages)
-        await self._put(session.ready(self._lobby.issue(session, self._key), unknown, resumed=True))
+        await self._put(session.ready(self._lobby.issue(session), unknown, resumed=True))
         return session
 
     async def _enter(self, hello: Hello, unknown: tuple[str, ...]) -> Session:
@@ -184,7 +177,7 @@ class Conversation:
         session = Session(hello, self._config, self._studio, self._admission, self._metrics, self._connection.ledger)
         self._lobby.enter(session, self)
         self._session = session
-        await self._put(session.ready(self._lobby.issue(session, self._key), unknown, resumed=False))
+        await self._put(session.ready(self._lobby.issue(session), unknown, resumed=False))
         return session
 
     async def _hello(self) -> tuple[Hello, tuple[str, ...]]:
@@ -226,14 +219,14 @@ class Conversation:
             try:
                 event = self._connection.receive(data)
                 if event is not None:
-                    self._visit.admit(event.message, session.ledger, clock())
                     session.handle(event.message, event.unknown)
                     message = event.message
             except ProtocolError as error:
                 if error.fatal:
                     raise
                 self._report(session, error)
-            await self._visit.pause(message, session.throttle_s(message, clock()), clock())
+            if (wait_s := session.throttle_s(message, clock())) > 0:
+                await asyncio.sleep(wait_s)
             await session.outbox.room(taker)
 
     async def _write(self, session: Session) -> None:
@@ -281,6 +274,7 @@ class Conversation:
                 await self._empty(session)
 
     def _report(self, session: Session, error: ProtocolError) -> None:
+        self._metrics.errors.labels(error.code).inc()
         session.emit(as_message(error))
 
     async def _refuse(self, error: ProtocolError) -> None:

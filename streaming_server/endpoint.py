@@ -19,20 +19,13 @@ from .metrics import Metrics
 from .session import Session
 from .studio import Studio
 from .turning_away import turn_away
-from .visit import Visit
 
 
 class StreamEndpoint:
     """`GET /v1/stream`, an ASGI application."""
 
     def __init__(
-        self,
-        config: Config,
-        studio: Studio,
-        admission: Admission,
-        doorkeeper: Doorkeeper,
-        callers: Callers,
-        metrics: Metrics,
+        self, config: Config, studio: Studio, admission: Admission, doorkeeper: Doorkeeper, metrics: Metrics
     ) -> None:
         self._config = config
         self._studio = studio
@@ -40,7 +33,7 @@ class StreamEndpoint:
         self._doorkeeper = doorkeeper
         self._metrics = metrics
         self._lobby = Lobby(admission, metrics, resume_s=config.resume_ms / 1000, clock=studio.clock)
-        self._callers = callers
+        self._callers = Callers(config, studio.clock)
         self._open: set[Conversation] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,20 +50,21 @@ class StreamEndpoint:
         if self._admission.draining and not self._lobby.has_parked:
             await self._turn_away(send, 503, Refusal(GOING_AWAY))
             return
-        visit = Visit(self._callers, self._callers.address(scope, headers), self._metrics)
-        if visit.refusal is not None:
-            await self._turn_away(send, 429, visit.refusal)
+        address = self._callers.address(scope, headers)
+        refusal = self._callers.knock(address)
+        if refusal is not None:
+            await self._turn_away(send, 429, refusal)
             return
         try:
-            await self._let_in(scope, visit, headers, receive, send)
+            await self._let_in(scope, headers, receive, send)
         finally:
-            visit.leave()
+            self._callers.leave(address)
 
     async def _turn_away(self, send: Send, status: int, refusal: Refusal) -> None:
         self._metrics.turned_away.labels(str(status)).inc()
         await turn_away(send, status, refusal)
 
-    async def _let_in(self, scope: Scope, visit: Visit, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _let_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
         self._metrics.connections.inc()
@@ -81,7 +75,6 @@ class StreamEndpoint:
             self._doorkeeper,
             self._metrics,
             self._lobby,
-            visit,
             headers=headers,
             receive=receive,
             send=send,

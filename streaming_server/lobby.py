@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
@@ -70,18 +70,18 @@ class Lobby:
         self._admission.num_sessions += 1
         self._metrics.sessions.inc()
 
-    def issue(self, session: Session, principal: Hashable = None) -> str:
-        """The token for its next `ready`, good for the same `principal`: who has shown which key."""
+    def issue(self, session: Session) -> str:
+        """The token for its next `ready`."""
         token = secrets.token_hex(TOKEN_BYTES)
-        self._seats[session.id].newest = _hashed(token, principal)
+        self._seats[session.id].newest = _hashed(token)
         return token
 
-    def claim(self, resume: Resume, holder: Holder, principal: Hashable = None) -> Session | None:
+    def claim(self, resume: Resume, holder: Holder) -> Session | None:
         """The session that this opens, taken from the connection that has it; None if it is unknown, expired or wrong.
 
         The newest token opens it, and the one before until a message after the last `ready` shows that this came.
         """
-        seat, hashed = self._seats.get(resume.session), _hashed(resume.token, principal)
+        seat, hashed = self._seats.get(resume.session), _hashed(resume.token)
         if seat is None or self._resume_s <= 0 or seat.session.closed or not _opens(seat, hashed):
             self._metrics.resumes_failed.inc()
             return None
@@ -140,8 +140,8 @@ class Lobby:
         self._metrics.sessions_parked.dec()
 
 
-def _hashed(token: str, principal: Hashable) -> bytes:
-    return sha256(f"{principal} {token}".encode("utf-8", "surrogatepass")).digest()
+def _hashed(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _opens(seat: _Seat, hashed: bytes) -> bool:

@@ -47,12 +47,6 @@ class Metrics:
         self.turned_away = Counter(
             "voxwire_turned_away", "WebSockets not opened, by the HTTP status.", ["status"], registry=registry
         )
-        self.throttled = Counter(
-            "voxwire_throttled",
-            "Times a client was read more slowly, by whose allowance: its session's, or its address' or key's.",
-            ["allowance"],
-            registry=registry,
-        )
         self.internal_errors = Counter(
             "voxwire_internal_errors", "Exceptions caught at a session's edge.", registry=registry
         )

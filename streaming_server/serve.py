@@ -272,12 +272,7 @@ def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="auto",
-        ws=partial(  # type: ignore[arg-type]
-            StreamSocket,
-            stall_s=config.write_stall_ms / 1000,
-            frames_per_s=config.messages_per_s,
-            metrics=app.state.metrics,
-        ),
+        ws=partial(StreamSocket, stall_s=config.write_stall_ms / 1000),  # type: ignore[arg-type]
         ws_max_size=config.message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=config.ping_interval_ms / 1000,

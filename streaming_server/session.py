@@ -15,7 +15,6 @@ from protocol.messages import (
     Close,
     Done,
     End,
-    Error,
     Flush,
     Format,
     Hello,
@@ -131,8 +130,6 @@ class Session:
     def emit(self, message: ServerMessage) -> None:
         if self.closed:
             return
-        if isinstance(message, Error):
-            self._metrics.errors.labels(message.code).inc()
         self.outbox.put(message)
         self._heed_bounds()
 

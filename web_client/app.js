@@ -6,7 +6,9 @@ import { Conversation } from "./conversation.js";
 import { saveWav } from "./download.js";
 import { element, setText } from "./elements.js";
 import { apply, preferred, TAGS, words } from "./i18n.js";
+import { watchNetwork } from "./network.js";
 import { opusSupported } from "./opus.js";
+import { PATIENCE_MS } from "./outage.js";
 import { Player } from "./player.js";
 import { Roster } from "./roster.js";
 import { toGreet } from "./sentences.js";
@@ -28,10 +30,6 @@ class App {
   #say = (key, values) => words(this.#language, key, values);
   /** @type {Ready | null} */
   #ready = null;
-  /** Whether the lost connection took speech with it. */
-  #cutOff = false;
-  /** @type {Extract<NetToPage, {type: "link"}> | null} how the connection was lost, until there is one again */
-  #loss = null;
   #worker = new Worker(new URL("./net.js", import.meta.url), { type: "module", name: "net" });
   #player = new Player({
     options: () => ({
@@ -60,7 +58,8 @@ class App {
     this.#say,
   );
   #composer = new Composer(this.#conversation, {
-    ready: () => this.#view.link === "ready",
+    // What is written while there is no connection is said when there is one again.
+    ready: () => this.#ready !== null && !["refused", "unauthorized"].includes(this.#view.outage.state),
     begin: () => this.#begin(),
     heard: () => this.#view.heard,
     stop: () => this.#stop(),
@@ -90,6 +89,7 @@ class App {
       this.#settings.render(TAGS[this.#language]);
     });
     this.#connect();
+    watchNetwork(() => this.#post({ type: "nudge" }));
     addEventListener("pagehide", () => this.#post({ type: "close" }));
     addEventListener("pageshow", ({ persisted }) => persisted && this.#connect());
     Object.assign(window, { voxwire: { tape: () => this.#player.tape(), state: () => this.#state() } });
@@ -130,8 +130,13 @@ class App {
         break;
       case "done":
         if (!utterance) break;
-        if (message.reason === "lost" && utterance.cutTicks === null && utterance.missing) this.#cutSpeech();
         this.#composer.finished(utterance, message);
+        break;
+      case "drain":
+        this.#view.outage.drain();
+        break;
+      case "restarted":
+        if (utterance) this.#view.showRestart(utterance.captions.wordAt(message.text_start));
         break;
       case "wav":
         if (message.file) saveWav(message.file);
@@ -144,38 +149,13 @@ class App {
   /** @param {Extract<NetToPage, {type: "link"}>} report */
   #linkChanged(report) {
     const { state } = report;
-    this.#view.link = state;
-    if (state === "ready") {
-      this.#cutOff = false;
-      this.#loss = null;
-      this.#view.showLink("");
-    }
-    if (state === "lost" || state === "refused") {
-      this.#loss = report;
-      this.#showLoss();
-      this.#composer.letGo();
-    }
-    if (state === "unauthorized") {
-      this.#view.showLink(this.#say("tokenTitle"));
-      setText("token-error", load("session", "token") ? this.#say("tokenWrong") : "");
-      keep("session", "token", null);
-      if (!tokenDialog.open) tokenDialog.showModal();
-    }
-  }
-
-  /** Speech that was due will not come; of a loss the Worker tells after all that has arrived is decoded. */
-  #cutSpeech() {
-    if (this.#view.link === "ready") return;
-    this.#cutOff = true;
-    this.#showLoss();
-  }
-
-  #showLoss() {
-    if (!this.#loss) return;
-    const { state, reason = "", shut } = this.#loss;
-    const lost = shut ? "linkShut" : this.#cutOff ? "linkLostSpeech" : "linkLost";
-    const sentence = this.#say(state === "refused" ? "linkRefused" : lost, { origin: location.origin });
-    this.#view.showLink(`${sentence} ${reason}`);
+    this.#view.outage.learn(report, performance.now());
+    if (state === "lost") setTimeout(() => this.#view.render(), PATIENCE_MS);
+    if (state === "refused" || state === "unauthorized") this.#composer.letGo();
+    if (state !== "unauthorized") return;
+    setText("token-error", load("session", "token") ? this.#say("tokenWrong") : "");
+    keep("session", "token", null);
+    if (!tokenDialog.open) tokenDialog.showModal();
   }
 
   #listen() {
@@ -245,6 +225,7 @@ class App {
   #begin() {
     this.#unlock();
     this.#view.showError("");
+    this.#view.showRestart("");
     this.#pause(false);
     return this.#conversation.start(this.#settings.forStart(this.#player.sampleRate));
   }
@@ -268,6 +249,7 @@ class App {
   /** @param {import("./messages.js").Position} position */
   #moved(position) {
     this.#conversation.follow(position);
+    if (position.ended.length) this.#view.showRestart("");
     if (position.ended.length) keep("local", "targetMs", String(Math.round(position.targetMs)));
     this.#view.render();
   }
@@ -287,10 +269,10 @@ class App {
   /** For tests and the curious. */
   #state() {
     const { position, sampleRate, running, plain, frame } = this.#player;
-    const { link, status, heard } = this.#view;
+    const { outage, status, heard } = this.#view;
     const utterances = this.#conversation.utterances.map(({ captions, outline: _, ...rest }) => ({ ...rest, text: captions.text }));
     const ear = heard && { utterance: heard.utterance.id, ticks: heard.ticks };
-    return { link, status, sampleRate, running, plain, frame, position, heard: ear, utterances };
+    return { link: outage.state, status, sampleRate, running, plain, frame, position, heard: ear, utterances };
   }
 }
 

@@ -33,6 +33,12 @@ export class Captions {
     this.#segments.push([start, end, pts, pts]);
   }
 
+  /** Forgets when what stands from a place on sounds: it will be told anew. @param {number} position code points */
+  forget(position) {
+    this.#words = this.#words.filter(([start]) => start < position);
+    this.#segments = this.#segments.filter(([start]) => start < position);
+  }
+
   /**
    * @param {number} ticks heard
    * @returns {Stretch | null} the word that sounds, or sounded last
@@ -51,6 +57,12 @@ export class Captions {
   spokenBy(ticks) {
     const ends = this.#words.filter(([, , , ptsEnd]) => ptsEnd <= ticks).map(([, end]) => end);
     return !/[\p{L}\p{N}]/u.test(this.text.slice(this.index(Math.max(0, ...ends))));
+  }
+
+  /** @param {number} position code points @returns {string} the word there; empty at the end */
+  wordAt(position) {
+    const rest = this.text.slice(this.index(position));
+    return /^\s*(\p{Script=Han}{1,4}|(?:(?!\p{Script=Han})[\p{L}\p{M}\p{N}'’]){1,24}|\S?)/u.exec(rest)?.[1] ?? "";
   }
 
   /**

@@ -46,7 +46,10 @@ export const CHINESE = {
   insecure:
     "浏览器认为此地址不安全，因此本页在自身线程上播放 PCM。要使用 Opus 并获得更稳定的声音，请改用 https，或建立隧道：{command}，然后打开 {url}",
   linkLost: "连接已断开，正在自动重连。",
-  linkLostSpeech: "连接已断开，尚未朗读的内容也随之丢失。点“朗读”可重新播放。",
+  linkDry: "正在重新连接。一旦连上服务器，朗读会自动继续。",
+  linkDraining: "服务器正在重启。恢复后会自动朗读余下的内容。",
+  linkFull: "服务器有响应，但没有接受连接：可能连接数已满，或中间代理不放行 WebSocket。正在自动重试。",
+  restarted: "连接中断较久，余下的内容已从“{word}”处重新朗读。",
   linkRefused: "服务器拒绝了本页的连接。",
   linkShut:
     "服务器有响应，但拒绝了本页的 WebSocket：启动服务器时必须加上 --allowed-origins {origin}（如有中间代理，还须放行 WebSocket）。",
@@ -67,6 +70,7 @@ export const CHINESE = {
   statusStopped: "已停止",
   statusFinished: "朗读完毕",
   statusFailed: "朗读失败",
+  statusReconnecting: "正在重新连接",
   statusLost: "连接已断开，正在重连",
   statusRefused: "未连接",
   statusUnauthorized: "需要密钥",

@@ -46,7 +46,11 @@ export const ENGLISH = {
   insecure:
     "This address is not secure for the browser, so the page plays plain PCM on its own thread. For Opus and steadier sound, open it over https, or through a tunnel: {command} and then {url}",
   linkLost: "The connection is lost. A new one is tried by itself.",
-  linkLostSpeech: "The connection was lost, and what was not yet spoken with it. Press Speak to hear it again.",
+  linkDry: "Reconnecting. Speech goes on by itself as soon as the server is reached.",
+  linkDraining: "The server is being restarted. What is still to be said follows by itself when it is back.",
+  linkFull:
+    "The server answers but opens no connection: it may have too many just now, or a proxy in between lets no WebSockets through. It is tried again by itself.",
+  restarted: "The connection was gone for long, so the rest is spoken anew, from “{word}”.",
   linkRefused: "The server refused this page.",
   linkShut:
     "The server answers but refuses this page's WebSocket: it must be started with --allowed-origins {origin} (and a proxy in between, if any, must let WebSockets through).",
@@ -67,6 +71,7 @@ export const ENGLISH = {
   statusStopped: "Stopped",
   statusFinished: "Finished",
   statusFailed: "Failed",
+  statusReconnecting: "Reconnecting",
   statusLost: "Connection lost, reconnecting",
   statusRefused: "Not connected",
   statusUnauthorized: "Key needed",

@@ -2,6 +2,7 @@
 
 import type { Samples } from "./timeline.js";
 import type { Prospect, Wait } from "./headstart.js";
+import type { Door } from "./door.js";
 import type { Run } from "./heard.js";
 
 type Codec = "pcm_s16le" | "pcm_f32le" | "opus";
@@ -21,18 +22,31 @@ export interface Start {
   voice?: string;
   language?: string;
   speed?: number;
+  seed?: number;
+  params?: Record<string, number>;
   audio?: AudioFormat;
   words?: boolean;
   after?: string;
 }
 
-export type ClientMessage =
-  | { type: "hello"; version: 1; client?: string; token?: string; lead_ms?: number | null; audio?: AudioFormat }
+/** `received`: by utterance, the seq wanted next. */
+export interface Resume {
+  session: string;
+  token: string;
+  received: Record<string, number>;
+}
+
+/** Those that `ready.client_messages` counts. */
+export type Counted =
   | Start
   | { type: "text"; utterance: string; text: string }
   | { type: "flush"; utterance: string }
   | { type: "end"; utterance: string }
-  | { type: "cancel"; utterance: string; at?: "now" | "word"; played?: number }
+  | { type: "cancel"; utterance: string; at?: "now" | "word"; played?: number };
+
+export type ClientMessage =
+  | { type: "hello"; version: 1; client?: string; token?: string; lead_ms?: number | null; audio?: AudioFormat; resume?: Resume }
+  | Counted
   | { type: "playhead"; utterance: string; played?: number; received?: number; paused?: boolean }
   | { type: "ping"; nonce?: number }
   | { type: "close" };
@@ -57,6 +71,9 @@ export interface Limits {
 export interface Ready {
   type: "ready";
   session: string;
+  resume_token?: string;
+  resumed?: boolean;
+  client_messages?: number;
   server?: { name: string; version: string };
   model: Model;
   audio: ResolvedFormat;
@@ -74,6 +91,7 @@ export interface WireError {
   code: string;
   message: string;
   utterance?: string | null;
+  seq?: number | null;
   fatal?: boolean | null;
   retry_after_ms?: number | null;
 }
@@ -81,7 +99,7 @@ export interface WireError {
 /** [text_start, text_end, pts, pts_end]: code points, ticks */
 export type Word = [number, number, number, number];
 
-export interface Started { type: "started"; utterance: string; seq: number; voice: string; language: string; audio: ResolvedFormat }
+export interface Started { type: "started"; utterance: string; seq: number; voice: string; language: string; audio: ResolvedFormat; seed?: number; params?: Record<string, number> }
 export interface Segment { type: "segment"; utterance: string; seq: number; text_start: number; text_end: number; pts: number }
 export interface Words { type: "words"; utterance: string; seq: number; words: Word[]; estimated?: boolean }
 export interface Audio { type: "audio"; utterance: string; seq: number; pts: number; samples: number; data?: Uint8Array<ArrayBuffer>; packets?: Uint8Array<ArrayBuffer>[] }
@@ -100,6 +118,7 @@ export type ServerMessage =
 export type PageToNet =
   | { type: "connect"; url: string; token?: string }
   | { type: "retry" }
+  | { type: "nudge" } // the network may have changed
   | { type: "sink"; port: MessagePort; sampleRate: number }
   | { type: "start"; track: number; start: Start }
   | { type: "text"; utterance: string; text: string }
@@ -109,13 +128,17 @@ export type PageToNet =
   | { type: "wav"; utterance: string }
   | { type: "close" };
 
+/** "lost": a new connection is tried by itself; speech goes on from what has come. */
 export type LinkState = "connecting" | "ready" | "lost" | "unauthorized" | "refused";
 
 /** Worker to page. */
 export type NetToPage =
-  | { type: "link"; state: LinkState; retryMs?: number; reason?: string; shut?: boolean }
+  | { type: "link"; state: LinkState; retryMs?: number; reason?: string; door?: Door }
+  | { type: "drain" }
   | Ready
   | { type: "started"; utterance: string; started: Started }
+  /** It goes on in another session from that code point, after what has come. `bins` of the outline stay. */
+  | { type: "restarted"; utterance: string; text_start: number; ticks: number; length: number; bins: number }
   | { type: "run"; utterance: string; pts: number; offset: number }
   | { type: "audio"; utterance: string; ticks: number; length: number; peaks: Int8Array }
   | { type: "words"; utterance: string; words: Word[] }
@@ -133,12 +156,14 @@ export type NetToSink =
   | ({ type: "outlook"; track: number } & Prospect) // of a slow machine's speech
   | { type: "seam"; track: number; offset: number; length: number } // a clause of it
   | { type: "end"; track: number }
+  | { type: "splice"; track: number; offset: number } // what was to sound after that is dropped, other sound follows
   | { type: "truncate"; track: number; offset: number };
 
 /** The playing thread to the Worker. */
 export type SinkToNet =
   | { type: "heard"; track: number; offset: number; paused: boolean }
   | { type: "sounding"; track: number }
+  | { type: "spliced"; track: number; offset: number } // there: at or after the place asked for
   | { type: "cut"; track: number; heard: { track: number; offset: number } }; // all up to `track` stopped, and where
 
 /** Page to the playing thread. */

@@ -5,15 +5,13 @@
  */
 
 import { Link } from "./link.js";
-import { Outbox } from "./outbox.js";
 import { Outlook } from "./outlook.js";
-import { Playhead } from "./playhead.js";
+import { Speech } from "./speech.js";
 import { Stream } from "./stream.js";
 import { wavFile } from "./wav.js";
 
 /** @typedef {import("./messages.js").PageToNet} PageToNet */
 /** @typedef {import("./messages.js").NetToPage} NetToPage */
-/** @typedef {import("./messages.js").NetToSink} NetToSink */
 /** @typedef {import("./messages.js").SinkToNet} SinkToNet */
 /** @typedef {import("./messages.js").ServerMessage} ServerMessage */
 /** @typedef {import("./messages.js").Start} Start */
@@ -23,29 +21,29 @@ import { wavFile } from "./wav.js";
 const MAX_KEPT_SAMPLES = 32 * 2 ** 20;
 const MAX_KEPT = 64;
 const CUT_WAIT_MS = 50;
-
-/**
- * @typedef {object} Speech one utterance, both directions
- * @property {Stream} stream
- * @property {Outbox} outbox
- * @property {Playhead} playhead
- * @property {boolean} endAsked no more text will come from the page
- * @property {boolean} endSent
- * @property {number} timer of the outbox
- * @property {{upTo: number, at: number}[]} sentAt when the text up to a code point left; until the first audio
- * @property {number} clauseAt when the first clause's last text left
- */
+const BUSY_MS = 1_000;
 
 class Net {
   #scope;
-  #link = new Link((message) => this.#receive(message), (report) => this.#report(report));
+  #link = new Link({
+    receive: (message) => this.#receive(message),
+    report: (report) => this.#report(report),
+    fault: (wire, sentence) => {
+      const speech = this.#byWire(wire);
+      if (speech) this.#fail(speech, "bad_message", sentence);
+    },
+    expecting: () => !this.#paused && [...this.#speeches.values()].some(({ stream }) => !stream.over),
+  });
   /** @type {import("./messages.js").Ready | null} */
   #ready = null;
   /** @type {MessagePort | null} */
   #sink = null;
   #sinkRate = 0;
-  /** @type {Map<string, Speech>} */
+  #paused = false;
+  /** By the page's ids. @type {Map<string, Speech>} */
   #speeches = new Map();
+  /** Whoever waits for the playing thread to drop sound. @type {{track: number, offset: number, resolve: (offset: number) => void}[]} */
+  #splices = [];
   #stopTimer = 0;
   #stopTrack = -1;
 
@@ -70,7 +68,10 @@ class Net {
         return this.#link.connect(message.url, message.token);
       case "retry":
         return this.#link.retry();
+      case "nudge":
+        return this.#link.nudge();
       case "sink":
+        for (const { offset, resolve } of this.#splices.splice(0)) resolve(offset); // the former one is gone
         this.#sink = message.port;
         this.#sinkRate = message.sampleRate;
         message.port.onmessage = ({ data }) => this.#heardFrom(data);
@@ -78,16 +79,17 @@ class Net {
       case "start":
         return this.#start(message.track, message.start);
       case "text":
-        return this.#text(message.utterance, message.text);
+        return this.#speeches.get(message.utterance)?.write(message.text);
       case "end":
-        return this.#end(message.utterance);
+        return this.#speeches.get(message.utterance)?.end();
       case "stop":
         return this.#stop(message.track);
       case "stop-at-word":
-        return this.#cancel(message.utterance, "word");
+        return this.#speeches.get(message.utterance)?.cancel("word");
       case "wav":
         return this.#wav(message.utterance);
       case "close":
+        this.#giveUp();
         return this.#link.close();
     }
   }
@@ -98,6 +100,7 @@ class Net {
    */
   #start(track, start) {
     const utterance = start.utterance;
+    this.#paused = false;
     const { realtime, rtf } = this.#ready?.model ?? {};
     const stream = new Stream({
       utterance,
@@ -106,58 +109,33 @@ class Net {
       sinkRate: this.#sinkRate,
       toPage: (message, transfer) => this.#toPage(message, transfer),
       toSink: (message, transfer = []) => this.#sink?.postMessage(message, transfer),
-      fail: (code, message) => this.#fail(utterance, code, message),
+      fail: (code, message) => this.#fail(speech, code, message),
       outlook: realtime === false && rtf ? new Outlook({ rtf, speed: start.speed }) : null,
     });
-    const playhead = new Playhead((progress) => this.#link.send({ type: "playhead", utterance, ...progress }));
-    const outbox = new Outbox(this.#ready?.limits);
-    this.#speeches.set(utterance, {
-      stream, outbox, playhead, endAsked: false, endSent: false, timer: 0, sentAt: [], clauseAt: 0,
+    const speech = new Speech({
+      start,
+      stream,
+      link: this.#link,
+      limits: this.#ready?.limits,
+      hooks: { find: (id) => this.#speeches.get(id), splice: (...place) => this.#splice(...place) },
     });
+    this.#speeches.set(utterance, speech);
     this.#forgetOldest();
-    if (!this.#link.send(start)) stream.finish(null);
+    speech.pump();
   }
 
   /**
-   * @param {string} utterance
-   * @param {string} text
+   * @param {number} track
+   * @param {number} offset
+   * @returns {Promise<number>}
    */
-  #text(utterance, text) {
-    const speech = this.#speeches.get(utterance);
-    if (!speech || speech.stream.over) return;
-    // An empty text tells the server that the writer has not paused; what waits here tells as much when it leaves.
-    if (!text && !speech.outbox.length && !speech.stream.cut) this.#link.send({ type: "text", utterance, text });
-    speech.outbox.push(text);
-    speech.stream.write(text);
-    this.#pump(utterance, speech);
-  }
-
-  /** @param {string} utterance */
-  #end(utterance) {
-    const speech = this.#speeches.get(utterance);
-    if (!speech || speech.stream.over) return;
-    speech.endAsked = true;
-    this.#pump(utterance, speech);
-  }
-
-  /**
-   * Sends what text may be sent, and the end after the last of it.
-   * @param {string} utterance
-   * @param {Speech} speech
-   */
-  #pump(utterance, speech) {
-    clearTimeout(speech.timer);
-    if (speech.stream.over || speech.stream.cut) return;
-    const { text, waitMs } = speech.outbox.take(performance.now());
-    if (text) {
-      this.#link.send({ type: "text", utterance, text });
-      if (!speech.stream.received) speech.sentAt.push({ upTo: speech.outbox.sent, at: performance.now() });
-    }
-    if (Number.isFinite(waitMs)) speech.timer = setTimeout(() => this.#pump(utterance, speech), waitMs);
-    if (speech.endAsked && !speech.endSent && !speech.outbox.length) {
-      speech.endSent = true;
-      this.#link.send({ type: "end", utterance });
-    }
+  #splice(track, offset) {
+    const sink = this.#sink;
+    if (!sink) return Promise.resolve(offset);
+    return new Promise((resolve) => {
+      this.#splices.push({ track, offset, resolve });
+      sink.postMessage({ type: "splice", track, offset });
+    });
   }
 
   /**
@@ -173,20 +151,7 @@ class Net {
 
   #cancelStopped() {
     clearTimeout(this.#stopTimer);
-    for (const [utterance, { stream }] of this.#speeches) {
-      if (stream.track <= this.#stopTrack) this.#cancel(utterance, "now");
-    }
-  }
-
-  /**
-   * @param {string} utterance
-   * @param {"now" | "word"} at
-   */
-  #cancel(utterance, at) {
-    const speech = this.#speeches.get(utterance);
-    if (!speech) return;
-    clearTimeout(speech.timer);
-    if (!speech.stream.over) this.#link.send({ type: "cancel", utterance, at, played: speech.stream.played });
+    for (const speech of this.#speeches.values()) if (speech.stream.track <= this.#stopTrack) speech.cancel("now");
   }
 
   /** @param {string} utterance */
@@ -198,18 +163,26 @@ class Net {
 
   /** @param {SinkToNet} message */
   #heardFrom(message) {
-    if (message.type === "sounding") {
-      const [utterance, speech] = this.#byTrack(message.track);
-      if (!speech || !speech.clauseAt) return;
-      this.#toPage({ type: "figure", utterance, firstSoundMs: performance.now() - speech.clauseAt });
-      speech.clauseAt = 0;
-      return;
+    switch (message.type) {
+      case "sounding": {
+        const [utterance, speech] = this.#byTrack(message.track);
+        if (!speech?.clauseAt) return;
+        this.#toPage({ type: "figure", utterance, firstSoundMs: performance.now() - speech.clauseAt });
+        speech.clauseAt = 0;
+        return;
+      }
+      case "spliced": {
+        const at = this.#splices.findIndex(({ track }) => track === message.track);
+        if (at >= 0) this.#splices.splice(at, 1)[0].resolve(message.offset);
+        return;
+      }
+      case "cut":
+        this.#byTrack(message.heard.track)[1]?.stream.heard(message.heard.offset);
+        return this.#cancelStopped();
+      case "heard":
+        this.#paused = message.paused;
+        this.#byTrack(message.track)[1]?.heard(message.offset, message.paused);
     }
-    const { track, offset } = message.type === "cut" ? message.heard : message;
-    const [, speech] = this.#byTrack(track);
-    const played = speech?.stream.heard(offset);
-    if (message.type === "cut") this.#cancelStopped();
-    else speech?.playhead.update({ played, paused: message.paused });
   }
 
   /**
@@ -221,75 +194,102 @@ class Net {
     return ["", undefined];
   }
 
+  /** @param {string} wire @returns {Speech | undefined} */
+  #byWire(wire) {
+    for (const speech of this.#speeches.values()) if (speech.wire === wire) return speech;
+    return undefined;
+  }
+
   /** @param {ServerMessage} message */
   #receive(message) {
     switch (message.type) {
       case "ready":
-        this.#ready = message;
-        return this.#toPage(message);
+        return this.#begin(message);
       case "error":
-        return this.#refused(message);
+        return this.#complain(message);
       case "drain":
+        return this.#toPage({ type: "drain" });
       case "pong":
         return undefined;
     }
-    const speech = this.#speeches.get(message.utterance);
+    const speech = this.#byWire(message.utterance);
     if (!speech) return undefined;
-    if (message.type === "segment") this.#segment(message.utterance, speech, message.text_end);
+    if (message.type === "started") speech.accepted = true;
+    if (message.type === "done" && speech.brokenOff && message.reason === "error") {
+      speech.hold();
+      if (!this.#link.draining) speech.restart();
+      return undefined;
+    }
+    if (message.type === "segment") speech.segment(message);
     const first = message.type === "audio" && !speech.stream.received;
     speech.stream.receive(message);
     if (first && speech.clauseAt) {
-      const firstAudioMs = performance.now() - speech.clauseAt;
-      this.#toPage({ type: "figure", utterance: message.utterance, firstAudioMs });
+      this.#toPage({ type: "figure", utterance: speech.id, firstAudioMs: performance.now() - speech.clauseAt });
     }
     if (message.type === "audio" || message.type === "done") {
-      speech.playhead.update({ received: speech.stream.received });
+      speech.received();
       for (const { stream } of this.#speeches.values()) stream.outlook?.queue(performance.now());
     }
     return undefined;
   }
 
-  /** @param {string} utterance @param {Speech} speech @param {number} textEnd code points */
-  #segment(utterance, speech, textEnd) {
-    speech.clauseAt ||= speech.sentAt.find(({ upTo }) => upTo >= textEnd)?.at ?? 0;
-    speech.outbox.spoken = textEnd;
-    this.#pump(utterance, speech);
+  /** @param {import("./messages.js").Ready} ready */
+  async #begin(ready) {
+    const isOther = this.#ready !== null && ready.model.sample_rate !== this.#ready.model.sample_rate;
+    this.#ready = ready;
+    this.#toPage(ready);
+    if (ready.resumed) {
+      for (const speech of this.#speeches.values()) speech.resumed();
+      return;
+    }
+    if (isOther) this.#giveUp();
+    for (const speech of [...this.#speeches.values()]) await speech.restart(); // one after the other, as they are heard
   }
 
   /** @param {import("./messages.js").WireError} error */
-  #refused(error) {
-    const utterance = error.utterance ?? undefined;
-    const stream = utterance === undefined ? undefined : this.#speeches.get(utterance)?.stream;
-    // A refused `start` has no `done`; an accepted one brings its own.
-    if (stream && !stream.started) stream.finish(null);
-    this.#toPage({ type: "error", code: error.code, message: error.message, utterance });
+  #complain(error) {
+    const speech = error.utterance ? this.#byWire(error.utterance) : undefined;
+    const isBusy = error.code === "busy";
+    if (speech && !speech.accepted) {
+      // A refused `start` has no `done`; an accepted one brings its own.
+      if (isBusy && (this.#link.draining || speech.isRest)) return speech.postpone(error.retry_after_ms ?? BUSY_MS);
+      speech.stream.finish(null);
+    } else if (speech && !speech.stream.cut && (error.code === "replay_gap" || (isBusy && this.#link.draining))) {
+      speech.brokenOff = true;
+      return undefined;
+    }
+    return this.#toPage({ type: "error", code: error.code, message: error.message, utterance: speech?.id });
   }
 
   /**
    * What comes of this utterance cannot be played.
-   * @param {string} utterance
+   * @param {Speech} speech
    * @param {string} code
    * @param {string} message
    */
-  #fail(utterance, code, message) {
-    this.#cancel(utterance, "now");
-    this.#speeches.get(utterance)?.stream.finish(null);
-    this.#toPage({ type: "error", code, message, utterance });
+  #fail(speech, code, message) {
+    speech.cancel("now");
+    speech.stream.finish(null);
+    this.#toPage({ type: "error", code, message, utterance: speech.id });
+  }
+
+  /** What has arrived is played to its end, and nothing more comes. */
+  #giveUp() {
+    for (const { stream } of this.#speeches.values()) stream.finish(null);
   }
 
   /** @param {import("./link.js").LinkReport} report */
   #report(report) {
-    // A fresh session knows nothing of these; what has arrived is played to its end.
-    if (report.state !== "ready") for (const { stream } of this.#speeches.values()) stream.finish(null);
+    if (report.state === "refused" || report.state === "unauthorized") this.#giveUp();
     this.#toPage({ type: "link", ...report });
   }
 
   #forgetOldest() {
     let samples = 0;
-    for (const [index, [utterance, { stream, playhead }]] of [...this.#speeches].reverse().entries()) {
-      samples += stream.recording?.length ?? 0;
-      if (!stream.over || (samples <= MAX_KEPT_SAMPLES && index < MAX_KEPT)) continue;
-      playhead.close();
+    for (const [index, [utterance, speech]] of [...this.#speeches].reverse().entries()) {
+      samples += speech.stream.recording?.length ?? 0;
+      if (!speech.stream.over || (samples <= MAX_KEPT_SAMPLES && index < MAX_KEPT)) continue;
+      speech.close();
       this.#speeches.delete(utterance);
     }
   }

@@ -13,13 +13,15 @@ const MAX_DELTA = 8000;
 const POLL_MS = 50;
 
 export class Outbox {
-  /** Code points handed out. */
+  /** Where the handing out has begun: after a `rewind` not at the beginning. */
+  from = 0;
+  /** Code points up to which it was handed out. */
   sent = 0;
   /** Code points that the server has begun to speak. */
   spoken = 0;
 
-  /** @type {string[]} code points */
-  #waiting = [];
+  /** @type {string[]} code points, all of them */
+  #points = [];
   #charsPerMs;
   #pending;
   #allowance;
@@ -34,12 +36,22 @@ export class Outbox {
 
   /** Code points that wait. */
   get length() {
-    return this.#waiting.length;
+    return this.#points.length - this.sent;
   }
 
   /** @param {string} text */
   push(text) {
-    for (const point of text) this.#waiting.push(point);
+    for (const point of text) this.#points.push(point);
+  }
+
+  /** @param {number} point from which the text is to be handed out again */
+  rewind(point) {
+    this.from = this.sent = this.spoken = point;
+  }
+
+  /** All the text. */
+  get points() {
+    return this.#points;
   }
 
   /**
@@ -51,11 +63,11 @@ export class Outbox {
     this.#allowance = Math.min(second, this.#allowance + (nowMs - this.#time) * this.#charsPerMs);
     this.#time = nowMs;
     const room = Math.floor(this.#pending - (this.sent - this.spoken));
-    const count = Math.max(0, Math.min(this.#waiting.length, MAX_DELTA, Math.floor(this.#allowance), room));
-    const text = this.#waiting.splice(0, count).join("");
+    const count = Math.max(0, Math.min(this.length, MAX_DELTA, Math.floor(this.#allowance), room));
+    const text = this.#points.slice(this.sent, this.sent + count).join("");
     this.sent += count;
     this.#allowance -= count;
-    const blocked = !this.#waiting.length || count >= room;
+    const blocked = !this.length || count >= room;
     return { text, waitMs: blocked ? Infinity : POLL_MS };
   }
 }

@@ -42,6 +42,13 @@ export class Playhead {
     this.#send(this.#latest);
   }
 
+  /** Tells once more what is known: on another connection. */
+  repeat() {
+    if (!Object.keys(this.#latest).length) return;
+    this.#sent = {};
+    this.update({});
+  }
+
   /** Sends nothing more. */
   close() {
     clearTimeout(this.#timer);

@@ -103,10 +103,7 @@ export class Playout {
     this.#excuse(track);
   }
 
-  /**
-   * @param {number} number
-   * @param {import("./timeline.js").Samples} samples continuing the track's stream
-   */
+  /** @param {number} number @param {import("./timeline.js").Samples} samples continuing the track's stream */
   push(number, samples) {
     const track = this.find(number);
     if (!track || this.buffered + samples.length > this.#samples(CAPACITY_MS)) {
@@ -139,16 +136,19 @@ export class Playout {
   }
 
   /**
-   * The track is to stop at a stream sample: with a fade that ends there, or at once if that has already sounded.
+   * What is to sound from a stream sample on is dropped, with a fade that ends there, or at once if that has sounded already.
    * @param {number} number
    * @param {number} offset
+   * @param {boolean} [goesOn] with other sound; else the track ends there
+   * @returns {number} where it was cut
    */
-  truncate(number, offset) {
+  truncate(number, offset, goesOn = false) {
     const track = this.find(number);
-    if (!track) return;
+    if (!track) return offset;
     const sounding = track === this.#tracks[0] && this.state === "playing" && !this.paused;
     const least = sounding ? Math.min(this.#samples(FADE_MS), track.buffered) : 0;
-    track.stopAt(Math.max(offset, track.played + least), this.#samples(STOP_FADE_MS));
+    const end = Math.max(offset, track.played + least);
+    return goesOn ? track.splice(end, this.#samples(STOP_FADE_MS)) : track.stopAt(end, this.#samples(STOP_FADE_MS));
   }
 
   /** Barge-in: fades out what sounds, and forgets every track up to this one, also those to come. @param {number} number */
@@ -240,10 +240,7 @@ export class Playout {
     this.#fades.shape(out);
   }
 
-  /**
-   * Lets the last bit of speech fade out, if any sounds.
-   * @param {Track} track
-   */
+  /** Lets the last bit of speech fade out, if any sounds. @param {Track} track */
   #fadeOut(track) {
     if (this.state !== "playing" || this.paused || this.#fades.ending) return;
     this.#fades.begin(track.available, (out) => this.#sound(track, out));

@@ -22,6 +22,36 @@ export class Recording {
     this.#bin = Math.round((sampleRate * PEAK_MS) / 1000);
   }
 
+  /** Whole bins of the outline. */
+  get bins() {
+    return Math.floor(this.length / this.#bin);
+  }
+
+  /** @param {number} length samples that stay; the outline's whole bins within them do, too */
+  truncate(length) {
+    let left = (this.length = Math.min(this.length, length));
+    this.chunks = this.chunks.flatMap((chunk) => {
+      const kept = chunk.subarray(0, left);
+      left -= kept.length;
+      return kept.length ? [kept] : [];
+    });
+    this.#filled = this.#low = this.#high = 0;
+    let toFind = this.length % this.#bin;
+    for (const chunk of [...this.chunks].reverse()) {
+      const part = chunk.subarray(Math.max(0, chunk.length - toFind));
+      toFind -= part.length;
+      for (const sample of part) this.#add(sample);
+      if (!toFind) break;
+    }
+  }
+
+  /** @param {number} sample */
+  #add(sample) {
+    if (sample < this.#low) this.#low = sample;
+    if (sample > this.#high) this.#high = sample;
+    this.#filled += 1;
+  }
+
   /**
    * @param {Samples} samples
    * @returns {Int8Array<ArrayBuffer>} the outline of the 10 ms bins that these complete
@@ -32,9 +62,8 @@ export class Recording {
     this.length += kept.length;
     const peaks = [];
     for (const sample of kept) {
-      if (sample < this.#low) this.#low = sample;
-      if (sample > this.#high) this.#high = sample;
-      if (++this.#filled === this.#bin) {
+      this.#add(sample);
+      if (this.#filled === this.#bin) {
         peaks.push(this.#low >> 8, this.#high >> 8);
         this.#filled = this.#low = this.#high = 0;
       }

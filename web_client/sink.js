@@ -102,6 +102,9 @@ export class Sink {
       case "end":
         this.#playout.end(message.track);
         break;
+      case "splice":
+        this.#say({ type: "spliced", track: message.track, offset: this.#playout.truncate(message.track, message.offset, true) });
+        break;
       case "truncate":
         this.#playout.truncate(message.track, message.offset);
         break;

@@ -1,6 +1,7 @@
 // @ts-check
 /** One utterance as it arrives: its sequence is checked, its payloads become samples, the samples go where they are due. */
 
+import { Bookmark } from "./bookmark.js";
 import { OpusRun } from "./opus.js";
 import { Recording } from "./recording.js";
 import { Timeline } from "./timeline.js";
@@ -17,6 +18,8 @@ import { Timeline } from "./timeline.js";
 export class Stream {
   /** The next seq wanted: all before it has arrived. */
   received = 0;
+  /** The server's answer to the latest start. @type {import("./messages.js").Started | null} */
+  started = null;
   /** Ticks heard, as far as is known. */
   played = 0;
   /** `done` has arrived, or never will. */
@@ -41,6 +44,9 @@ export class Stream {
   #format = null;
   /** @type {OpusRun | null} */
   #opus = null;
+  #bookmark = new Bookmark();
+  /** What went before what the server speaks now, when that is the rest of a text: code points, ticks. */
+  #base = { text: 0, pts: 0 };
   /** What has arrived is dealt with in this order, although decoding takes its time. */
   #order = Promise.resolve();
 
@@ -72,11 +78,6 @@ export class Stream {
     return this.#sinkRate;
   }
 
-  /** Whether the server has accepted the utterance. */
-  get started() {
-    return this.#timeline !== null;
-  }
-
   get track() {
     return this.#track;
   }
@@ -87,19 +88,17 @@ export class Stream {
     this.#tellOutlook();
   }
 
-  /** @param {UtteranceMessage} message */
+  /** @param {UtteranceMessage} message in order, and none of them twice */
   receive(message) {
-    if (this.over || message.seq < this.received) return;
-    if (message.seq > this.received) {
-      return this.#fail("bad_message", `expected ${message.type} with seq ${this.received}, got ${message.seq}`);
-    }
+    if (this.over) return;
     switch (message.type) {
       case "started":
         if (message.audio.sample_rate !== this.#sinkRate) {
           return this.#fail("unsupported_format", `this browser plays ${this.#sinkRate} Hz, but speech comes at ${message.audio.sample_rate} Hz`);
         }
-        this.#timeline = new Timeline({ tickRate: this.#tickRate, sampleRate: this.#sinkRate });
-        this.recording = new Recording(this.#sinkRate);
+        this.started = message;
+        this.#timeline ??= new Timeline({ tickRate: this.#tickRate, sampleRate: this.#sinkRate });
+        this.recording ??= new Recording(this.#sinkRate);
         this.#toPage({ type: "started", utterance: this.#utterance, started: message });
         this.#openRun(message.audio);
         break;
@@ -108,17 +107,15 @@ export class Stream {
         this.#openRun(message.audio);
         break;
       case "segment":
-        this.#toPage(message);
-        this.#foresee(message);
+        this.#beginSegment(message);
         break;
       case "words":
-        for (const [, end, , ptsEnd] of message.words) this.outlook?.reach(end, ptsEnd / this.#tickRate);
-        this.#toPage({ type: "words", utterance: this.#utterance, words: message.words });
+        this.#learnWords(message.words);
         break;
       case "audio":
         this.received = message.seq + 1;
         this.outlook?.arrive(message.samples / this.#tickRate, performance.now());
-        this.#decode(message);
+        this.#decode({ ...message, pts: message.pts + this.#base.pts });
         this.#tellOutlook();
         break;
       case "done":
@@ -138,25 +135,81 @@ export class Stream {
   }
 
   /**
-   * The utterance ends: by its `done`, or without one when the connection is lost.
-   * @param {Done | null} done
+   * The same, in what the server speaks now.
+   * @returns {number} ticks
+   */
+  get playedNow() {
+    return Math.max(0, this.played - this.#base.pts);
+  }
+
+  /**
+   * The utterance ends: by its `done`, or without one when it is given up.
+   * @param {Pick<Done, "reason" | "spoken"> | null} done
    */
   finish(done) {
     if (this.over) return;
     this.over = true;
+    const { text, pts } = this.#base;
+    const spoken = done?.spoken ? { text_end: done.spoken.text_end + text, pts: done.spoken.pts + pts } : undefined;
     this.#enqueue(() => {
-      const offset = done?.spoken && this.#timeline ? this.#timeline.offsetAt(done.spoken.pts) : null;
+      const offset = spoken && this.#timeline ? this.#timeline.offsetAt(spoken.pts) : null;
       if (offset === null) this.#toSink({ type: "end", track: this.#track });
       else this.#toSink({ type: "truncate", track: this.#track, offset });
       this.#toPage({
         type: "done", utterance: this.#utterance, reason: done?.reason ?? "lost",
-        ticks: this.#timeline?.ticks ?? 0, spoken: done?.spoken ?? undefined,
+        ticks: this.#timeline?.ticks ?? 0, spoken,
       });
       this.#opus?.close();
     });
   }
 
-  /** A clause begins after what has come. @param {import("./messages.js").Segment} segment */
+  /**
+   * The server speaks it no more: it is to go on, from the first word that has not all come, in another utterance there.
+   * @param {string[]} points the text
+   * @param {(offset: number) => Promise<number>} splice drops the sound from a sample on; resolves to where it did
+   * @returns {Promise<number>} where in the text that is, in code points
+   */
+  async rewind(points, splice) {
+    this.received = 0;
+    await this.#order;
+    const timeline = this.#timeline;
+    if (!timeline || this.over || this.cut) return this.#base.text;
+    const { text, pts } = this.#bookmark.at(timeline.ticks, points);
+    timeline.splice(await splice(timeline.offsetAt(pts)));
+    this.recording?.truncate(timeline.length);
+    this.#bookmark.settle(text);
+    this.#base = { text, pts: timeline.ticks };
+    this.outlook?.rest();
+    this.#toPage({
+      type: "restarted", utterance: this.#utterance, text_start: text, ticks: timeline.ticks, length: timeline.length,
+      bins: this.recording?.bins ?? 0,
+    });
+    return text;
+  }
+
+  /** @param {import("./messages.js").Segment} message */
+  #beginSegment(message) {
+    const { text, pts } = this.#base;
+    const segment = {
+      ...message, utterance: this.#utterance, text_start: message.text_start + text, text_end: message.text_end + text,
+      pts: message.pts + pts,
+    };
+    this.#bookmark.addSegment(segment);
+    this.#toPage(segment);
+    this.#foresee(segment);
+  }
+
+  /** @param {import("./messages.js").Word[]} told */
+  #learnWords(told) {
+    const { text, pts } = this.#base;
+    /** @type {import("./messages.js").Word[]} */
+    const words = told.map(([start, end, from, to]) => [start + text, end + text, from + pts, to + pts]);
+    for (const [, end, , ptsEnd] of words) this.outlook?.reach(end, ptsEnd / this.#tickRate);
+    this.#bookmark.addWords(words);
+    this.#toPage({ type: "words", utterance: this.#utterance, words });
+  }
+
+  /** A clause begins after what has come. @param {{text_start: number, text_end: number, pts: number}} segment */
   #foresee({ text_start: start, text_end: end, pts }) {
     const { outlook } = this;
     if (!outlook) return;

@@ -44,6 +44,17 @@ export class Timeline {
   }
 
   /**
+   * Forgets what lies beyond a sample: other sound will follow there, in another run.
+   * @param {number} length samples that stay
+   */
+  splice(length) {
+    this.ticks = this.ticksAt(length);
+    this.length = length;
+    this.marks = this.marks.filter(({ offset }) => offset <= length);
+    this.#held = [];
+  }
+
+  /**
    * Takes one message's payload and returns what can be played now: samples that continue the stream at the former `length`.
    * @param {number} ticks what the message covers
    * @param {Samples} samples all of its payload, decoded

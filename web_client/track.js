@@ -75,11 +75,33 @@ export class Track {
    * Ends the track at a stream sample, or where it is if that has been taken.
    * @param {number} offset
    * @param {number} fade samples over which to fade before it
+   * @returns {number} where it ends
    */
   stopAt(offset, fade) {
     this.#stop = Math.max(offset, this.played);
     this.#stopFade = Math.min(fade, this.#stop - this.played);
     this.complete = true;
+    return this.#stop;
+  }
+
+  /**
+   * Drops what waits from a stream sample on, or from where it is; other sound will follow.
+   * @param {number} offset
+   * @param {number} fade samples over which to fade before it
+   * @returns {number} where it was cut
+   */
+  splice(offset, fade) {
+    const end = Math.min(this.played + this.buffered, Math.max(offset, this.played));
+    const kept = this.#chunks.flatMap((chunk, index) => (index ? [...chunk] : [...chunk.subarray(this.#head)]));
+    kept.length = end - this.played;
+    const scale = this.#chunks[0] instanceof Int16Array ? 1 / 32768 : 1;
+    const length = Math.min(fade, kept.length);
+    const samples = Float32Array.from(kept, (sample, index) => sample * scale * Math.min(1, (kept.length - index - 1) / length));
+    this.#chunks = kept.length ? [samples] : [];
+    this.#head = 0;
+    this.buffered = kept.length;
+    this.#seams = this.#seams.filter((seam) => seam.offset < end);
+    return end;
   }
 
   /**

@@ -26,6 +26,8 @@ export class Utterance {
   outline = [];
   /** @type {number[]} samples at which the buffer ran dry */
   gaps = [];
+  /** Times that it had to go on in another session. */
+  restarts = 0;
   language = "";
   /** @type {number | null} ms */
   firstAudioMs = null;
@@ -67,6 +69,14 @@ export class Utterance {
         this.length = message.length;
         this.outline.push(message.peaks);
         break;
+      case "restarted":
+        this.restarts += 1;
+        this.captions.forget(message.text_start);
+        this.ticks = message.ticks;
+        this.length = message.length;
+        this.#marks = this.#marks.filter(({ offset }) => offset <= message.length);
+        this.outline = trimmed(this.outline, 2 * message.bins);
+        break;
       case "figure":
         this.firstAudioMs = message.firstAudioMs ?? this.firstAudioMs;
         this.firstSoundMs = message.firstSoundMs ?? this.firstSoundMs;
@@ -93,4 +103,18 @@ export class Utterance {
   ticksAt(offset) {
     return ticksAt(this.#marks, offset, this.ticks, this.#ticksPerSample);
   }
+}
+
+/**
+ * @param {Int8Array[]} pieces
+ * @param {number} length numbers that stay
+ * @returns {Int8Array[]}
+ */
+function trimmed(pieces, length) {
+  let left = length;
+  return pieces.flatMap((piece) => {
+    const kept = piece.subarray(0, left);
+    left -= kept.length;
+    return kept.length ? [kept] : [];
+  });
 }

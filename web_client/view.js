@@ -2,18 +2,18 @@
 /** The listening side: status, notices, figures, the transcript and the waveform. Shows, and decides nothing. */
 
 import { element, setText } from "./elements.js";
+import { Outage } from "./outage.js";
 import { Scope } from "./scope.js";
 import { Transcript } from "./transcript.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./player.js").Player} Player */
-/** @typedef {import("./messages.js").LinkState} LinkState */
 /** @typedef {import("./i18n.js").Say} Say */
 
 /** @type {Record<string, "good" | "busy" | "bad">} */
 const LAMPS = {
   statusConnecting: "busy", statusWaiting: "busy", statusStarting: "busy", statusPaused: "busy",
-  statusBuffering: "busy",
+  statusBuffering: "busy", statusReconnecting: "busy",
   statusLost: "bad", statusRefused: "bad", statusUnauthorized: "bad", statusLocked: "bad",
   statusFailed: "bad",
 };
@@ -29,8 +29,7 @@ export class View {
   #transcript = new Transcript(element("transcript", HTMLElement), element("transcript-empty", HTMLElement));
   #frame = 0;
 
-  /** @type {LinkState} */
-  link = "connecting";
+  outage = new Outage();
   paused = false;
 
   /**
@@ -62,17 +61,20 @@ export class View {
   /** @returns {string} the key of the sentence that tells how things stand */
   get status() {
     const { live, current, stopped } = this.#conversation;
-    if (this.link === "unauthorized") return "statusUnauthorized";
-    if (this.link === "refused") return "statusRefused";
+    const { state } = this.outage;
+    const isLost = this.outage.lasts(performance.now());
+    if (state === "unauthorized") return "statusUnauthorized";
+    if (state === "refused") return "statusRefused";
     if (live.length) {
       if (!this.#player.running) return "statusLocked";
       if (this.paused) return "statusPaused";
       if (this.#player.position?.state === "playing") return "statusSpeaking";
+      if (isLost) return "statusReconnecting";
       if (this.#player.position?.wait) return "statusBuffering";
       return live.some(({ ended }) => ended) ? "statusStarting" : "statusWaiting";
     }
-    if (this.link === "lost") return "statusLost";
-    if (this.link === "connecting") return "statusConnecting";
+    if (isLost) return "statusLost";
+    if (state === "connecting") return "statusConnecting";
     if (stopped) return "statusStopped";
     if (!current) return "statusReady";
     return current.missing ? "statusFailed" : "statusFinished";
@@ -89,6 +91,7 @@ export class View {
     for (const id of ["stop", "pause"]) element(id, HTMLButtonElement).disabled = !live.length;
     setText("pause", this.#say(this.paused ? "resume" : "pause"));
     element("download", HTMLButtonElement).disabled = !this.downloadable;
+    this.#showLink();
     this.#showWait(status === "statusBuffering" ? (position?.wait ?? null) : null);
     const shown = current?.length || !heard ? current : heard.utterance;
     this.#show("first-audio", shown?.firstAudioMs ?? null);
@@ -116,10 +119,19 @@ export class View {
     setText("error-notice", message);
   }
 
-  /** @param {string} message empty: the connection stands */
-  showLink(message) {
-    element("link-notice", HTMLElement).hidden = !message;
-    setText("link-text", message);
+  #showLink() {
+    const { live } = this.#conversation;
+    const { state, buffered = 0 } = this.#player.position ?? {};
+    const sounds = live.length > 0 && (state === "playing" || (this.paused && buffered > 0));
+    const notice = this.outage.notice({ due: live.length > 0, sounds }, performance.now());
+    element("link-notice", HTMLElement).hidden = !notice;
+    setText("link-text", notice ? `${this.#say(notice.key, { origin: location.origin })} ${notice.reason}` : "");
+  }
+
+  /** @param {string} word speech goes on there, in another session; empty: there is nothing to tell */
+  showRestart(word) {
+    element("restart-notice", HTMLElement).hidden = !word;
+    setText("restart-notice", word && this.#say("restarted", { word }));
   }
 
   /** On an insecure origin: what is missing, and how to get it. */

@@ -45,15 +45,18 @@ const FORMAT = { codec: "string", sample_rate: "count", pre_skip: "count", frame
 const MESSAGES = {
   ready: {
     version: "count", session: "string", voice: "string", limits: "map?", audio: FORMAT,
+    resume_token: "string?", resumed: "boolean?", client_messages: "count?",
     model: { name: "string", sample_rate: "count", patch_ms: "number", rtf: "number?" },
   },
-  started: { utterance: "string", seq: "count", voice: "string", language: "string", audio: FORMAT },
+  started: {
+    utterance: "string", seq: "count", voice: "string", language: "string", audio: FORMAT, seed: "count?", params: "map?",
+  },
   segment: { utterance: "string", seq: "count", text_start: "count", text_end: "count", pts: "count" },
   words: { utterance: "string", seq: "count", words: ["word"], estimated: "boolean?" },
   audio: { utterance: "string", seq: "count", pts: "count", samples: "count", data: "bytes?", packets: "packets?" },
   format: { utterance: "string", seq: "count", audio: FORMAT },
   done: { utterance: "string", seq: "count", reason: "reason", samples: "count", spoken: "map?" },
-  error: { code: "code", message: "string", utterance: "string?", fatal: "boolean?", retry_after_ms: "number?" },
+  error: { code: "code", message: "string", utterance: "string?", seq: "count?", fatal: "boolean?", retry_after_ms: "number?" },
   drain: { deadline_ms: "number" },
   pong: {},
 };

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -81,22 +80,6 @@ def test_speech_goes_on_when_the_engine_dies(browser: Browser) -> None:
         visit.until(ALL_HEARD)
         assert visit.state()["utterances"][0]["reason"] == "end"
         expect(visit.page.locator("#error-notice")).to_be_hidden()
-
-
-def test_a_loss_after_all_has_come_takes_no_speech(browser: Browser) -> None:
-    tolerated = ("WebSocket connection to", "ERR_CONNECTION_REFUSED")
-    with (
-        serving("--model", "espeak") as server,
-        Visit(browser, local(server.port), tolerated=tolerated) as visit,
-    ):
-        visit.ready().type("Good morning to all of you. ", 5)
-        visit.until("state.heard?.ticks > 11025")
-        server.kill()
-        visit.until("state.link !== 'ready'")
-        visit.until(ALL_HEARD)
-        assert visit.state()["utterances"][0]["reason"] == "lost"
-        expect(visit.page.locator("#link-text")).to_contain_text("The connection is lost.")
-        assert visit.page.evaluate("!document.querySelector('#link-text').textContent.includes('not yet spoken')")
 
 
 def test_the_mouse_pauses_and_the_keys_go_on_writing(browser: Browser, espeak_port: int) -> None:
@@ -245,7 +228,7 @@ def test_a_server_with_a_key_is_asked_for_it(browser: Browser) -> None:
 
 def test_a_page_of_a_strange_origin_is_told_how_it_may_connect(browser: Browser, tone_port: int) -> None:
     url = f"http://{INSECURE_HOST}:{tone_port}/"
-    with Visit(browser, url, tolerated=("WebSocket connection to",)) as visit:
+    with Visit(browser, url, tolerated=("WebSocket connection to", "Failed to load resource")) as visit:
         expect(visit.page.locator("#link-text")).to_contain_text(f"--allowed-origins {url.rstrip('/')} ")
         visit.until("state.link === 'lost'")
 
@@ -258,28 +241,6 @@ def test_opus_is_offered_where_the_server_has_it(browser: Browser) -> None:
         with serving("--model", "tone") as server, Visit(browser, local(server.port)) as visit:
             visit.ready()
             expect(visit.page.locator("#codec option")).to_have_count(4)
-
-
-def test_a_lost_connection_is_told_and_replaced(browser: Browser) -> None:
-    tolerated = ("WebSocket connection to", "ERR_CONNECTION_REFUSED")
-    with ExitStack() as stack:
-        first = stack.enter_context(serving("--model", "tone", "--lead-ms", "400"))
-        visit = stack.enter_context(Visit(browser, local(first.port), tolerated=tolerated))
-        visit.ready().paste(LONG)
-        visit.click("Speak")
-        visit.until("state.heard?.ticks > 22050")
-        first.kill()
-        visit.until("state.link !== 'ready'")
-        expect(visit.page.locator("#link-text")).to_contain_text("The connection was lost, and what was not yet spoken")
-        visit.until("state.utterances[0].over")
-        assert visit.state()["utterances"][0]["reason"] == "lost"
-        visit.page.wait_for_timeout(2000)
-        expect(visit.page.locator("#link-text")).to_contain_text("The connection was lost, and what was not yet spoken")
-        stack.enter_context(serving("--model", "tone", port=first.port))
-        visit.ready()
-        expect(visit.page.locator("#link-notice")).to_be_hidden()
-        visit.click("Speak")
-        visit.until("state.utterances.length === 2 && state.heard?.ticks > 22050")
 
 
 def test_a_chinese_browser_sees_chinese(browser: Browser, espeak_port: int) -> None:
