@@ -31,6 +31,15 @@ def usage(pids: Iterable[int]) -> Usage:
     return Usage(cpu_s, rss_bytes)
 
 
+def pss_bytes(pid: int) -> int:
+    """Resident bytes, each divided by how many processes share it; 0 where the kernel does not tell."""
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def machine_busy_s() -> float:
     """CPU seconds that all cores together have worked, whoever for; the hypervisor's theft counts as work."""
     user, nice, system, _, _, irq, softirq, steal = _first_line(PROC / "stat").split()[1:9]

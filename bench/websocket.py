@@ -126,6 +126,9 @@ class WebSocket(asyncio.BufferedProtocol):
     def received(self, message: dict[str, Any], at: float) -> None:
         """A message, unvalidated, and the monotonic second in which its last byte was there."""
 
+    def pinged(self) -> None:
+        """A WebSocket ping has come, and is about to be answered."""
+
     def lost(self) -> None:
         """The connection is over, whoever ended it."""
 
@@ -212,6 +215,7 @@ class WebSocket(asyncio.BufferedProtocol):
     def _take_other(self, opcode: int, payload: bytes) -> None:
         match opcode:
             case 0x89:  # ping
+                self.pinged()
                 self._send_frame(_PONG, payload)
             case 0x88:
                 self.close_code = int.from_bytes(payload[:2]) if payload else 1005
