@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import urllib.request
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from protocol.messages import Start
 
 from .churn_visitor import Guestbook, Visitor
+from .metrics import metrics
 from .websocket import Address
 
 EMPTY_S = 15.0
@@ -22,18 +21,16 @@ UTTERANCES = 16
 REFUSED_S = 0.5
 """An engine that is out of slots says so in less."""
 
-_LINE = re.compile(r'^(voxwire_\w+)(?:\{host="\d+"\})? (\S+)$', re.MULTILINE)
-
 
 async def leftovers(url: str, *, patience_s: float = EMPTY_S) -> dict[str, float]:
     """Who is still there once everybody should be gone."""
     ends_at = time.monotonic() + patience_s
     while True:
-        metrics = await _metrics(url)
+        told = await metrics(url)
         left = {
-            "sessions": metrics["voxwire_sessions"],
-            "streams": metrics["voxwire_host_streams"],
-            "listeners": metrics["voxwire_host_listeners"],
+            "sessions": told["voxwire_sessions"],
+            "streams": told["voxwire_host_streams"],
+            "listeners": told["voxwire_host_listeners"],
         }
         if not any(left.values()) or time.monotonic() > ends_at:
             return left
@@ -41,7 +38,7 @@ async def leftovers(url: str, *, patience_s: float = EMPTY_S) -> dict[str, float
 
 
 async def num_slots(url: str) -> int:
-    return int((await _metrics(url))["voxwire_engine_slots"])
+    return int((await metrics(url))["voxwire_engine_slots"])
 
 
 async def count_free_slots(address: Address, num_slots: int, buffer: bytearray) -> int:
@@ -79,16 +76,3 @@ class _Waiter(Visitor):
 
 def _num_asked(waiters: Sequence[_Waiter]) -> int:
     return sum(waiter.num_asked for waiter in waiters)
-
-
-async def _metrics(url: str) -> dict[str, float]:
-    """What /metrics tells, the hosts' figures added up."""
-
-    def fetch() -> str:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=EMPTY_S) as answer:
-            return str(answer.read(), "utf-8")
-
-    sums: dict[str, float] = {}
-    for name, value in _LINE.findall(await asyncio.to_thread(fetch)):
-        sums[name] = sums.get(name, 0.0) + float(value)
-    return sums

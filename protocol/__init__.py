@@ -1,6 +1,6 @@
 """The wire: messages, their bytes, and the order they may come in (PROTOCOL.md).
 
-The client is in `client`: it alone needs the websockets library, and asyncio.
+The client is in `client`; what it stands on alone needs asyncio, and `dial` and `link` the websockets library.
 """
 
 from .connection import Connection, Received, Side

@@ -18,6 +18,7 @@ from .messages import (
     CLIENT_TYPES,
     TYPE_NAMES,
     ClientMessage,
+    Counted,
     Error,
     Limits,
     Ready,
@@ -127,6 +128,15 @@ class Connection:
             self.ledger.resumed()
         return encode(message, self.encoding)
 
+    def hold(self, message: ClientMessage) -> None:
+        """The client has no connection to send this on: once there is one, `unsettled` brings what must not be lost.
+
+        Raises LocalProtocolError as `send` does.
+        """
+        self._measure(encode(message, self.encoding))
+        if isinstance(message, Counted):
+            self.journal.give(message)
+
     def resume(self, ledger: Ledger) -> None:
         """The server has found the session that the `hello` asks for: go on with its ledger. Before `ready`."""
         if self.state is not SessionState.RESUMING:
@@ -175,13 +185,16 @@ class Connection:
 
     def _to_server(self, message: ClientMessage) -> bytes | str:
         data = encode(message, self.encoding)
+        self._measure(data)
+        self._session.advance(message, LocalProtocolError)
+        self.journal.give(message)
+        return data
+
+    def _measure(self, data: bytes | str) -> None:
         num_bytes, most = num_wire_bytes(data), self.limits.message_bytes
         if num_bytes > most:
             sentence = f"expected a message of at most {most} bytes, got one of {num_bytes}"
             raise LocalProtocolError(ErrorCode.TOO_LARGE, sentence)
-        self._session.advance(message, LocalProtocolError)
-        self.journal.give(message)
-        return data
 
     def _judge(self, error: RemoteProtocolError) -> None:
         """Before `ready` every fault is fatal; afterwards only too many undecodable messages are."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from .chunk import Chunk
 from .chunk_buffer import ChunkBuffer
+from .deltas import closing
 from .errors import ErrorCode, LocalProtocolError, SpeechError
 from .headstart import HeadStart
 from .messages import (
@@ -78,6 +79,8 @@ class Speech:
         self._new_segments: list[Segment] = []
         self._next_seq = 0
         self._told_at = 0.0
+        self._played: int | None = None
+        self._paused: bool | None = None
 
     @property
     def words(self) -> list[WordTiming]:
@@ -131,7 +134,7 @@ class Speech:
             if isinstance(text, str):
                 await self.write(text)
             else:
-                async with _closing(text) as deltas:
+                async with closing(text) as deltas:
                     async for delta in deltas:
                         await self.write(delta)
             self.end()
@@ -157,8 +160,13 @@ class Speech:
 
     def heard(self, played: int, *, paused: bool | None = None) -> None:
         """Report the listener's position in ticks, once to ten times a second; the server paces itself by it."""
+        self._played, self._paused = played, paused if paused is not None else self._paused
         self._told_at = self._line.clock()
         self._post_playhead(played, paused)
+
+    def tell_playhead(self) -> None:
+        """From the client: the server is another, or may not have heard the last."""
+        self._post_playhead(self._played, self._paused)
 
     async def finished(self) -> Done:
         """Wait for the end; sound that nobody takes meanwhile is kept. Raises as the iteration does."""
@@ -286,13 +294,3 @@ class Speech:
                 raise SpeechError(ErrorCode.INTERNAL, "expected an error that says why the speech failed, got none")
             last = self.errors[-1]
             raise SpeechError(last.code, last.message, retry_after_ms=last.retry_after_ms)
-
-
-@asynccontextmanager
-async def _closing(deltas: AsyncIterable[str]) -> AsyncIterator[AsyncIterable[str]]:
-    """A generator that is left in the middle is to stop its own work at once."""
-    try:
-        yield deltas
-    finally:
-        if isinstance(deltas, AsyncGenerator):
-            await deltas.aclose()

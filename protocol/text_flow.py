@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from math import inf
 
-from .connection import Connection
+from .messages import Limits
 from .speech import Speech
 
 
@@ -18,9 +18,11 @@ class TextFlow:
     It keeps to the second although the server would only read more slowly: a `cancel` would have to wait behind text.
     """
 
-    def __init__(self, speeches: Mapping[str, Speech], connection: Connection, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, speeches: Mapping[str, Speech], limits: Callable[[], Limits], clock: Callable[[], float]
+    ) -> None:
         self._speeches = speeches
-        self._connection = connection
+        self._limits = limits
         self._clock = clock
         self._changed = asyncio.Event()
         self._paid_until = -inf
@@ -36,7 +38,7 @@ class TextFlow:
     def spend(self, num_chars: int) -> float:
         """Text is sent. Returns the seconds by which it is too early; a second's worth may go at once."""
         now = self._clock()
-        self._paid_until = max(self._paid_until, now - 1) + num_chars / max(1, self._connection.limits.chars_per_s)
+        self._paid_until = max(self._paid_until, now - 1) + num_chars / max(1, self._limits().chars_per_s)
         return max(0.0, self._paid_until - now)
 
     async def pieces(self, text: str) -> AsyncIterator[str]:
@@ -54,9 +56,9 @@ class TextFlow:
     @property
     def _piece_chars(self) -> int:
         """Code points that fit one message, whatever they are: the worst take six bytes, in JSON."""
-        limits = self._connection.limits
+        limits = self._limits()
         return max(1, min((limits.message_bytes - 1024) // 6, limits.chars_per_s))
 
     def _has_room_for(self, num_chars: int) -> bool:
         pending = sum(speech.num_pending_chars for speech in self._speeches.values())
-        return pending == 0 or pending + num_chars <= self._connection.limits.pending_chars // 2
+        return pending == 0 or pending + num_chars <= self._limits().pending_chars // 2

@@ -61,8 +61,7 @@ def _serve_worker(fd: int, directory: Path, number: int, argv: list[str]) -> int
 
 
 def _log(config: Config) -> None:
-    key = config.api_key
-    logs.configure(config.log_level, config.log_format, secrets=[key.get_secret_value()] if key is not None else [])
+    logs.configure(config.log_level, config.log_format, secrets=config.api_keys)
 
 
 if __name__ == "__main__":

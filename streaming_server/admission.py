@@ -82,15 +82,23 @@ class Throttle:
 
     def __init__(self, rate_per_s: float, *, burst: float = 0.0) -> None:
         """At least two seconds' worth may come at once, or `burst`."""
-        self._rate_per_s = rate_per_s
+        self.rate_per_s = rate_per_s
         self._burst = max(burst, 2 * rate_per_s)
         self._level = self._burst
         self._at: float | None = None
 
     def take(self, amount: float, now: float) -> float:
         """Seconds to wait before the next message is read."""
-        if self._at is not None:
-            self._level = min(self._burst, self._level + (now - self._at) * self._rate_per_s)
-        self._at = now
+        self._fill(now)
         self._level -= amount
-        return max(0.0, -self._level / self._rate_per_s)
+        return self.owed_s(now)
+
+    def owed_s(self, now: float) -> float:
+        """Seconds until all that was taken is paid for."""
+        self._fill(now)
+        return max(0.0, -self._level / self.rate_per_s)
+
+    def _fill(self, now: float) -> None:
+        if self._at is not None:
+            self._level = min(self._burst, self._level + (now - self._at) * self.rate_per_s)
+        self._at = now

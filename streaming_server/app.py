@@ -13,9 +13,11 @@ from starlette.staticfiles import StaticFiles
 
 from .admission import Admission, told_slowness
 from .auth import Doorkeeper
+from .callers import Callers
 from .config import Config
 from .endpoint import StreamEndpoint
 from .metrics import Metrics
+from .neighbours import Neighbours
 from .studio import Studio
 from .voices.routes import VoiceRoutes
 from .voices.shelf import VoiceShelf
@@ -23,13 +25,17 @@ from .voices.shelf import VoiceShelf
 WEB_CLIENT = Path(__file__).parents[1] / "web_client"
 
 
-def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
-    """`app.state.endpoint` and `app.state.admission` are for whoever drains the server."""
+def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Neighbours | None = None) -> Starlette:
+    """`app.state` has what the sockets, and whoever drains the server, need of it.
+
+    `neighbours`: of one web process among several.
+    """
     engine = studio.engine
     metrics = Metrics(engine)
     doorkeeper = Doorkeeper(config)
     admission = Admission(engine, max_sessions=config.max_sessions)
-    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, metrics)
+    callers = Callers(config, studio.clock)
+    endpoint = StreamEndpoint(config, studio, admission, doorkeeper, callers, metrics, neighbours)
 
     voices = VoiceRoutes(engine, shelf, doorkeeper, config.voice)
 
@@ -87,6 +93,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf) -> Starlette:
     )
     app.state.endpoint = endpoint
     app.state.admission = admission
+    app.state.metrics = metrics
     return app
 
 

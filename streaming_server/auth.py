@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from .callers import Key
 from .config import Config
 
 log = logging.getLogger(__name__)
@@ -19,22 +20,29 @@ class Doorkeeper:
     """Compares keys in constant time, origins exactly."""
 
     def __init__(self, config: Config) -> None:
-        key = config.api_key
-        self._key = key.get_secret_value().encode() if key is not None else None
+        self._keys = tuple(key.encode() for key in config.api_keys)
         self._origins = frozenset(config.allowed_origins)
-        self._trusts_names = key is not None or not config.loopback
+        self._trusts_names = bool(self._keys) or not config.loopback
 
     def knows(self, token: str | None) -> bool:
         """Whether this token opens the door; any does where no key is set."""
-        if self._key is None:
-            return True
-        return token is not None and hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._key)
+        return not self._keys or self._number(token) is not None
 
     def knows_headers(self, headers: Mapping[str, str]) -> bool:
         """Whether `Authorization: Bearer KEY` does."""
-        value = headers.get("authorization", "")
-        token = value[len(BEARER) :].strip() if value.lower().startswith(BEARER) else None
-        return self.knows(token)
+        return self.knows(_bearer(headers))
+
+    def key_of(self, token: str | None, headers: Mapping[str, str]) -> Key | None:
+        """Which of several keys came, as either; None where none is set, or asked for."""
+        number = self._number(token)
+        number = self._number(_bearer(headers)) if number is None else number
+        return None if number is None else Key(number)
+
+    def _number(self, token: str | None) -> int | None:
+        """As many comparisons whichever it is."""
+        came = (token or "").encode("utf-8", "surrogatepass")
+        matches = [hmac.compare_digest(came, key) for key in self._keys]
+        return matches.index(True) if True in matches else None
 
     def allows_origin(self, headers: Mapping[str, str]) -> bool:
         """No origin (not a browser), the server's own, or one that the configuration lists.
@@ -58,6 +66,11 @@ class Doorkeeper:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.netloc != host:
             return False
         return self._trusts_names or _names_this_machine(parts.hostname)
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    value = headers.get("authorization", "")
+    return value[len(BEARER) :].strip() if value.lower().startswith(BEARER) else None
 
 
 def _names_this_machine(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""How much one address may ask of the door: connections at a time, and handshakes a second."""
+"""How much one address, or one key, may ask: connections at a time, new ones a second, and what is said on them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from .admission import Refusal
 from .config import Config
+from .quota import Quota
 
-MAX_ADDRESSES = 65_536
+MAX_CALLERS = 65_536
 """More are not remembered: those that knocked longest ago, and have no connection, are forgotten."""
 
 MAX_HOPS = 16
@@ -22,24 +23,36 @@ IPV6_PREFIX = 64
 Address = IPv4Address | IPv6Address
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One of the keys that open the server, by its place among them."""
+
+    number: int
+
+
 @dataclass(slots=True)
 class _Caller:
+    quota: Quota
     level: float
     at: float
     num_connections: int = 0
 
 
 class Callers:
-    """Those of one web process, by address."""
+    """Those of one web process, by address and by key. None is who is not counted."""
 
     def __init__(self, config: Config, clock: Callable[[], float]) -> None:
         self._proxies = config.trusted_proxies
         self._limits_loopback = config.limit_loopback
+        self.limits_keys = config.limit_keys
         self._max_connections = config.connections_per_ip
         self._rate_per_s = config.handshakes_per_s
         self._burst = max(1.0, float(config.handshake_burst))
+        self._messages_per_s = config.messages_per_s_per_ip
+        self._chars_per_s = config.chars_per_s_per_ip
+        self._burst_chars = config.message_bytes
         self._clock = clock
-        self._callers: dict[Address, _Caller] = {}  # who knocked last stands last
+        self._callers: dict[Address | Key, _Caller] = {}  # who knocked last stands last
 
     def __len__(self) -> int:
         return len(self._callers)
@@ -59,37 +72,47 @@ class Callers:
             return IPv6Network((peer, IPV6_PREFIX), strict=False).network_address
         return peer
 
-    def knock(self, address: Address | None) -> Refusal | None:
-        """A handshake. Whoever is not refused has a connection more, until `leave`."""
-        if address is None:
+    def knock(self, who: Address | Key | None, *, is_new: bool = True) -> Refusal | None:
+        """A connection; one that is not new was counted as a handshake elsewhere. Whoever is not refused has one more,
+        until `leave`."""
+        if who is None:
             return None
         now = self._clock()
-        caller = self._callers.pop(address, None) or _Caller(self._burst, now)
-        self._callers[address] = caller
+        caller = self._callers.pop(who, None) or self._new(now)
+        self._callers[who] = caller
         self._forget()
+        one = "one key" if isinstance(who, Key) else "one address"
         caller.level = min(self._burst, caller.level + (now - caller.at) * self._rate_per_s)
         caller.at = now
-        if caller.level < 1:
+        if is_new and caller.level < 1:
             wait_s = (1 - caller.level) / self._rate_per_s
-            message = f"expected at most {self._rate_per_s:g} connections a second from one address, got more"
+            message = f"expected at most {self._rate_per_s:g} connections a second from {one}, got more"
             return Refusal(message, max(1, round(1000 * wait_s)))
-        caller.level -= 1
+        caller.level -= is_new
         if caller.num_connections >= self._max_connections:
-            return Refusal(f"expected at most {self._max_connections} connections at a time from one address, got more")
+            return Refusal(f"expected at most {self._max_connections} connections at a time from {one}, got more")
         caller.num_connections += 1
         return None
 
-    def leave(self, address: Address | None) -> None:
+    def leave(self, who: Address | Key | None) -> None:
         """One of its connections is over."""
-        if address is not None:
-            self._callers[address].num_connections -= 1
+        if who is not None:
+            self._callers[who].num_connections -= 1
+
+    def quota(self, who: Address | Key) -> Quota:
+        """What somebody who has a connection may say on all of them."""
+        return self._callers[who].quota
+
+    def _new(self, now: float) -> _Caller:
+        quota = Quota(messages_per_s=self._messages_per_s, chars_per_s=self._chars_per_s, burst_chars=self._burst_chars)
+        return _Caller(quota, self._burst, now)
 
     def _is_proxy(self, peer: Address) -> bool:
         return any(peer in network for network in self._proxies)
 
     def _forget(self) -> None:
-        if len(self._callers) > MAX_ADDRESSES:
-            idle = (address for address, caller in self._callers.items() if not caller.num_connections)
+        if len(self._callers) > MAX_CALLERS:
+            idle = (who for who, caller in self._callers.items() if not caller.num_connections)
             oldest = next(idle)
             del self._callers[oldest]
 

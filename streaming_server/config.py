@@ -57,7 +57,7 @@ def _loaded(flags: _Given, asked_file: str, env: Mapping[str, str], directory: P
     if values.get("api_key_file") is not None:
         if "api_key" in values:
             raise ConfigError(f"Give either {given['api_key'][0]} or {given['api_key_file'][0]}, not both.")
-        values["api_key"] = _first_line(directory / str(values["api_key_file"]), given["api_key_file"][0])
+        values["api_key"] = _keys(directory / str(values["api_key_file"]), given["api_key_file"][0])
     return _validated(values, {name: origin for name, (origin, _) in given.items()}, env)
 
 
@@ -180,11 +180,12 @@ def _from_file(directory: Path, asked_file: str) -> _Given:
     return {name: (f"{name!r} in {path}", value) for name, value in values.items()}
 
 
-def _first_line(path: Path, origin: str) -> str:
+def _keys(path: Path, origin: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").partition("\n")[0].strip()
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{origin}: the file {path} cannot be read as text.") from None
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
 
 
 def _unknown(what: str, name: str, spell: Callable[[str], str]) -> str:

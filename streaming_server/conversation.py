@@ -15,13 +15,15 @@ from protocol.messages import Error, Hello, ServerMessage, UtteranceMessage
 
 from .admission import Admission
 from .auth import Doorkeeper
+from .callers import Key
 from .config import Config
 from .greeting import told_limits
 from .lobby import Lobby
 from .metrics import Metrics
 from .session import Session
 from .studio import Studio
-from .turning_away import as_message
+from .turning_away import TOO_SLOW, as_message, time_is_up
+from .visit import Visit
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +33,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 FAREWELL_S = 1.0
 """A last word or a close that the peer does not take is given up after this."""
-
-
-_TOO_SLOW = RemoteProtocolError(
-    ErrorCode.SLOW_CONSUMER, "expected what is sent to be read, got no sign of it", fatal=True
-)
 
 
 class _Gone(Exception):
@@ -58,6 +55,8 @@ class Conversation:
         doorkeeper: Doorkeeper,
         metrics: Metrics,
         lobby: Lobby,
+        visit: Visit,
+        hand_over: Callable[[str], Awaitable[bool]],
         *,
         headers: Mapping[str, str],
         receive: Receive,
@@ -69,6 +68,9 @@ class Conversation:
         self._doorkeeper = doorkeeper
         self._metrics = metrics
         self._lobby = lobby
+        self._visit = visit
+        self._hand_over = hand_over
+        self._key: Key | None = None
         self._headers = headers
         self._receive = receive
         self._send = send
@@ -112,7 +114,7 @@ class Conversation:
         except _Gone as gone:
             self._is_lost = not gone.is_goodbye
             if gone.is_slow:
-                await self._refuse(_TOO_SLOW)
+                await self._refuse(TOO_SLOW)
         except ProtocolError as error:
             await self._refuse(error)
         except asyncio.CancelledError:
@@ -136,6 +138,10 @@ class Conversation:
             raise RemoteProtocolError(
                 ErrorCode.UNAUTHORIZED, "expected the server's API key in hello.token, got another or none", fatal=True
             )
+        self._key = self._doorkeeper.key_of(hello.token, self._headers)
+        self._visit.show(self._key)
+        if hello.resume is not None and await self._hand_over(hello.resume.session):
+            return  # another web process has that session, and the socket now
         session = await self._come_back(hello, unknown) or await self._enter(hello, unknown)
         fault: ProtocolError | _Gone | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -158,14 +164,14 @@ class Conversation:
         """The session that the client asks for, on this connection now. None: it asks for none, or has been told."""
         if hello.resume is None:
             return None
-        session = self._session = self._lobby.claim(hello.resume, self)
+        session = self._session = self._lobby.claim(hello.resume, self, self._key)
         if session is None:
             message = "expected the session and token of a connection lost a moment ago; these are unknown or expired"
             await self._put(Error(code=ErrorCode.RESUME_FAILED, message=message))
             return None
         self._connection.resume(session.ledger)
         self._again.extend(session.come_back(hello).messages)
-        await self._put(session.ready(self._lobby.issue(session), unknown, resumed=True))
+        await self._put(session.ready(self._lobby.issue(session, self._key), unknown, resumed=True))
         return session
 
     async def _enter(self, hello: Hello, unknown: tuple[str, ...]) -> Session:
@@ -174,10 +180,11 @@ class Conversation:
             raise RemoteProtocolError(
                 ErrorCode.BUSY, refusal.message, fatal=True, retry_after_ms=refusal.retry_after_ms
             )
-        session = Session(hello, self._config, self._studio, self._admission, self._metrics, self._connection.ledger)
+        name, ledger = self._lobby.new_name(), self._connection.ledger
+        session = Session(name, hello, self._config, self._studio, self._admission, self._metrics, ledger)
         self._lobby.enter(session, self)
         self._session = session
-        await self._put(session.ready(self._lobby.issue(session), unknown, resumed=False))
+        await self._put(session.ready(self._lobby.issue(session, self._key), unknown, resumed=False))
         return session
 
     async def _hello(self) -> tuple[Hello, tuple[str, ...]]:
@@ -207,9 +214,9 @@ class Conversation:
             except TimeoutError:
                 now = clock()
                 if now >= ends_at:
-                    raise _time_is_up(f"expected a session of at most {life_s:g} s, this one is over") from None
+                    raise time_is_up(f"expected a session of at most {life_s:g} s, this one is over") from None
                 if session.is_idle and now >= session.active_at + idle_s:
-                    raise _time_is_up(f"expected a message within {idle_s:g} s, none came") from None
+                    raise time_is_up(f"expected a message within {idle_s:g} s, none came") from None
 
     async def _take_messages(self, session: Session, taker: asyncio.Task[None]) -> None:
         """Until the session is closed."""
@@ -219,14 +226,14 @@ class Conversation:
             try:
                 event = self._connection.receive(data)
                 if event is not None:
+                    self._visit.admit(event.message, session.ledger, clock())
                     session.handle(event.message, event.unknown)
                     message = event.message
             except ProtocolError as error:
                 if error.fatal:
                     raise
                 self._report(session, error)
-            if (wait_s := session.throttle_s(message, clock())) > 0:
-                await asyncio.sleep(wait_s)
+            await self._visit.pause(message, session.throttle_s(message, clock()), clock())
             await session.outbox.room(taker)
 
     async def _write(self, session: Session) -> None:
@@ -274,7 +281,6 @@ class Conversation:
                 await self._empty(session)
 
     def _report(self, session: Session, error: ProtocolError) -> None:
-        self._metrics.errors.labels(error.code).inc()
         session.emit(as_message(error))
 
     async def _refuse(self, error: ProtocolError) -> None:
@@ -288,7 +294,3 @@ class Conversation:
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):  # it may be closed already
             async with asyncio.timeout(FAREWELL_S):
                 await self._send({"type": "websocket.close", "code": int(code)})
-
-
-def _time_is_up(sentence: str) -> RemoteProtocolError:
-    return RemoteProtocolError(ErrorCode.TIMEOUT, sentence, fatal=True)

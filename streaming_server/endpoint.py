@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from starlette.datastructures import Headers
 
@@ -16,24 +17,36 @@ from .config import Config
 from .conversation import FAREWELL_S, Conversation, Receive, Scope, Send
 from .lobby import Lobby
 from .metrics import Metrics
+from .movable_socket import SOCKET, MovableSocket
+from .neighbours import Neighbours
 from .session import Session
 from .studio import Studio
 from .turning_away import turn_away
+from .visit import Visit
 
 
 class StreamEndpoint:
     """`GET /v1/stream`, an ASGI application."""
 
     def __init__(
-        self, config: Config, studio: Studio, admission: Admission, doorkeeper: Doorkeeper, metrics: Metrics
+        self,
+        config: Config,
+        studio: Studio,
+        admission: Admission,
+        doorkeeper: Doorkeeper,
+        callers: Callers,
+        metrics: Metrics,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._config = config
         self._studio = studio
         self._admission = admission
         self._doorkeeper = doorkeeper
         self._metrics = metrics
-        self._lobby = Lobby(admission, metrics, resume_s=config.resume_ms / 1000, clock=studio.clock)
-        self._callers = Callers(config, studio.clock)
+        self._neighbours = neighbours
+        resume_s = config.resume_ms / 1000
+        self._lobby = Lobby(admission, metrics, resume_s=resume_s, clock=studio.clock, neighbours=neighbours)
+        self._callers = callers
         self._open: set[Conversation] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,27 +60,28 @@ class StreamEndpoint:
         if len(self._open) >= self._admission.max_connections:
             await self._turn_away(send, 503, Refusal("all connections of this server are in use"))
             return
-        if self._admission.draining and not self._lobby.has_parked:
+        socket = _socket_of(scope)
+        is_new = socket is None or not socket.was_handed_over
+        if is_new and self._admission.draining and not self._lobby.has_parked:
             await self._turn_away(send, 503, Refusal(GOING_AWAY))
             return
-        address = self._callers.address(scope, headers)
-        refusal = self._callers.knock(address)
-        if refusal is not None:
-            await self._turn_away(send, 429, refusal)
+        visit = Visit(self._callers, self._callers.address(scope, headers), self._metrics, is_new=is_new)
+        if visit.refusal is not None:
+            await self._turn_away(send, 429, visit.refusal)
             return
         try:
-            await self._let_in(scope, headers, receive, send)
+            self._metrics.connections.inc(is_new)
+            await self._let_in(scope, visit, headers, receive, send)
         finally:
-            self._callers.leave(address)
+            visit.leave()
 
     async def _turn_away(self, send: Send, status: int, refusal: Refusal) -> None:
         self._metrics.turned_away.labels(str(status)).inc()
         await turn_away(send, status, refusal)
 
-    async def _let_in(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _let_in(self, scope: Scope, visit: Visit, headers: Headers, receive: Receive, send: Send) -> None:
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
-        self._metrics.connections.inc()
         conversation = Conversation(
             self._config,
             self._studio,
@@ -75,6 +89,8 @@ class StreamEndpoint:
             self._doorkeeper,
             self._metrics,
             self._lobby,
+            visit,
+            partial(self._hand_over, _socket_of(scope)),
             headers=headers,
             receive=receive,
             send=send,
@@ -84,6 +100,16 @@ class StreamEndpoint:
             await conversation.run()
         finally:
             self._open.discard(conversation)
+
+    def admits(self, session: str) -> bool:
+        """Whether there is such a session for a connection to ask for, and room for one."""
+        return self._lobby.has(session) and len(self._open) < self._admission.max_connections
+
+    async def _hand_over(self, socket: MovableSocket | None, session: str) -> bool:
+        if socket is None or self._neighbours is None or not await self._neighbours.hand_over(session, socket):
+            return False
+        self._metrics.resumes_handed_over.inc()
+        return True
 
     @property
     def sessions(self) -> list[Session]:
@@ -103,3 +129,9 @@ class StreamEndpoint:
             conversation.leave()
         if open_now:
             await asyncio.wait([conversation.task for conversation in open_now], timeout=FAREWELL_S)
+
+
+def _socket_of(scope: Scope) -> MovableSocket | None:
+    """None under a server that is not ours."""
+    socket = scope.get("state", {}).get(SOCKET)
+    return socket if isinstance(socket, MovableSocket) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
@@ -17,6 +17,7 @@ from protocol.messages import Resume
 
 from .admission import Admission
 from .metrics import Metrics
+from .neighbours import Neighbours, name_session
 from .session import Session
 
 MAX_PARKED_BYTES: Final = 1 << 30
@@ -50,19 +51,32 @@ class Lobby:
     `resume_s`: how long a session is parked; 0: never.
     """
 
-    def __init__(self, admission: Admission, metrics: Metrics, *, resume_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        metrics: Metrics,
+        *,
+        resume_s: float,
+        clock: Callable[[], float],
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self._admission = admission
         self._metrics = metrics
         self._resume_s = resume_s
         self._clock = clock
+        self._neighbours = neighbours
         self._seats: dict[str, _Seat] = {}
         self._parked: dict[str, _Seat] = {}  # who has waited longest comes first
         self._parked_bytes = 0
 
     @property
     def has_parked(self) -> bool:
-        """Whether somebody may come back."""
-        return bool(self._parked)
+        """Whether somebody may come back, here or to another web process."""
+        return bool(self._parked) or (self._neighbours is not None and self._neighbours.turns.has_parked)
+
+    def new_name(self) -> str:
+        """For a session that is to enter."""
+        return name_session(self._neighbours.number if self._neighbours is not None else 0)
 
     def enter(self, session: Session, holder: Holder) -> None:
         """A new session."""
@@ -70,18 +84,18 @@ class Lobby:
         self._admission.num_sessions += 1
         self._metrics.sessions.inc()
 
-    def issue(self, session: Session) -> str:
-        """The token for its next `ready`."""
+    def issue(self, session: Session, principal: Hashable = None) -> str:
+        """The token for its next `ready`, good for the same `principal`: who has shown which key."""
         token = secrets.token_hex(TOKEN_BYTES)
-        self._seats[session.id].newest = _hashed(token)
+        self._seats[session.id].newest = _hashed(token, principal)
         return token
 
-    def claim(self, resume: Resume, holder: Holder) -> Session | None:
+    def claim(self, resume: Resume, holder: Holder, principal: Hashable = None) -> Session | None:
         """The session that this opens, taken from the connection that has it; None if it is unknown, expired or wrong.
 
         The newest token opens it, and the one before until a message after the last `ready` shows that this came.
         """
-        seat, hashed = self._seats.get(resume.session), _hashed(resume.token)
+        seat, hashed = self._seats.get(resume.session), _hashed(resume.token, principal)
         if seat is None or self._resume_s <= 0 or seat.session.closed or not _opens(seat, hashed):
             self._metrics.resumes_failed.inc()
             return None
@@ -95,6 +109,11 @@ class Lobby:
         self._metrics.sessions_resumed.inc()
         return seat.session
 
+    def has(self, session: str) -> bool:
+        """Whether there is one of that name to come back to."""
+        seat = self._seats.get(session)
+        return seat is not None and self._resume_s > 0 and not seat.session.closed
+
     def park(self, session: Session) -> None:
         """Its connection is lost."""
         seat = self._seats[session.id]
@@ -106,6 +125,7 @@ class Lobby:
         seat.num_bytes = session.ledger.held_bytes + session.outbox.sound_bytes
         seat.timer = asyncio.get_running_loop().call_later(wait_s, self._expire, seat)
         self._parked[session.id] = seat
+        self._tell_parked()
         self._parked_bytes += seat.num_bytes
         self._metrics.sessions_parked.inc()
         self._metrics.sessions_lost.inc()
@@ -133,15 +153,20 @@ class Lobby:
     def _unpark(self, seat: _Seat) -> None:
         if self._parked.pop(seat.session.id, None) is None:
             return
+        self._tell_parked()
         assert seat.timer is not None, "a parked session has a timer"
         seat.timer.cancel()
         seat.timer = None
         self._parked_bytes -= seat.num_bytes
         self._metrics.sessions_parked.dec()
 
+    def _tell_parked(self) -> None:
+        if self._neighbours is not None:
+            self._neighbours.turns.tell_parked(len(self._parked))
 
-def _hashed(token: str) -> bytes:
-    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+def _hashed(token: str, principal: Hashable) -> bytes:
+    return sha256(f"{principal} {token}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _opens(seat: _Seat, hashed: bytes) -> bool:

@@ -35,6 +35,11 @@ class Metrics:
         self.sessions_resumed = Counter("voxwire_sessions_resumed", "Sessions that came back.", registry=registry)
         self.sessions_expired = Counter("voxwire_sessions_expired", "Sessions that came too late.", registry=registry)
         self.resumes_failed = Counter("voxwire_resumes_failed", "Resumes that were refused.", registry=registry)
+        self.resumes_handed_over = Counter(
+            "voxwire_resumes_handed_over",
+            "Resumes passed on to the web process of their session.",
+            registry=registry,
+        )
         self.connections = Counter("voxwire_connections", "WebSocket connections accepted.", registry=registry)
         self.utterances = Counter("voxwire_utterances", "Utterances started.", registry=registry)
         self.utterances_abandoned = Counter(
@@ -46,6 +51,12 @@ class Metrics:
         self.errors = Counter("voxwire_errors", "Errors told to clients.", ["code"], registry=registry)
         self.turned_away = Counter(
             "voxwire_turned_away", "WebSockets not opened, by the HTTP status.", ["status"], registry=registry
+        )
+        self.throttled = Counter(
+            "voxwire_throttled",
+            "Times a client was read more slowly, by whose allowance: its session's, or its address' or key's.",
+            ["allowance"],
+            registry=registry,
         )
         self.internal_errors = Counter(
             "voxwire_internal_errors", "Exceptions caught at a session's edge.", registry=registry

@@ -10,13 +10,12 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
 
 from models.base import ModelError, ModelInfo
 from models.registry import find_checkpoint, known_models, voice_preparation
@@ -29,20 +28,17 @@ from .drain import Drain
 from .engine_client import EngineClient
 from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
-from .stream_socket import StreamSocket
+from .neighbours import Neighbours
 from .studio import create_studio
 from .text.normalizer import Normalizer
-from .turnstile import Turns, Turnstile
 from .voices.preparation import Preparation
 from .voices.shelf import VoiceShelf
+from .web_server import WebServer
 from .web_worker import keep_worker, obey_parent
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-
-TURNS = "turns"
-"""The file beside the engines' sockets by which web processes know whose turn it is to take a connection."""
 
 SWITCH_INTERVAL_S = 0.000_05
 """A thread that encodes gives up the interpreter for every Opus packet, and waits as long as this to have it back. With
@@ -124,14 +120,13 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
         directory = Path(name)
         async with running_engine(config, config.model or default_model(), directory) as engine:
             _check(config, engine.info)
-            Turns.create(directory / TURNS, config.workers)
-            turns = Turns(directory / TURNS, 0)
+            Neighbours.create(directory, config.workers)
+            neighbours = Neighbours(directory, 0)
+            leave = neighbours.turns.leave
             draining = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
                 workers = [
-                    tasks.create_task(
-                        keep_worker(listener, directory, number, argv, partial(turns.leave, number), draining)
-                    )
+                    tasks.create_task(keep_worker(listener, directory, number, argv, partial(leave, number), draining))
                     for number in range(1, config.workers)
                 ]
                 await serve_web(
@@ -139,7 +134,7 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
                     engine,
                     listener,
                     lambda _: _tell_started(listener, engine),
-                    turns=turns if workers else None,
+                    neighbours=neighbours if workers else None,
                     draining=draining,
                     others=workers,
                 )
@@ -155,7 +150,7 @@ async def _work(config: Config, listener: socket.socket, directory: Path, number
     draining = asyncio.Event()
     await obey_parent(draining.set)
     async with connected_engine(config, directory) as engine:
-        await serve_web(config, engine, listener, turns=Turns(directory / TURNS, number), draining=draining)
+        await serve_web(config, engine, listener, neighbours=Neighbours(directory, number), draining=draining)
 
 
 async def serve_web(
@@ -164,13 +159,13 @@ async def serve_web(
     listener: socket.socket,
     started: Callable[[uvicorn.Server], None] = lambda _: None,
     preparation: Preparation | None = None,
-    turns: Turns | None = None,
+    neighbours: Neighbours | None = None,
     draining: asyncio.Event | None = None,
     others: Sequence[asyncio.Task[None]] = (),
 ) -> None:
     """One web process, until a signal or `should_exit` of the server that `started` is given.
 
-    `preparation` makes voices ready; without one it is that of `config.model`. `turns`: of one among several.
+    `preparation` makes voices ready; without one it is that of `config.model`. `neighbours`: of one among several.
     `draining`: set by the first SIGTERM, or by who started us; tasks that heed it, too, are the `others`.
     """
     normalizer = Normalizer()
@@ -179,7 +174,7 @@ async def serve_web(
     preparation = preparation or voice_preparation(config.model or default_model(), config.model_options)
     shelf = VoiceShelf(engine, config.voices_dir, preparation, default_voice=config.voice)
     await shelf.start()
-    app = create_app(config, studio, shelf)
+    app = create_app(config, studio, shelf, neighbours)
     drain = Drain(
         app.state.endpoint,
         app.state.admission,
@@ -187,7 +182,7 @@ async def serve_web(
         limit_s=config.drain_ms / 1000,
         others=others,
     )
-    server = _Server(_uvicorn_config(app, config), app, started, drain)
+    server = WebServer(config, app, started, drain)
     try:
         with collector_at_rest():
             async with asyncio.TaskGroup() as tasks:
@@ -199,92 +194,16 @@ async def serve_web(
                     )
                 )
                 draining_task = tasks.create_task(server.drain())
-                if turns is None:
+                if neighbours is None:
                     await server.serve(sockets=[listener])
                 else:
-                    letting_in = tasks.create_task(server.let_in(listener, turns))
+                    letting_in = tasks.create_task(server.let_in(listener, neighbours))
                     await server.serve(sockets=[])
                     letting_in.cancel()
                 collecting.cancel()
                 draining_task.cancel()
     finally:
         studio.close()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, which tells when it serves and says goodbye to streams before it closes sockets."""
-
-    def __init__(
-        self, config: uvicorn.Config, app: Starlette, on_started: Callable[[uvicorn.Server], None], drain: Drain
-    ) -> None:
-        super().__init__(config)
-        self._drain = drain
-        self._num_sigterms = 0
-        self._app = app
-        self._on_started = on_started
-        self._is_serving = asyncio.Event()
-
-    async def let_in(self, listener: socket.socket, turns: Turns) -> None:
-        """Connections, when it is this process' turn, instead of by a server of asyncio's. Until cancelled."""
-        await self._is_serving.wait()
-        config, state, app_state = self.config, self.server_state, self.lifespan.state
-
-        def protocol() -> asyncio.Protocol:
-            return config.http_protocol_class(config=config, server_state=state, app_state=app_state)  # type: ignore[call-arg]
-
-        await Turnstile(listener, turns, num_connections=lambda: len(state.connections), protocol=protocol).run()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """SIGTERM asks for an end; SIGINT, or a second one, is immediate. uvicorn would raise them again: a kill."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self.handle_exit, signal.SIGINT, None)
-        loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    def _on_sigterm(self) -> None:
-        self._drain.ask()  # it may have been before, by who started us
-        self._num_sigterms += 1
-        if self._num_sigterms > 1:
-            self.handle_exit(signal.SIGTERM, None)
-
-    async def drain(self) -> None:
-        """Until there is nothing to be served any more. To be cancelled when serving ends otherwise."""
-        await self._drain.run()
-        self.should_exit = True
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._is_serving.set()
-        self._on_started(self)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.state.admission.draining = True
-        await self._app.state.endpoint.say_goodbye()
-        await super().shutdown(sockets)
-
-
-def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="auto",
-        ws=partial(StreamSocket, stall_s=config.write_stall_ms / 1000),  # type: ignore[arg-type]
-        ws_max_size=config.message_bytes,
-        ws_per_message_deflate=False,
-        ws_ping_interval=config.ping_interval_ms / 1000,
-        ws_ping_timeout=config.ping_timeout_ms / 1000,
-        access_log=False,
-        proxy_headers=False,  # `callers` knows whom to believe
-        log_config=None,
-        log_level="warning",
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=3,
-    )
 
 
 def default_model() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from protocol.messages import (
     Close,
     Done,
     End,
+    Error,
     Flush,
     Format,
     Hello,
@@ -57,6 +57,7 @@ class Session:
 
     def __init__(
         self,
+        name: str,
         hello: Hello,
         config: Config,
         studio: Studio,
@@ -64,7 +65,7 @@ class Session:
         metrics: Metrics,
         ledger: Ledger,
     ) -> None:
-        self.id = secrets.token_hex(8)
+        self.id = name
         self.closed = False
         self._config = config
         self._studio = studio
@@ -130,6 +131,8 @@ class Session:
     def emit(self, message: ServerMessage) -> None:
         if self.closed:
             return
+        if isinstance(message, Error):
+            self._metrics.errors.labels(message.code).inc()
         self.outbox.put(message)
         self._heed_bounds()
 

@@ -66,7 +66,7 @@ class Config(BaseModel):
     api_key: SecretStr | None = setting(
         None, "access", "KEY", "key that clients must present; VOXWIRE_API_KEY keeps it off the process list"
     )
-    api_key_file: Path | None = setting(None, "access", "FILE", "file whose first line is the API key")
+    api_key_file: Path | None = setting(None, "access", "FILE", "file of API keys, one a line; # begins a remark")
     allowed_origins: tuple[str, ...] = setting(
         (), "access", "ORIGIN", "other origins whose pages may connect, comma-separated; without a key a proxy's too"
     )
@@ -156,6 +156,15 @@ class Config(BaseModel):
     connections_per_ip: int = setting(500, "limits", "N", "connections of one address to a web process", ge=1)
     handshakes_per_s: int = setting(50, "limits", "N/S", "new connections of one address, averaged", ge=1)
     handshake_burst: int = setting(500, "limits", "N", "new connections of one address at once", ge=1)
+    messages_per_s_per_ip: int = setting(
+        10_000, "limits", "N/S", "messages and pings of one address, averaged; then it is read more slowly", ge=1
+    )
+    chars_per_s_per_ip: int = setting(
+        200_000, "limits", "CHARS/S", "text of one address, averaged; far more is refused", ge=1
+    )
+    limit_keys: bool = setting(
+        False, "limits", "", "count by API key as well, to the same limits as by address; for keys that are customers'"
+    )
     limit_loopback: bool = setting(False, "limits", "", "count those of this machine as well")
     drain_ms: int = setting(20_000, "limits", "MS", "time to finish speech in after SIGTERM; 0: none", ge=0)
 
@@ -180,7 +189,7 @@ class Config(BaseModel):
     @field_validator("api_key")
     @classmethod
     def _key_has_substance(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        if key is not None and not re.fullmatch(r"[!-~]+(\n[!-~]+)*", key.get_secret_value()):
             raise ValueError("should be printable ASCII without spaces, and not empty")
         return key
 
@@ -258,6 +267,11 @@ class Config(BaseModel):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """Each opens the server; without one, nobody is asked for any."""
+        return tuple(self.api_key.get_secret_value().splitlines()) if self.api_key is not None else ()
 
     @property
     def limits(self) -> dict[str, int]:

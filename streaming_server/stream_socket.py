@@ -24,8 +24,12 @@ from websockets.http11 import Request
 
 from protocol.errors import CloseCode
 
+from .admission import Throttle
+from .metrics import Metrics
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+    from websockets.frames import Frame
 
 INVALID_DATA = 1007
 """RFC 6455, 7.4.1: text that is not UTF-8."""
@@ -36,25 +40,42 @@ VERSION = "13"
 LOOKS = 4
 """So many times within the time that a stall may last it is looked whether something was taken."""
 
+SLICE_BYTES = 2_048
+"""So much of what has come is parsed at a turn of the loop: 256 KiB of the smallest frames, which a read may bring,
+would keep all others waiting for 300 ms."""
+
 LAST_WORD_S = 2.0
 """So long a peer that is cut has to read why."""
 
 
 class StreamSocket(WebSocketsSansIOProtocol):
     """One connection. While it is full ("writing is paused") a ping stops reading until it is not: all else that a peer
-    says is read, a `cancel` above all, for nothing else is answered without the application.
+    says is read, a `cancel` above all, for nothing else is answered without the application. Of frames that are no
+    messages, pings and fragments, `frames_per_s` are read.
 
     `stall_s`: a full socket from which the peer has taken nothing for so long is lost to the application, as a
     disconnection with 4408; what it then still sends goes out if the peer reads it at once.
     """
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, stall_s: float = 10.0
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        *,
+        stall_s: float = 10.0,
+        frames_per_s: float = 1000.0,
+        metrics: Metrics | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._stall_s = stall_s
+        self._metrics = metrics
         self._is_stalled = False
-        self._holds_reading = False
+        self._rest = b""  # has come, and is not parsed
+        self._goes_on = False  # more of that is parsed at the loop's next turn
+        self._holds_for_pongs = False
+        self._frames = Throttle(frames_per_s)
+        self._pause: asyncio.TimerHandle | None = None
         self._num_untaken = 0
         self._taken_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -74,14 +95,67 @@ class StreamSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
         if not self._is_stalled:
             self._stop_watching()
-        if self._holds_reading:
-            self._holds_reading = False
-            if not self.read_paused and not self.transport.is_closing():
-                self.transport.resume_reading()
+        self._holds_for_pongs = False
+        self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
+        self._rest = b""
+        if self._pause is not None:
+            self._pause.cancel()
         super().connection_lost(exc)
+
+    # ---- reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._rest or len(data) > SLICE_BYTES:
+            self._rest += data
+            self._read_on()
+        else:
+            super().data_received(data)
+
+    @property
+    def _holds_reading(self) -> bool:
+        return self._holds_for_pongs or self._pause is not None
+
+    def _hold(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def _read_on(self) -> None:
+        """Parse what is left, then let more come, unless something speaks against it."""
+        if self.read_paused or self._holds_reading or self._goes_on or self.transport.is_closing():
+            return
+        if self._rest:
+            self._hold()
+            self._goes_on = True
+            self.loop.call_soon(self._parse_slice)
+        else:
+            self.transport.resume_reading()
+
+    def _parse_slice(self) -> None:
+        self._goes_on = False
+        data, self._rest = self._rest[:SLICE_BYTES], self._rest[SLICE_BYTES:]
+        if data and not self.transport.is_closing():
+            super().data_received(data)
+            self._read_on()
+
+    def _count_frame(self) -> None:
+        """It is read more slowly where these come too fast."""
+        wait_s = self._frames.take(1, self.loop.time())
+        if wait_s > 0 and self._pause is None:
+            self._hold()
+            self._pause = self.loop.call_later(wait_s, self._end_pause)
+            if self._metrics is not None:
+                self._metrics.throttled.labels("session").inc()
+
+    def _end_pause(self) -> None:
+        """Unless more came in the slice that was being parsed."""
+        self._pause = None
+        wait_s = self._frames.owed_s(self.loop.time())
+        if wait_s > 0:
+            self._pause = self.loop.call_later(wait_s, self._end_pause)
+        self._read_on()
 
     # ---- what uvicorn does
 
@@ -110,16 +184,23 @@ class StreamSocket(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         if event.data or event.fin:  # fragments without content are not counted by any limit of size
             super().handle_cont(event)
+        self._count_frame()
 
     def handle_ping(self) -> None:
         super().handle_ping()
-        if self._is_full and not self._holds_reading and not self.transport.is_closing():
-            self._holds_reading = True
-            self.transport.pause_reading()
+        self._count_frame()
+        if self._is_full:
+            self._holds_for_pongs = True
+            self._hold()
+
+    def handle_pong(self, event: Frame) -> None:
+        super().handle_pong(event)
+        self._count_frame()
 
     def keepalive_timeout(self) -> None:
-        """A pong may be among what is not read while the socket is full; then the other watch is enough."""
-        if self._is_full and self.ping_timeout is not None:
+        """A pong may be among what is not read: while the socket is full (then the other watch is enough), while its
+        peer is read more slowly, and when this process has stood still."""
+        if self.ping_timeout is not None and (self._is_full or self._rest or self._count(termios.FIONREAD)):
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
             super().keepalive_timeout()
@@ -138,8 +219,11 @@ class StreamSocket(WebSocketsSansIOProtocol):
 
     async def receive(self) -> ASGIReceiveEvent:
         message = await super().receive()
-        if self._holds_reading and not self.transport.is_closing():
-            self.transport.pause_reading()  # uvicorn, whose queue is empty, has just resumed it
+        if not self.read_paused:  # uvicorn, whose queue is empty, has just resumed reading
+            if self._holds_reading or self._goes_on:
+                self._hold()
+            elif self._rest:
+                self._read_on()
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -147,6 +231,8 @@ class StreamSocket(WebSocketsSansIOProtocol):
             await self.writable.wait()
             if self._is_stalled:
                 raise ClientDisconnected
+        if self.close_sent and message["type"] == "websocket.send":
+            raise ClientDisconnected  # its pong was overdue; uvicorn would call it a fault of ours
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
@@ -180,7 +266,11 @@ class StreamSocket(WebSocketsSansIOProtocol):
 
     def _count_untaken(self) -> int:
         """Bytes that the peer has not acknowledged: ours, and the kernel's, which asks for more only now and then."""
+        return self.transport.get_write_buffer_size() + self._count(termios.TIOCOUTQ)
+
+    def _count(self, queue: int) -> int:
+        """Bytes in a queue of the kernel's."""
         queued = array("i", [0])
         with contextlib.suppress(OSError):
-            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
-        return self.transport.get_write_buffer_size() + queued[0]
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), queue, queued)
+        return queued[0]

@@ -7,10 +7,18 @@ import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from protocol.errors import ErrorCode, ProtocolError
+from protocol.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from protocol.messages import Error
 
 from .admission import Refusal
+
+TOO_SLOW = RemoteProtocolError(
+    ErrorCode.SLOW_CONSUMER, "expected what is sent to be read, got no sign of it", fatal=True
+)
+
+
+def time_is_up(sentence: str) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorCode.TIMEOUT, sentence, fatal=True)
 
 
 def as_message(error: ProtocolError) -> Error:

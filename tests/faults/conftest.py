@@ -15,7 +15,9 @@ SHORT = (
     *("--resume-ms", "1500"),
     *("--ping-interval-ms", "300", "--ping-timeout-ms", "400"),
     *("--write-stall-ms", "500"),
+    *("--hello-timeout-ms", "300", "--idle-ms", "1000", "--utterance-idle-ms", "1000"),
     *("--engine-step-timeout-ms", "700"),
+    *("--pending-chars", "20000"),
 )
 """Time-outs that a test can wait for."""
 
@@ -49,4 +51,12 @@ def hasty() -> Iterator[Witness]:
 def patient() -> Iterator[Witness]:
     """A server as it comes, but for how long it waits for the lost."""
     with witnessed("--resume-ms", "1500") as witness:
+        yield witness
+
+
+@pytest.fixture(scope="session")
+def strict() -> Iterator[Witness]:
+    """A server that lets few in, and counts this machine's as anybody's."""
+    few = ("--limit-loopback", "--connections-per-ip", "12", "--handshake-burst", "30", "--handshakes-per-s", "30")
+    with witnessed(*few, "--max-sessions", "16", "--resume-ms", "500") as witness:
         yield witness

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "canary-in-a-coal-mine"
 """Everybody's, and never to be found in a log."""
 STOP_S = 15.0
+ROLES = "web", "engine"
 
 _SAMPLE = re.compile(r"^(voxwire_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
@@ -39,16 +40,17 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What a server has at a moment, its web and engine processes apart. Equal to the base once all is over."""
+    """What a server has at a moment: numbers by name."""
 
-    sessions: float
-    parked: float
-    streams: float
-    listeners: float
-    tasks: float
-    num_processes: dict[str, int]
-    num_threads: dict[str, int]
-    num_files: dict[str, int]
+    numbers: dict[str, float]
+
+    def more_than(self, base: Holdings) -> dict[str, str]:
+        """What there is now that was not there then. (A thread without work may have gone.)"""
+        return {
+            name: f"{now:g}, not {base.numbers.get(name, 0.0):g}"
+            for name, now in self.numbers.items()
+            if now > base.numbers.get(name, 0.0) or (name in ROLES and now != base.numbers[name])
+        }
 
 
 class Victim:
@@ -100,16 +102,15 @@ class Victim:
 
     async def holdings(self) -> Holdings:
         figures, pids = await self.figures(), self.pids
-        return Holdings(
-            sessions=figures["voxwire_sessions"],
-            parked=figures["voxwire_sessions_parked"],
-            streams=figures["voxwire_host_streams"],
-            listeners=figures["voxwire_host_listeners"],
-            tasks=figures["voxwire_tasks"],
-            num_processes={role: len(each) for role, each in pids.items()},
-            num_threads={role: sum(map(_num_threads, each)) for role, each in pids.items()},
-            num_files={role: sum(map(_num_files, each)) for role, each in pids.items()},
-        )
+        numbers = {
+            name: figures[f"voxwire_{name}"]
+            for name in ("sessions", "sessions_parked", "host_streams", "host_listeners", "tasks")
+        }
+        for role, each in pids.items():
+            numbers[role] = len(each)
+            numbers[f"threads of {role}"] = sum(_num_entries(pid, "task") for pid in each)
+            numbers[f"files of {role}"] = sum(_num_entries(pid, "fd") for pid in each)
+        return Holdings(numbers)
 
     def rss_bytes(self) -> dict[str, int]:
         return {role: usage(pids).rss_bytes for role, pids in self.pids.items()}
@@ -167,16 +168,9 @@ def _end(process: subprocess.Popen[str]) -> None:
             raise
 
 
-def _num_threads(pid: int) -> int:
+def _num_entries(pid: int, kind: str) -> int:
     try:
-        return len(list((PROC / str(pid) / "task").iterdir()))
-    except OSError:
-        return 0
-
-
-def _num_files(pid: int) -> int:
-    try:
-        return len(list((PROC / str(pid) / "fd").iterdir()))
+        return len(list((PROC / str(pid) / kind).iterdir()))
     except OSError:
         return 0
 

@@ -401,7 +401,7 @@ async def test_a_stranger_is_an_exception() -> None:
     ],
 )
 async def test_a_lost_connection_ends_every_speech(server: TinyServer, voice: str, code: ErrorCode) -> None:
-    async with SpeechClient(server.url) as client:
+    async with SpeechClient(server.url, resume=False) as client:
         other, speech = client.speak(voice="endless"), client.speak(voice=voice)
         asking = asyncio.ensure_future(client.ping()) if voice == "crash" else None
         await speech.write("ab")
@@ -422,7 +422,7 @@ async def test_a_message_of_a_later_version_does_no_harm(client: SpeechClient) -
 
 
 async def test_a_ping_without_answer_ends_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocol.client.CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("protocol.link.CLOSE_TIMEOUT_S", 0.05)
     async with talking(token="deaf") as (_, client):
         asking = [asyncio.ensure_future(client.ping()) for _ in range(2)]
         await asyncio.sleep(0)
@@ -434,7 +434,7 @@ async def test_a_ping_without_answer_ends_with_the_connection(monkeypatch: pytes
 
 
 async def test_a_goodbye_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocol.client.CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("protocol.link.CLOSE_TIMEOUT_S", 0.05)
     async with talking(token="deaf") as (_, client):
         speech = client.speak(voice="endless")
     with pytest.raises(ConnectionLost, match="one that was left"):

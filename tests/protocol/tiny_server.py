@@ -13,9 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
 
 from protocol.connection import Connection, Side
 from protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
+from protocol.ledger import Ledger
 from protocol.messages import (
     SUBPROTOCOL,
     Audio,
@@ -30,7 +34,6 @@ from protocol.messages import (
     Hello,
     Limits,
     Ping,
-    Playhead,
     Pong,
     Segment,
     Spoken,
@@ -40,6 +43,7 @@ from protocol.messages import (
     Words,
     WordTiming,
 )
+from protocol.wire import Encoding, encode
 from tests.protocol.pair import MODEL, make_ready, make_started
 
 
@@ -55,7 +59,8 @@ class Job:
 
 @dataclass
 class TinyServer:
-    """`heard`: every client message, in order."""
+    """`heard`: every client message, in order. `answers`: what the next handshakes and `hello`s get instead of a
+    session: an HTTP status, a close code, or an error."""
 
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
@@ -65,6 +70,12 @@ class TinyServer:
     jobs: dict[str, Job] = field(default_factory=dict)
     num_closed: int = 0
     port: int = 0
+    answers: list[int | Response | Error] = field(default_factory=list)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    sockets: set[ServerConnection] = field(default_factory=set)
+    num_sessions: int = 0
+    is_shut: bool = False  # to newcomers
+    is_deaf: bool = False  # to pings
 
     @property
     def url(self) -> str:
@@ -75,11 +86,83 @@ class TinyServer:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[TinyServer]:
-        async with serve(self.converse, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], compression=None) as server:
+        async with serve(
+            self.converse,
+            "127.0.0.1",
+            self.port,
+            subprotocols=[SUBPROTOCOL],
+            compression=None,
+            process_request=self.admit,
+        ) as server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             yield self
 
+    def admit(self, _: ServerConnection, __: Any) -> Response | None:
+        if self.is_shut:
+            return Response(500, "No", Headers({"Content-Length": "0"}))
+        if self.answers and isinstance(self.answers[0], Response):
+            return self.answers.pop(0)  # type: ignore[return-value]
+        return None
+
+    def cut(self) -> None:
+        """Every connection is lost, and none is taken until `is_shut` is reset; the sessions are kept."""
+        self.is_shut = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Every connection is lost."""
+        for socket in self.sockets:
+            socket.transport.abort()
+
+    def forget(self) -> None:
+        """Every session."""
+        self.ledgers.clear()
+        self.jobs.clear()
+
+    async def greet(self, connection: Connection, hello: Hello, socket: ServerConnection) -> None:
+        async def put(message: Any) -> None:
+            await socket.send(connection.send(message))
+
+        if self.answers:
+            match self.answers.pop(0):
+                case Error() as error:
+                    await put(error)
+                    await socket.close(CloseCode.BUSY)
+                case code:
+                    await socket.close(code)  # type: ignore[arg-type]
+            return
+        model = replace(MODEL, realtime=self.rtf is None, rtf=self.rtf)
+        ledger = self.ledgers.get(hello.resume.session) if hello.resume is not None else None
+        if ledger is not None and hello.resume is not None:
+            connection.resume(ledger)
+            replay = ledger.replay(hello.resume.received)
+            taken = ledger.client_messages
+            await put(
+                make_ready(
+                    session=hello.resume.session, limits=self.limits, model=model, resumed=True, client_messages=taken
+                )
+            )
+            for data in connection.resend(replay.messages):
+                await socket.send(data)
+            return
+        if hello.resume is not None:
+            await put(Error(code=ErrorCode.RESUME_FAILED, message="expected a session that is known"))
+        self.num_sessions += 1
+        name = f"session-{self.num_sessions}"
+        self.ledgers[name] = connection.ledger
+        await put(make_ready(session=name, limits=self.limits, model=model))
+
     async def converse(self, socket: ServerConnection) -> None:
+        self.sockets.add(socket)
+        try:
+            await self.listen(socket)
+        except ConnectionClosed:
+            pass
+        finally:
+            self.sockets.discard(socket)
+            self.num_closed += 1
+
+    async def listen(self, socket: ServerConnection) -> None:
         connection = Connection(Side.SERVER, limits=self.limits)
         self.connection = connection
 
@@ -103,9 +186,8 @@ class TinyServer:
                     if self.raw_after_hello is not None:
                         await socket.send(self.raw_after_hello)
                     else:
-                        model = replace(MODEL, realtime=self.rtf is None, rtf=self.rtf)
-                        await put(make_ready(limits=self.limits, model=model))
-                case Ping() if self.token == "deaf":
+                        await self.greet(connection, received.message, socket)
+                case Ping() if self.token == "deaf" or self.is_deaf:
                     pass
                 case Ping(nonce=nonce):
                     await put(Pong(nonce=nonce, server_ms=1.0))
@@ -115,7 +197,6 @@ class TinyServer:
                     await socket.close()
                 case message:
                     await self.speak(message, put, socket)
-        self.num_closed += 1
 
     async def speak(self, message: Any, put: Any, socket: ServerConnection) -> None:
         if isinstance(message, Start):
@@ -135,12 +216,14 @@ class TinyServer:
             case "fatal" if job.text:
                 await put(Error(code=ErrorCode.BUSY, message="expected patience", fatal=True, retry_after_ms=5))
                 await socket.close(CloseCode.BUSY)
+            case str(voice) if voice.startswith("close ") and job.text:
+                job.start = replace(job.start, voice="plain")
+                await socket.close(int(voice.removeprefix("close ")))
             case "garbage" if job.text:
                 await socket.send(b"\xc1")
             case "disorder" if job.text:
-                await socket.send(
-                    Connection(Side.SERVER).resend([make_audio_out_of_order(message.utterance)]).__next__()
-                )
+                out_of_order = Audio(utterance=message.utterance, seq=99, pts=0, samples=0, data=b"")
+                await socket.send(encode(out_of_order, Encoding.MSGPACK))
             case _:
                 pass
 
@@ -165,8 +248,6 @@ class TinyServer:
                 await self.finish(job, put, "cancelled")
             case Format(audio=audio):
                 await put(FormatChanged(utterance=name, audio=audio.resolved(44100, pre_skip=312)))
-            case Playhead() | _:
-                pass
 
     async def add(self, job: Job, text: str, put: Any) -> None:
         if job.start.voice == "lazy" or not text:
@@ -208,10 +289,6 @@ class TinyServer:
                 trace=Trace(done=1.0, patches=job.spoken),
             )
         )
-
-
-def make_audio_out_of_order(utterance: str) -> Audio:
-    return Audio(utterance=utterance, seq=99, pts=0, samples=0, data=b"")
 
 
 def said(pcm: list[bytes]) -> str:

@@ -109,3 +109,16 @@ def test_an_origin_must_be_the_servers_own(origin: str, host: str, allowed: bool
 )
 def test_a_name_will_do_where_a_key_is_asked_for_or_the_origin_is_listed(config: Config) -> None:
     assert Doorkeeper(config).allows_origin({"origin": "https://voice.example", "host": "voice.example"})
+
+
+async def test_each_of_several_keys_opens_and_nobody_comes_back_with_another() -> None:
+    async with serving(api_key="first\nsecond") as server:
+        async with await connected(server) as wire:
+            await wire.send("hello", version=1, token="first")
+            ready = await wire.receive()
+            wire.socket.transport.abort()
+        resume = {"session": ready["session"], "token": ready["resume_token"]}
+        for key, answer in (("second", "error"), ("first", "ready")):
+            async with await connected(server) as wire:
+                await wire.send("hello", version=1, token=key, resume=resume)
+                assert (await wire.receive())["type"] == answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,9 +11,9 @@ from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from streaming_server.callers import MAX_ADDRESSES, Callers
+from streaming_server.callers import MAX_CALLERS, Callers
 from streaming_server.settings import Config
-from tests.streaming_server.serving import Server, serving
+from tests.streaming_server.serving import Server, Wire, connected, greeted, serving
 
 
 class Clock:
@@ -96,11 +97,11 @@ def test_who_knocked_long_ago_is_forgotten_unless_connected() -> None:
     door, _ = callers()
     stays = door.address({"client": ("203.0.113.9", 1)}, {})
     assert door.knock(stays) is None
-    for number in range(MAX_ADDRESSES + 100):
+    for number in range(MAX_CALLERS + 100):
         address = door.address({"client": (f"198.{18 + number // 65536}.{number // 256 % 256}.{number % 256}", 1)}, {})
         assert door.knock(address) is None
         door.leave(address)
-    assert len(door) == MAX_ADDRESSES
+    assert len(door) == MAX_CALLERS
     door.leave(stays)
 
 
@@ -142,3 +143,52 @@ async def test_loopback_is_counted_only_on_request(caplog: pytest.LogCaptureFixt
             await knock(server)
         assert refused.value.response.status_code == 429
     assert not caplog.records, "expected nothing in the log, where a flood would fill it"
+
+
+async def test_all_who_use_one_key_are_counted_together_on_request() -> None:
+    async with (
+        serving(api_key="first\nsecond", limit_keys=True, connections_per_ip=1) as server,
+        greeted(server, token="first"),
+        greeted(server, token="second"),
+        await connected(server) as wire,
+    ):
+        await wire.send("hello", version=1, token="first")
+        assert await wire.close_code() == 1013
+        assert wire.received[-1]["code"] == "busy"
+        assert wire.received[-1]["retry_after_ms"] > 0
+
+
+async def test_many_sessions_of_one_address_may_say_no_more_than_one() -> None:
+    settings = {"limit_loopback": True, "messages_per_s_per_ip": 50, "messages_per_s": 1_000}
+    async with serving(**settings) as server, AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(greeted(server)) for _ in range(4)]
+        begun_at = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as tasks:
+            for wire in wires:
+                tasks.create_task(ask(wire, 40))
+        assert asyncio.get_running_loop().time() - begun_at > 1.0, "expected 100 at once, and 60 more at 50 a second"
+
+
+async def ask(wire: Wire, num_times: int) -> None:
+    for number in range(num_times):
+        await wire.send("ping", nonce=number)
+    for _ in range(num_times):
+        await wire.until("pong")
+
+
+async def test_far_too_much_text_of_one_address_is_refused_and_cancels_are_heard_all_the_same() -> None:
+    settings = {"limit_loopback": True, "chars_per_s_per_ip": 1_000, "message_bytes": 1_024}
+    async with serving(**settings) as server, AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(greeted(server)) for _ in range(6)]
+        for wire in wires:
+            await wire.send("start", utterance="u", text="never mind " * 80)
+        answers = [await wire.receive() for wire in wires]
+        refusals = [answer for answer in answers if answer["type"] == "error"]
+        assert 0 < len(refusals) < 6
+        assert {answer["code"] for answer in refusals} == {"text_limit"}
+        assert all(0 < answer["retry_after_ms"] < 3_000 for answer in refusals)
+        heard = wires[answers.index(next(answer for answer in answers if answer["type"] == "started"))]
+        begun_at = asyncio.get_running_loop().time()
+        await heard.send("cancel", utterance="u")
+        assert (await heard.until("done"))["reason"] == "cancelled"
+        assert asyncio.get_running_loop().time() - begun_at < 3

@@ -88,7 +88,10 @@ async def test_pings_whose_pongs_nobody_reads_take_no_memory() -> None:
 
 
 async def test_reading_goes_on_where_the_pongs_are_taken_at_last() -> None:
-    async with serving(tcp_user_timeout_ms=60_000) as server, raw_socket(server.port, receive_buffer=4096) as peer:
+    async with (
+        serving(tcp_user_timeout_ms=60_000, messages_per_s=100_000) as server,
+        raw_socket(server.port, receive_buffer=4096) as peer,
+    ):
         await asyncio.to_thread(read_after_a_flood, peer)
 
 
@@ -223,10 +226,37 @@ async def test_text_that_is_not_utf8_is_1007_without_a_traceback(caplog: pytest.
 
 async def test_fragments_that_hold_nothing_are_not_kept() -> None:
     """No limit of size counts them."""
-    async with serving() as server, raw_socket(server.port) as peer:
+    async with serving(messages_per_s=100_000) as server, raw_socket(server.port) as peer:
         peer.sendall(bytes([TEXT]) + frame(TEXT, b"{")[1:] + 10_000 * (b"\0" + frame(0, b"")[1:]))
         (ours,) = (each for each in gc.get_objects() if isinstance(each, StreamSocket))
         await until(lambda: len(ours.frames) > 0)
         peer.sendall(frame(PING, b"x"))
         answer = await asyncio.to_thread(lambda: next(frames_of(peer)))
         assert (answer, len(ours.frames)) == ((PONG, b"x"), 1)
+
+
+async def test_pings_and_fragments_are_read_no_faster_than_messages_and_not_one_is_lost() -> None:
+    async with serving(messages_per_s=500) as server, raw_socket(server.port) as peer:
+        begun_at = time.monotonic()
+        pongs = await asyncio.to_thread(pongs_of, peer, 1250 * frame(PING, b"") + fragmented(b"never mind", 250))
+        assert pongs == 1250
+        assert 0.4 < time.monotonic() - begun_at < 5, "expected the rest to come as it may, give or take a slice"
+        page = await asyncio.to_thread(metrics, server.port)
+    assert 'voxwire_throttled_total{allowance="session"}' in page
+
+
+def fragmented(text: bytes, num_empty: int) -> bytes:
+    """One message, of which most fragments hold nothing."""
+    begin, end = frame(TEXT, text), frame(0, b"")
+    return bytes([begin[0] & 0x7F]) + begin[1:] + num_empty * (bytes([0]) + frame(0, b"")[1:]) + end
+
+
+def pongs_of(peer: socket.socket, data: bytes) -> int:
+    """How many come before the server says what it thinks of the message."""
+    peer.sendall(data)
+    num_pongs = 0
+    for opcode, _ in frames_of(peer):
+        if opcode != PONG:
+            break
+        num_pongs += 1
+    return num_pongs

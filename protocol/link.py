@@ -1,0 +1,270 @@
+"""The way to the server: one WebSocket after another, and one session as long as the server keeps it.
+
+What is posted while there is no connection is noted in the journal, and goes out when there is one again (PROTOCOL.md,
+"Resume"). Only what needs no keeping is dropped: pings and playheads, which the owner tells anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final, Protocol
+
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from .connection import Connection, Side
+from .dial import CLOSE_TIMEOUT_S, Dial, Socket
+from .errors import ConnectionLost, ErrorCode, RemoteProtocolError, SpeechError
+from .journal import Journal
+from .messages import ClientMessage, Close, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
+from .reconnect import FINAL_CLOSES, FINAL_ERRORS, Backoff, LinkReport, Loss, Patience
+from .wire import Encoding
+
+LOOKS: Final = 8
+"""So many times within `silence_s` it is looked whether something was heard. Looks are counted, not seconds: a process
+that stood still has not listened."""
+IDLE_PING_S: Final = 60.0
+"""Between pings while nothing is expected."""
+
+
+class Owner(Protocol):
+    """Whose link it is."""
+
+    def hear(self, message: ServerMessage) -> None:
+        """What the server says: news only."""
+
+    def joined(self, *, resumed: bool) -> None:
+        """There is a connection again. Not `resumed`: with a session that knows of nothing."""
+
+    def lose(self, lost: ConnectionLost) -> None:
+        """There will be none any more."""
+
+    def report(self, report: LinkReport) -> None:
+        """For who wants to know."""
+
+
+class Link:
+    """`hello`: without `resume`. Use: `open`, then `run` in a task, and `close`."""
+
+    def __init__(
+        self,
+        dial: Dial,
+        hello: Hello,
+        owner: Owner,
+        *,
+        encoding: Encoding = Encoding.MSGPACK,
+        patience: Patience | None = None,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.ready: Ready | None = None
+        self.journal = Journal()
+        self._dial = dial
+        self._hello = hello
+        self._owner = owner
+        self._encoding = encoding
+        self._patience = patience or Patience()
+        self._backoff = backoff or Backoff()
+        self._clock = clock
+        self._sleep = sleep
+        self._connection = Connection(Side.CLIENT, ledger=self.journal, encoding=encoding)
+        self._socket: Socket | None = None
+        self._is_up = False
+        self._is_leaving = False
+        self._lost: ConnectionLost | None = None
+        self._num_tried = 0  # since something new was heard
+        self._deadline: float | None = None
+        self._outbox: deque[bytes | str] = deque()  # bounded: text waits for room, playheads have an interval
+        self._filled = asyncio.Event()
+
+    @property
+    def limits(self) -> Limits:
+        """Those of the newest `ready`."""
+        return self.journal.limits
+
+    def check(self) -> None:
+        """Raises ConnectionLost if the link is lost for good."""
+        if self._lost is not None:
+            raise ConnectionLost(self._lost.code, self._lost.message)
+
+    def post(self, message: ClientMessage) -> None:
+        """Send, or note for later. Does nothing once the link is lost for good. Raises LocalProtocolError."""
+        if self._lost is not None:
+            return
+        if self._is_up:
+            self._outbox.append(self._connection.send(message))
+            self._filled.set()
+        else:
+            self._connection.hold(message)
+
+    async def open(self) -> None:
+        """The first connection. Raises ConnectionLost if there is no such server, SpeechError if it refuses."""
+        self._owner.report(LinkReport(state="connecting", attempt=1))
+        loss = await self._try(self._patience.open_timeout_s)
+        if loss is not None:
+            raise loss.error
+        self._owner.report(LinkReport(state="ready"))
+
+    async def run(self) -> None:
+        """Until the link is lost for good, or closed."""
+        loss: Loss | None = None
+        while loss is None:
+            loss = await self._hold()
+            if self._patience.resumes and not (loss.is_final or self._is_leaving):
+                self._owner.report(LinkReport(state="lost"))
+                loss = await self._return(loss)
+        self.lose(loss.error)
+
+    def lose(self, error: SpeechError) -> None:
+        """For good."""
+        if self._lost is None:
+            self._lost = ConnectionLost(error.code, error.message, retry_after_ms=error.retry_after_ms)
+            self._owner.lose(self._lost)
+
+    async def close(self, running: asyncio.Task[None]) -> None:
+        """Goodbye. `running`: the task that runs it."""
+        self._is_leaving = True
+        was_up = self._is_up
+        if was_up:
+            self.post(Close())
+        self.lose(ConnectionLost(ErrorCode.INTERNAL, "expected an open client, got one that was left"))
+        try:
+            if was_up:
+                await asyncio.wait([running], timeout=CLOSE_TIMEOUT_S)
+        finally:
+            running.cancel()
+            assert self._socket is not None, "expected a link that was opened"
+            await self._socket.close()
+
+    async def _try(self, timeout_s: float) -> Loss | None:
+        """Connect, greet, and resume if there is something to resume."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._join()
+        except TimeoutError:
+            sentence = f"expected {self._dial.url} to answer within {timeout_s:g} s, it did not"
+            return Loss(ConnectionLost(ErrorCode.TIMEOUT, sentence), is_final=False)
+        except SpeechError as refusal:
+            return Loss(refusal, is_final=refusal.code in FINAL_ERRORS)
+        except (OSError, WebSocketException, RemoteProtocolError) as error:
+            sentence = f"expected a server at {self._dial.url}, got: {error}"
+            return Loss(ConnectionLost(ErrorCode.INTERNAL, sentence), isinstance(error, RemoteProtocolError))
+        return None
+
+    async def _join(self) -> None:
+        socket = await self._dial.connect()
+        try:
+            connection = Connection(Side.CLIENT, ledger=self.journal, encoding=self._encoding)
+            await socket.send(connection.send(replace(self._hello, resume=self._pass())))
+            ready = await self._greet(socket, connection)
+        except BaseException:
+            socket.transport.abort()
+            raise
+        is_first, self.ready = self.ready is None, ready
+        self._socket, self._connection = socket, connection
+        self._outbox.clear()
+        self._outbox.extend(connection.resend(connection.unsettled))
+        self._filled.set()
+        self._is_up = True
+        if not is_first:
+            self._owner.joined(resumed=ready.resumed)
+
+    def _pass(self) -> Resume | None:
+        if self.ready is None:
+            return None
+        return Resume(session=self.ready.session, token=self.ready.resume_token, received=self.journal.received)
+
+    async def _greet(self, socket: Socket, connection: Connection) -> Ready:
+        while True:
+            received = connection.receive(await socket.recv())
+            assert received is not None, "expected the table to close nothing before ready"
+            match received.message:
+                case Ready() as ready:
+                    return ready
+                case Error(code=code, message=sentence, retry_after_ms=retry_after_ms, fatal=True):
+                    raise SpeechError(code, sentence, retry_after_ms=retry_after_ms)
+                case _:
+                    pass  # `resume_failed`, after which a `ready` comes
+
+    async def _hold(self) -> Loss:
+        """Keep a connection until it is lost."""
+        socket = self._socket
+        assert socket is not None, "expected a link that was opened"
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [tasks.create_task(self._write(socket)), tasks.create_task(self._watch(socket))]
+            loss = await self._read(socket)
+            self._is_up = False
+            for helper in helpers:
+                helper.cancel()
+        return loss
+
+    async def _read(self, socket: Socket) -> Loss:
+        last = SpeechError(ErrorCode.INTERNAL, "expected speech, but the server has closed the connection")
+        with suppress(ConnectionClosed):  # without a goodbye, or with one that says less than the error before it
+            while True:
+                data = await socket.recv()
+                try:
+                    received = self._connection.receive(data)
+                except RemoteProtocolError as error:
+                    if error.fatal:
+                        await socket.close(error.close_code)
+                        return Loss(SpeechError(error.code, error.message), is_final=True)
+                    continue  # what is not fatal is what a newer server may say
+                if received is None:
+                    continue
+                self._num_tried, self._deadline = 0, None
+                match received.message:
+                    case Error(code=code, message=sentence, retry_after_ms=retry_after_ms, fatal=True):
+                        last = SpeechError(code, sentence, retry_after_ms=retry_after_ms)
+                    case _:
+                        pass
+                self._owner.hear(received.message)
+        return Loss(last, is_final=socket.close_code in FINAL_CLOSES)
+
+    async def _write(self, socket: Socket) -> None:
+        with suppress(ConnectionClosed):  # the reader has seen it, too
+            while True:
+                while self._outbox:
+                    await socket.send(self._outbox.popleft())
+                self._filled.clear()
+                await self._filled.wait()
+
+    async def _watch(self, socket: Socket) -> None:
+        """Ask a silent server whether it is there, and give it up if it does not answer either."""
+        each_s = self._patience.silence_s / LOOKS
+        num_reads, num_silent, asked_at = -1, 0, None
+        while True:
+            await self._sleep(each_s)
+            if socket.num_reads != num_reads:
+                num_reads, num_silent, asked_at = socket.num_reads, 0, None
+                continue
+            num_silent += 1
+            if asked_at is not None:
+                if num_silent >= asked_at + LOOKS // 2:
+                    socket.transport.abort()
+                    return
+            elif num_silent * each_s >= (self._patience.silence_s / 2 if self.journal.live else IDLE_PING_S):
+                asked_at = num_silent
+                self.post(Ping())
+
+    async def _return(self, loss: Loss) -> Loss | None:
+        """Find a server again. Returns the last loss if there is none."""
+        if self._deadline is None:
+            self._deadline = self._clock() + self.limits.resume_ms / 1000 + self._patience.give_up_s
+        while not loss.is_final:
+            wait_s = self._backoff.wait_s(self._num_tried, loss.error.retry_after_ms)
+            if self._clock() + wait_s > self._deadline:
+                break
+            self._num_tried += 1
+            self._owner.report(LinkReport(state="connecting", attempt=self._num_tried, wait_s=wait_s))
+            await self._sleep(wait_s)
+            failed = await self._try(min(self._patience.open_timeout_s, self._patience.silence_s))
+            if failed is None:
+                return None
+            loss = failed
+        return loss

@@ -1,0 +1,308 @@
+"""A client that lands on another web process than its session's: its connection goes to where the session is.
+
+Two web processes in one here, each with a port of its own, so that a test chooses where a client lands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+
+from models.registry import load_model
+from protocol.messages import Audio, AudioFormat, Close, Done, End, Error, Ping, Pong, Ready, Resume, Start, Text
+from protocol.wire import Encoding
+from streaming_server.engine_client import LocalEngine
+from streaming_server.neighbours import Neighbours, name_session, owner_of
+from streaming_server.serve import listen, serve_web
+from streaming_server.settings import Config
+from tests.streaming_server.listener import Listener
+from tests.streaming_server.serving import WAIT_S, Server, connected, until
+
+TEXT = "Hello there. And a second one."
+
+
+class Machine:
+    """Its web processes, by number."""
+
+    def __init__(self, webs: list[uvicorn.Server], servers: list[Server], directory: Path) -> None:
+        self.webs = webs
+        self.servers = servers
+        self.directory = directory
+
+    @property
+    def num_connections(self) -> list[int]:
+        return [len(web.server_state.connections) for web in self.webs]
+
+    async def metric(self, number: int, name: str) -> float:
+        async with httpx.AsyncClient(base_url=self.servers[number].http_url) as http:
+            page = (await http.get("/metrics")).text
+        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
+
+
+@asynccontextmanager
+async def machine(directory: Path, **settings: Any) -> AsyncIterator[Machine]:
+    """Two of them, on one engine."""
+    config = Config(port=0, **settings)
+    engine = LocalEngine(load_model("tone"))
+    Neighbours.create(directory, 2)
+    webs: list[uvicorn.Server] = []
+    servers: list[Server] = []
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.close)
+        listeners = [stack.enter_context(listen(config)) for _ in range(2)]
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        for number, listener in enumerate(listeners):
+            started: asyncio.Future[uvicorn.Server] = asyncio.get_running_loop().create_future()
+            tasks.create_task(
+                serve_web(config, engine, listener, started.set_result, neighbours=Neighbours(directory, number))
+            )
+            async with asyncio.timeout(WAIT_S):
+                webs.append(await started)
+            servers.append(Server(listener.getsockname()[1], engine))
+        await until(lambda: all((directory / f"worker{number}").is_socket() for number in range(2)))
+        yield Machine(webs, servers, directory)
+        for web in webs:
+            web.should_exit = True
+
+
+def land(listener: Listener, server: Server) -> Listener:
+    """Its next connection is to that web process."""
+    listener.move_to(server)
+    return listener
+
+
+def test_a_name_tells_whose_session_it_is() -> None:
+    assert [owner_of(name_session(number)) for number in (0, 7, 63)] == [0, 7, 63]
+    assert name_session(1) != name_session(1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "nobody",
+        "1",
+        "1-",
+        "-0123456789abcdef",
+        "01-0123456789abcdef",
+        "100-0123456789abcdef",
+        "+1-0123456789abcdef",
+        "1-0123456789ABCDEF",
+        "1-0123456789abcde",
+        "1-0123456789abcdef0",
+        "1-0123456789abcdef\n",
+        "\u0661-0123456789abcdef",
+        "../1-0123456789abcdef",
+    ],
+)
+def test_what_is_no_name_is_nobodys(name: str) -> None:
+    assert owner_of(name) is None
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+async def test_every_sample_comes_once_wherever_the_client_lands(tmp_path: Path, encoding: Encoding) -> None:
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0], encoding=encoding, lead_ms=1000).open()
+        session = listener.ready.session
+        await listener.say(Start(utterance="u", seed=7, text=TEXT))
+        for number in (1, 1, 0, 1, 0, 0, 1):
+            await listener.hear_some("u")
+            listener.cut()
+            await land(listener, both.servers[number]).open()
+            assert (listener.ready.resumed, listener.ready.session) == (True, session)
+            await listener.say(Text(utterance="u", text=" More."))
+        await listener.say(End(utterance="u"))
+        await listener.hear_out("u")
+        done = listener.done["u"]
+        assert (done.reason, done.text_chars) == ("end", len(TEXT) + 7 * len(" More."))
+        assert done.samples == listener.num_heard["u"]
+        assert await both.metric(1, "voxwire_resumes_handed_over_total") == 4
+        assert await both.metric(0, "voxwire_sessions_resumed_total") == 7
+        assert await both.metric(0, "voxwire_connections_total") == 4
+        assert await both.metric(1, "voxwire_resumes_failed_total") == 0
+        await listener.say(Close())
+        assert await listener.close_code() == 1000
+        await until(lambda: not sum(both.num_connections))
+
+
+async def test_a_coder_goes_on_in_the_midst_of_its_run(tmp_path: Path) -> None:
+    """Opus that is handed back and forth is, packet for packet, that of a listener who was never cut."""
+    async with machine(tmp_path) as both:
+        sound: list[list[bytes]] = []
+        for is_cut in (False, True):
+            listener = await Listener(both.servers[0], lead_ms=1000, audio=AudioFormat(codec="opus")).open()
+            await listener.say(Start(utterance="u", seed=7, text=TEXT, end=True))
+            for number in (1, 0, 1) if is_cut else ():
+                num_before = len(listener.news)
+                await listener.hear(lambda n=num_before: len(listener.news) > n + 3)  # type: ignore[misc]  # noqa: B023
+                listener.cut()
+                await land(listener, both.servers[number]).open()
+                assert listener.ready.resumed
+            await listener.hear_out("u")
+            audio = {message.seq: message for message in listener.news if isinstance(message, Audio)}
+            assert sorted(audio) == list(range(len(audio)))
+            sound.append([packet for seq in sorted(audio) for packet in audio[seq].packets or ()])
+        assert sound[0] == sound[1]
+
+
+@pytest.mark.parametrize("session", ["0-0123456789abcdef", "1-0123456789abcdef", "63-0123456789abcdef", "nobody"])
+async def test_a_forged_name_is_told_so_at_once(tmp_path: Path, session: str) -> None:
+    async with machine(tmp_path) as both:
+        thief = Listener(both.servers[1])
+        began_at = asyncio.get_running_loop().time()
+        await thief.greet(Resume(session=session, token="0" * 32))
+        await thief.hear(lambda: isinstance(thief.messages[-1], Ready))
+        assert asyncio.get_running_loop().time() - began_at < 0.5
+        assert [message.code for message in thief.messages if isinstance(message, Error)] == ["resume_failed"]
+        assert owner_of(thief.ready.session) == 1
+        await thief.say(Start(utterance="u", seed=7, text=TEXT, end=True))
+        await thief.hear_out("u")
+
+
+async def test_a_wrong_token_leaves_the_session_to_whom_it_belongs(tmp_path: Path) -> None:
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0], lead_ms=1000).open()
+        await listener.say(Start(utterance="u", seed=7, text=TEXT))
+        await listener.hear_some("u")
+        thief = Listener(both.servers[1])
+        await thief.greet(Resume(session=listener.ready.session, token="0" * 32))
+        await thief.hear(lambda: isinstance(thief.messages[-1], Ready))
+        assert not thief.ready.resumed
+        await listener.say(End(utterance="u"))
+        await listener.hear_out("u")
+        assert listener.done["u"].samples == listener.num_heard["u"]
+
+
+async def test_a_wrong_key_is_not_even_asked_about(tmp_path: Path) -> None:
+    async with machine(tmp_path, api_key="right") as both:
+        listener = await Listener(both.servers[0], token="right").open()
+        listener.cut()
+        thief = Listener(both.servers[1], token="wrong")
+        await thief.greet(listener.pass_)
+        assert await thief.close_code() == 1008
+        await land(listener, both.servers[1]).open()
+        assert listener.ready.resumed
+
+
+async def test_what_comes_right_behind_hello_is_heard(tmp_path: Path) -> None:
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0]).open()
+        listener.cut()
+        async with await connected(both.servers[1]) as wire:
+            resume = {"session": listener.ready.session, "token": listener.ready.resume_token}
+            pongs = [await wire.socket.ping() for _ in range(3)]  # before it
+            await asyncio.gather(wire.send("hello", resume=resume), wire.send("close"), wire.socket.ping())
+            assert (await wire.receive())["resumed"]
+            assert await wire.close_code() == 1000
+            await asyncio.gather(*pongs)
+        await until(lambda: not sum(both.num_connections))
+
+
+async def test_of_two_that_ask_at_once_the_last_has_it(tmp_path: Path) -> None:
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0], lead_ms=1000).open()
+        await listener.say(Start(utterance="u", seed=7, text=TEXT))
+        await listener.hear_some("u")
+        pass_ = listener.pass_
+        listener.cut()
+        others = [Listener(server) for server in 3 * both.servers]
+        await asyncio.gather(*(other.greet(pass_) for other in others))
+        codes: list[int] = []
+        for other in others:
+            try:
+                async with asyncio.timeout(0.5):
+                    await other.socket.wait_closed()
+                codes.append(other.socket.close_code or 0)
+            except TimeoutError:
+                codes.append(0)
+        assert sorted(codes) == [0, *5 * [4409]]
+
+
+async def test_an_owner_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    async with machine(tmp_path) as both:
+        door = tmp_path / "worker0"
+        door.unlink()
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(str(door))
+            deaf.listen()
+            clients = [Listener(both.servers[1]) for _ in range(40)]  # more than may be on their way
+            began_at = asyncio.get_running_loop().time()
+            await asyncio.gather(*(each.greet(Resume(session=name_session(0), token="0" * 32)) for each in clients))
+            for each in clients:
+                await each.hear(lambda each=each: isinstance(each.messages[-1], Ready))  # type: ignore[misc]
+            assert 0.9 < asyncio.get_running_loop().time() - began_at < 5
+            await clients[0].say(Ping(nonce=1))
+            await clients[0].hear(lambda: isinstance(clients[0].messages[-1], Pong))
+        door.unlink()
+        gone = Listener(both.servers[1])
+        began_at = asyncio.get_running_loop().time()
+        await gone.greet(Resume(session=name_session(0), token="0" * 32))
+        await gone.hear(lambda: isinstance(gone.messages[-1], Ready))
+        assert asyncio.get_running_loop().time() - began_at < 0.5
+
+
+async def test_an_address_at_its_limit_is_closed_with_busy_not_with_http(tmp_path: Path) -> None:
+    async with machine(tmp_path, limit_loopback=True, connections_per_ip=1) as both:
+        listener = await Listener(both.servers[0]).open()
+        first = listener.socket
+        pass_ = listener.pass_
+        second = await Listener(both.servers[1]).open()
+        second.cut()
+        await until(lambda: not both.num_connections[1])
+        await land(second, both.servers[1]).greet(pass_)
+        assert await second.close_code() == 1013
+        await first.ping()
+
+
+async def test_who_goes_on_elsewhere_leaves_nothing_behind(tmp_path: Path) -> None:
+    me = psutil.Process()
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0]).open()
+        num_fds, num_tasks = me.num_fds(), len(asyncio.all_tasks())
+        for _ in range(20):
+            listener.cut()
+            await land(listener, both.servers[1]).open()
+            assert listener.ready.resumed
+        await until(lambda: both.num_connections == [1, 0])
+        await until(lambda: (me.num_fds(), len(asyncio.all_tasks())) == (num_fds, num_tasks))
+        assert oct(os.stat(tmp_path / "worker0").st_mode) == "0o140600"
+
+
+async def test_who_was_handed_over_and_does_not_read_is_cut_and_may_come_back(tmp_path: Path) -> None:
+    async with machine(tmp_path, write_stall_ms=500, tcp_user_timeout_ms=60_000) as both:
+        listener = await Listener(both.servers[0], lead_ms=None).open()
+        await listener.say(Start(utterance="u", seed=7, text=TEXT * 30, end=True))
+        listener.cut()
+        await land(listener, both.servers[1]).open()
+        assert listener.ready.resumed
+        listener.socket.transport.pause_reading()
+        await until(lambda: not sum(both.num_connections))
+        listener.cut()
+        await land(listener, both.servers[1]).open()
+        assert listener.ready.resumed
+        await listener.hear_out("u")
+        assert isinstance(listener.messages[-1], Done)
+        assert listener.done["u"].samples == listener.num_heard["u"]
+
+
+async def test_pings_go_on_where_it_is_handed_to(tmp_path: Path) -> None:
+    async with machine(tmp_path, ping_interval_ms=200, ping_timeout_ms=200) as both:
+        listener = await Listener(both.servers[0]).open()
+        listener.cut()
+        await land(listener, both.servers[1]).open()
+        await asyncio.sleep(1)
+        await listener.say(Ping(nonce=1))
+        await listener.hear(lambda: isinstance(listener.messages[-1], Pong))
+        listener.socket.transport.pause_reading()
+        await until(lambda: not sum(both.num_connections))
+        listener.cut()
