@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgpack
 
 MAX_OFFER_BYTES = 1 << 20
-"""More than a request and a `hello` of the largest size can be."""
+"""More than a connection may have said and still move (`MAX_HEARD_BYTES`)."""
 
 _LENGTH = struct.Struct("!I")
 _YES = b"y"

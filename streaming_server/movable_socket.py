@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SOCKET: Final = "voxwire.socket"
 """Under this name an ASGI scope's `state` has it."""
 
-MAX_HEAD_BYTES: Final = 1 << 16
-"""Of the request, and of pings that come before the `hello`. Where there are more, it stays where it is."""
+MAX_HEARD_BYTES: Final = 1 << 18
+"""Of a request, a `hello`, and pings before it. Where there is more, the connection stays where it is."""
 
 LOOK_EVERY_S: Final = 0.001
 
@@ -46,7 +46,6 @@ class MovableSocket(StreamSocket):
         **options: Any,
     ) -> None:
         super().__init__(config, server_state, app_state, **options)
-        self._max_bytes = MAX_HEAD_BYTES + config.ws_max_size
         self._heard: list[bytes] | None = []
         self._num_heard = 0
         self._handed = heard
@@ -118,7 +117,7 @@ class MovableSocket(StreamSocket):
         if self._heard is not None:
             self._heard.append(data)
             self._num_heard += len(data)
-            if self._num_heard > self._max_bytes:
+            if self._num_heard > MAX_HEARD_BYTES:
                 self._heard = None
         super().data_received(data)
 

@@ -169,6 +169,28 @@ async def test_a_forged_name_is_told_so_at_once(tmp_path: Path, session: str) ->
         await thief.hear_out("u")
 
 
+async def test_a_flood_of_forged_names_disturbs_nobody(tmp_path: Path) -> None:
+    me = psutil.Process()
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0], lead_ms=1000).open()
+        num_fds = me.num_fds()
+        await listener.say(Start(utterance="u", seed=7, text=TEXT, end=True))
+
+        async def forge(server: Server, owner: int) -> None:
+            thief = Listener(server)
+            await thief.greet(Resume(session=name_session(owner), token="0" * 32))
+            await thief.hear(lambda: isinstance(thief.messages[-1], Ready))
+            assert not thief.ready.resumed
+            await thief.say(Close())
+            assert await thief.close_code() == 1000
+
+        forgeries = [forge(server, owner) for server in both.servers for owner in 20 * [0, 1, 2, 63]]
+        await asyncio.gather(listener.hear_out("u"), *forgeries)
+        assert listener.done["u"].samples == listener.num_heard["u"]
+        assert await both.metric(0, "voxwire_resumes_failed_total") == 80
+        await until(lambda: both.num_connections == [1, 0] and me.num_fds() == num_fds)
+
+
 async def test_a_wrong_token_leaves_the_session_to_whom_it_belongs(tmp_path: Path) -> None:
     async with machine(tmp_path) as both:
         listener = await Listener(both.servers[0], lead_ms=1000).open()
