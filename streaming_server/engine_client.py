@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from math import inf
@@ -13,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from models.base import ModelError, ModelOptions, SpeechModel
-from models.engine import Command, Engine, Step, warm_up
+from models.engine import Command, Engine, Fault, Step, warm_up
 from models.registry import load_model
 
 from .engine_face import EngineClient, Stream
+from .engine_faults import FaultCounts
 from .engine_frames import FrameLink
 from .engine_link import pack_command, unpack_event, unpack_info
+from .engine_loss import Loss
+from .engine_record import LastWords
 from .engine_streams import LOST, EngineStreams, EngineUnavailable, Listener
 from .engine_thread import EngineThread
 
@@ -94,7 +98,7 @@ class LocalEngine(EngineStreams):
 
     def _take_end(self) -> None:
         self._ended = True
-        self._lose_all()
+        self._lose_all({}, Loss())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ class RemoteEngine(EngineStreams):
         self._nonces = count()
         self._reached = asyncio.Event()
         self._lost_at = -inf
+        self._number = 0  # ours among the web processes of the present engine
+        self._last_words: LastWords | None = None  # its
+        self._fault_counts: FaultCounts | None = None
 
     @property
     def ready(self) -> bool:
@@ -125,6 +132,10 @@ class RemoteEngine(EngineStreams):
     @property
     def away_s(self) -> float:
         return 0.0 if self.ready else self._loop.time() - self._lost_at
+
+    @property
+    def faults(self) -> Mapping[Fault, int]:
+        return self._fault_counts.read() if self._fault_counts is not None else {}
 
     async def reached(self) -> None:
         """Wait for the first connection."""
@@ -181,6 +192,7 @@ class RemoteEngine(EngineStreams):
             case {"info": info}:
                 self._learn(unpack_info(info))
                 self._link = link
+                self._map(message.get("shared"))
                 self.num_restarts += self._reached.is_set()
                 self._reached.set()
                 for tell in self._watchers:
@@ -216,7 +228,33 @@ class RemoteEngine(EngineStreams):
         for pong in self._pongs.values():
             if not pong.done():
                 pong.set_exception(EngineUnavailable(LOST))
-        self._lose_all()
+        self._lose_all(*self._losses())
+
+    def _map(self, shared: Mapping[str, Any] | None) -> None:
+        """What that engine shares."""
+        if self._last_words is not None:
+            self._last_words.close()
+            self._last_words = None
+        if shared is not None:
+            try:
+                self._fault_counts = FaultCounts(Path(shared["faults"]))
+                self._last_words = LastWords(Path(shared["steps"]), shared["pid"])
+                self._number = shared["port"]
+            except (OSError, ValueError) as error:  # it is gone already; the next one will tell more
+                log.warning("what the voice engine does is not known: %s", error)
+
+    def _losses(self) -> tuple[Mapping[int, Loss], Loss]:
+        """Of streams that may be why it is gone, and of all others."""
+        if self._last_words is None:
+            return {}, Loss()
+        blame = self._last_words.blame()
+        num_suspects, on_trial, since = len(blame.streams), blame.on_trial, blame.since
+        losses = {
+            stream: Loss(num_suspects=num_suspects, index=index, on_trial=on_trial, since=since)
+            for (number, stream), index in blame.streams.items()
+            if number == self._number
+        }
+        return losses, Loss(on_trial=on_trial and num_suspects > 0, since=since)
 
 
 class _EngineLink(FrameLink):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
 from models.base import ModelInfo, SpeechParams
-from models.engine import Busy, Ear, Reading
+from models.engine import Busy, Ear, Fault, Reading
 
 from .engine_streams import Listener
 
@@ -84,6 +84,14 @@ class EngineClient(Protocol):
     @property
     def num_reopened(self) -> int:
         """Of those, how often one went on: in the same engine once it was back, or in another."""
+
+    @property
+    def num_refused(self) -> int:
+        """Of those, what was refused: engines ended with it again and again."""
+
+    @property
+    def faults(self) -> Mapping[Fault, int]:
+        """What befell the engine, of all web processes and of all its lives."""
 
     @property
     def num_steps(self) -> int: ...

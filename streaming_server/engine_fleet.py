@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
-from models.engine import Busy, Ear, PlaybackClock
+from models.engine import Busy, Ear, Fault, PlaybackClock
 
 from .engine_face import EngineClient, Stream
 from .engine_lasting import LastingStream
@@ -100,6 +100,14 @@ class EngineFleet:
         return self._ward.num_reopened
 
     @property
+    def num_refused(self) -> int:
+        return self._ward.num_refused
+
+    @property
+    def faults(self) -> Mapping[Fault, int]:
+        return {kind: sum(host.faults.get(kind, 0) for host in self._hosts) for kind in Fault}
+
+    @property
     def num_steps(self) -> int:
         return sum(host.num_steps for host in self._hosts)
 
@@ -148,13 +156,12 @@ class EngineFleet:
                         lead_samples=lead_samples,
                         held=held,
                         history=told,
+                        num_on_trial=stream.num_on_trial,
                         on_lost=stream.on_lost,
                     )
 
         rate_hz = self.info.sample_rate
-        return LastingStream(
-            listener, open_in, self._ward, PlaybackClock(rate_hz, held=held), lead_samples, self._clock
-        )
+        return LastingStream(listener, open_in, self._ward, PlaybackClock(rate_hz, held=held), self._clock)
 
     async def reload_voices(self) -> None:
         """By all that are ready: another looks for its voices when it starts."""

@@ -24,8 +24,10 @@ from models.engine import Engine, Event, Reloaded, Step, warm_up
 from models.registry import load_model
 
 from . import logs
+from .engine_faults import FaultCounts
 from .engine_link import unpack_options
-from .engine_port import EnginePort
+from .engine_port import EnginePort, Shared
+from .engine_record import StepRecord
 from .engine_thread import EngineThread
 from .garbage import collect_in_silence, collector_at_rest
 
@@ -40,7 +42,9 @@ CROWD_EVERY_S = 0.02
 class EngineHost:
     """Joins the engine's thread to the sockets of web processes. `ended` is set when there is nothing left to do."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, shared: Shared | None = None) -> None:
+        """`shared`: what web processes read in memory."""
+        self._shared = shared
         self._info = engine.info
         self._loop = asyncio.get_running_loop()
         self._thread = EngineThread(engine, self._deliver, self._end)
@@ -68,7 +72,7 @@ class EngineHost:
         self._num_ports_seen += 1
         number = self._num_ports_seen
         port = self._ports[number] = EnginePort(
-            number, self._info, self._thread, self._ports.__delitem__, self._crowd_changed
+            number, self._info, self._thread, self._ports.__delitem__, self._crowd_changed, self._shared
         )
         return port
 
@@ -130,9 +134,11 @@ class _Parent(asyncio.Protocol):
 
 async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
     loop = asyncio.get_running_loop()
-    engine = Engine(model)
+    shared = Shared.beside(socket_path)
+    record = StepRecord(shared.steps, model.info.max_batch, FaultCounts(shared.faults))
+    engine = Engine(model, witness=record)
     warm_up(engine)
-    host = EngineHost(engine)
+    host = EngineHost(engine, shared)
     server = await loop.create_unix_server(host.connect, socket_path)
     os.chmod(socket_path, 0o600)
     await loop.connect_read_pipe(lambda: _Parent(host.ended), sys.stdin)

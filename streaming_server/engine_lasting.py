@@ -10,12 +10,13 @@ from models.base import History
 from models.engine import Continuity, PlaybackClock, Reading, Spoke
 
 from .engine_face import Stream
+from .engine_loss import Loss
 from .engine_streams import LOST, Listener
 
 RETRY_AFTER_MS = 1000
 """Of a newcomer for whom the engine did not come back in time."""
 
-KILLER = "the voice engine ended twice while speaking this text"
+KILLER = "the voice engine failed again and again while speaking this text"
 
 
 class State(Enum):
@@ -29,7 +30,7 @@ class State(Enum):
 class Ward(Protocol):
     """Where utterances wait whose engine is gone. It calls `reopen`, or `give_up`."""
 
-    def take_in(self, stream: LastingStream) -> None:
+    def take_in(self, stream: LastingStream, loss: Loss) -> None:
         """Its engine is gone."""
 
     def expect(self, stream: LastingStream) -> None:
@@ -48,6 +49,8 @@ class LastingStream:
     Refused by one before it was in any, it is opened in the next; its listener hears `busy` only if all have refused.
     When its engine is lost it waits for one that is there, and goes on at the first patch that has not come. So it
     keeps what is unspoken, what a model needs to go on (`Continuity`), and the listener's clock as the engine had it.
+
+    It is a suspect once it may be why an engine ended, until it has had the patches that were under way then.
     """
 
     def __init__(
@@ -56,7 +59,6 @@ class LastingStream:
         open_in: Callable[[LastingStream, History | None], Iterable[Stream]],
         ward: Ward,
         ear: PlaybackClock,
-        lead_samples: int | None,
         clock: Callable[[], float],
     ) -> None:
         """`open_in`: opens it, with a history, in one engine after the other."""
@@ -64,21 +66,19 @@ class LastingStream:
         self._open_in = open_in
         self._ward = ward
         self._ear = ear
-        self._lead_samples = lead_samples
         self._clock = clock
         self._continuity = Continuity()
         self.was_lost = False
         self._has_begun = False  # a patch has come from the engine in which it is
         self._is_finished = False
-        self._is_suspended = False
+        self.is_suspended = False
         self._retries_ms: list[int] = []  # what those who refused it have said
         self.state = State.OPEN
         self.is_suspect = False
-        """Its latest engine was lost before a patch of it came, though one was due; or the latest two, and it had
-        nothing to say. It may be what kills."""
-        self.num_trials_lost = 0
-        """In a row: engines that ended while it alone was tried."""
-        self._num_fruitless = 0  # engines in a row that were lost before a patch of it came
+        """It is to be tried."""
+        self.num_blamed = 0
+        """Deaths in a row that it may be why of, until it has had the patches that were under way."""
+        self._num_to_prove = 0  # those patches
         self._openings = iter(open_in(self, None))
         self._stream: Stream = _NOWHERE
         if not self._open():
@@ -109,12 +109,12 @@ class LastingStream:
             self._stream.pace(reading)
 
     def suspend(self) -> None:
-        self._is_suspended = True
+        self.is_suspended = True
         if self.state is State.OPEN:
             self._stream.suspend()
 
     def resume(self) -> None:
-        self._is_suspended = False
+        self.is_suspended = False
         if self.state is State.OPEN:
             self._stream.resume()
 
@@ -125,13 +125,15 @@ class LastingStream:
     # ---- what the engine says
 
     def on_patch(self, patch: Spoke) -> None:
-        if not self._has_begun:
-            self._has_begun = True
-            self._num_fruitless = self.num_trials_lost = 0
-            self.is_suspect = False
-            self._ward.discharge(self)
+        self._has_begun = True
         self._continuity.take(patch)
         self._ear.emit(len(patch.pcm) // 2, self._clock())
+        if self._num_to_prove:
+            self._num_to_prove -= 1
+            if not (self._num_to_prove and self.has_text):
+                self._num_to_prove = self.num_blamed = 0
+                self.is_suspect = False
+                self._ward.discharge(self)
         self._listener.on_patch(patch)
 
     def on_closed(self) -> None:
@@ -149,15 +151,17 @@ class LastingStream:
                 return
         self._end().on_failed(message, busy, retry_after_ms)
 
-    def on_lost(self) -> None:
-        """The engine in which it was is gone."""
+    def on_lost(self, loss: Loss) -> None:
+        """The engine in which it was is gone, or has failed to make its patch."""
         self.was_lost = True
-        if not self._has_begun:
-            self._num_fruitless += 1
-            kills_unsaid = self._num_fruitless > 1 and not self.has_text
-            self.is_suspect = self.is_suspect or self._is_due or kills_unsaid
+        if loss.num_suspects:
+            self.is_suspect = True
+            self.num_blamed += 1
+            self._num_to_prove = max(1, loss.index - self._continuity.index + 1)
+        elif loss.on_trial:
+            self.is_suspect = False
         self.state = State.WAITS
-        self._ward.take_in(self)
+        self._ward.take_in(self, loss)
 
     # ---- what the ward says
 
@@ -170,10 +174,19 @@ class LastingStream:
         self.state, self._has_begun = State.OPEN, False
         return True
 
-    def give_up(self, message: str = LOST) -> None:
+    def give_up(self) -> None:
         """It ends as one that the engine failed; a newcomer, as one for which there was no room."""
         self._stream.cancel()
-        self._end().on_failed(message, not self.was_lost, 0 if self.was_lost else RETRY_AFTER_MS)
+        self._end().on_failed(LOST, not self.was_lost, 0 if self.was_lost else RETRY_AFTER_MS)
+
+    def refuse(self) -> None:
+        """It is what kills."""
+        self._end().on_failed(KILLER, False)
+
+    @property
+    def num_on_trial(self) -> int:
+        """Patches that are to be made for it alone."""
+        return self._num_to_prove if self.is_suspect else 0
 
     @property
     def has_text(self) -> bool:
@@ -181,13 +194,6 @@ class LastingStream:
         return bool(self._continuity.texts)
 
     # ----
-
-    @property
-    def _is_due(self) -> bool:
-        """Whether the engine should be making its next patch."""
-        if self._is_suspended or not self.has_text:
-            return False
-        return self._lead_samples is None or self._ear.lead(self._clock()) < self._lead_samples
 
     def _open(self) -> bool:
         """In the next engine; False if there is none."""
@@ -200,7 +206,7 @@ class LastingStream:
     def _goes_on_elsewhere(self) -> bool:
         if not self._open():
             return False
-        if self._is_suspended:
+        if self.is_suspended:
             self._stream.suspend()
         self._stream.pace(self._ear.read())
         for text in self._continuity.texts:

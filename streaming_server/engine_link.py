@@ -67,7 +67,8 @@ def pack_command(command: Command) -> list[Any]:
             params = [p.language, p.speed, p.volume, p.seed, dict(p.knobs)]
             history = _pack_history(command.history)
             lead = command.lead_samples
-            return ["o", command.stream, command.session, command.voice, params, lead, command.held, history]
+            named = [command.stream, command.session, command.voice]
+            return ["o", *named, params, lead, command.held, history, command.num_on_trial]
         case Extend():
             return ["x", command.stream, command.text]
         case Expect():
@@ -89,10 +90,10 @@ def pack_command(command: Command) -> list[Any]:
 def unpack_command(data: Any, worker: int) -> Command:
     """`worker` makes stream and session names of several web processes distinct. Raises ValueError."""
     match data:
-        case ["o", stream, session, voice, [language, speed, volume, seed, knobs], lead_samples, held, history]:
+        case ["o", stream, session, voice, [language, speed, volume, seed, knobs], lead_samples, held, history, num]:
             params = SpeechParams(language=language, speed=speed, volume=volume, seed=seed, knobs=knobs)
             past = _unpack_history(history)
-            return Open((worker, stream), (worker, session), voice, params, lead_samples, held, past)
+            return Open((worker, stream), (worker, session), voice, params, lead_samples, held, past, num)
         case ["x", stream, text]:
             return Extend((worker, stream), text)
         case ["e", stream, text]:
@@ -130,7 +131,8 @@ def pack_event(event: Event, stream: int) -> list[Any]:
         case Closed():
             return ["c", stream]
         case Failed():
-            return ["e", stream, event.message, event.busy, event.retry_after_ms]
+            suspects = [event.num_suspects, event.on_trial]
+            return ["e", stream, event.message, event.busy, event.retry_after_ms, *suspects]
         case Reloaded():
             return ["v", stream, pack_info(event.info)]
 
@@ -143,8 +145,8 @@ def unpack_event(data: Any) -> Event:
             return Spoke(stream, segment, index, pcm, spoken, latents, last, seconds)
         case ["c", stream]:
             return Closed(stream)
-        case ["e", stream, message, busy, retry_after_ms]:
-            return Failed(stream, message, busy, retry_after_ms)
+        case ["e", stream, message, busy, retry_after_ms, num_suspects, on_trial]:
+            return Failed(stream, message, busy, retry_after_ms, num_suspects, on_trial)
         case ["v", stream, info]:
             return Reloaded(stream, unpack_info(info))
         case _:

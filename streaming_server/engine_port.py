@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.base import ModelInfo
@@ -18,6 +21,19 @@ log = logging.getLogger(__name__)
 
 STUCK_S = 10.0
 """A web process that reads nothing for this long is cut, and its streams end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Files that an engine's host and web processes have mapped: `engine_record`, `engine_faults`."""
+
+    steps: Path
+    faults: Path
+
+    @classmethod
+    def beside(cls, socket_path: Path) -> Shared:
+        name = socket_path.name
+        return cls(socket_path.with_name(f"{name}.steps"), socket_path.with_name(f"{name}.faults"))
 
 
 class EnginePort(FrameLink):
@@ -34,8 +50,10 @@ class EnginePort(FrameLink):
         thread: EngineThread,
         on_lost: Callable[[int], None],
         on_crowd: Callable[[], None] = lambda: None,
+        shared: Shared | None = None,
     ) -> None:
         super().__init__()
+        self._shared = shared
         self._number = number
         self._info = info
         self._thread = thread
@@ -85,7 +103,7 @@ class EnginePort(FrameLink):
 
     def opened(self) -> None:
         self.tell_tempo()
-        self.send({"info": pack_info(self._info)})
+        self.send({"info": pack_info(self._info), "shared": self._share()})
         self._elsewhere = 0, 0  # until others are told of
         self._on_crowd()
 
@@ -135,6 +153,12 @@ class EnginePort(FrameLink):
                         continue
             posted.append(command)
         return posted
+
+    def _share(self) -> dict[str, str | int] | None:
+        files = self._shared
+        if files is None:
+            return None
+        return {"port": self._number, "pid": os.getpid(), "steps": str(files.steps), "faults": str(files.faults)}
 
     def _admit(self, command: Open) -> None:
         self._forget(command.stream)  # of a web process that names two streams the same, the former ends

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from models.base import ModelError, ModelOptions
+from models.engine import Fault
 
 from .engine_client import EngineUnavailable, RemoteEngine
+from .engine_faults import FaultCounts
 from .engine_link import pack_options
+from .engine_port import Shared
 
 log = logging.getLogger(__name__)
 
@@ -148,8 +151,13 @@ class EngineProcess:
                     reached_at = time.monotonic()
                 if await self._is_hung(engine) or time.monotonic() - reached_at > 2 * self._step_timeout_s:
                     log.error("%s hangs: it is killed, pid=%s", self._name, self.pid)
+                    self._count(Fault.HUNG)
                     return
+        self._count(Fault.KILLED if process.returncode < 0 else Fault.EXITED)
         log.error("%s ended, exit=%s", self._name, process.returncode)
+
+    def _count(self, kind: Fault) -> None:
+        FaultCounts(Shared.beside(self._socket_path).faults).count(kind)
 
     async def _is_hung(self, engine: RemoteEngine) -> bool:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import count
 from math import inf
 from typing import Any, Protocol, cast
@@ -20,6 +20,7 @@ from models.engine import (
     Expect,
     Extend,
     Failed,
+    Fault,
     Finish,
     Open,
     Pace,
@@ -31,6 +32,8 @@ from models.engine import (
     Spoke,
     Suspend,
 )
+
+from .engine_loss import Loss
 
 LOST = "the voice engine stopped and is being restarted"
 DEAF = "the server failed while taking this speech"
@@ -90,7 +93,7 @@ class EngineStreams:
         self._loop = asyncio.get_running_loop()
         self._info: ModelInfo | None = None
         self._listeners: dict[int, Listener] = {}
-        self._keepers: dict[int, Callable[[], None]] = {}  # of some of these streams: who is told of their loss instead
+        self._keepers: dict[int, Callable[[Loss], None]] = {}  # of some of these: who is told of their loss instead
         self._watchers: list[Callable[[], None]] = []
         self._reloads: dict[int, asyncio.Future[None]] = {}
         self._keys = count(1)
@@ -142,6 +145,14 @@ class EngineStreams:
         return 0
 
     @property
+    def num_refused(self) -> int:
+        return 0
+
+    @property
+    def faults(self) -> Mapping[Fault, int]:
+        return {}
+
+    @property
     def num_listeners(self) -> int:
         """Of all web processes."""
         return self._audience.num_listeners + self.num_listeners_elsewhere
@@ -169,10 +180,12 @@ class EngineStreams:
         lead_samples: int | None,
         held: bool = False,
         history: History | None = None,
-        on_lost: Callable[[], None] | None = None,
+        num_on_trial: int = 0,
+        on_lost: Callable[[Loss], None] | None = None,
     ) -> EngineStream:
-        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`). `on_lost`: called in place of
-        the listener's `on_failed` when the engine is gone. Raises EngineUnavailable."""
+        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`); `num_on_trial`: see `Open`.
+        `on_lost`: called in place of the listener's `on_failed` when the engine is gone, or its step has raised.
+        Raises EngineUnavailable."""
         if not self.ready:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
@@ -182,7 +195,7 @@ class EngineStreams:
         ear = Ear.of(lead_samples, held)
         self._ears[key] = session, ear
         self._audience.join(session, ear)
-        self.post(Open(key, session, voice, params, lead_samples, held, history))
+        self.post(Open(key, session, voice, params, lead_samples, held, history, num_on_trial))
         return EngineStream(self, key)
 
     async def reload_voices(self) -> None:
@@ -240,6 +253,8 @@ class EngineStreams:
                 listener = self.forget(key)
                 if listener is not None:
                     listener.on_closed()
+            case Failed(num_suspects=num_suspects) if num_suspects and key in self._keepers:
+                self._hand_over_loss(key, Loss(num_suspects=num_suspects, on_trial=event.on_trial))
             case Failed():
                 listener = self.forget(key)
                 if listener is not None:
@@ -249,7 +264,7 @@ class EngineStreams:
                 self._learn(event.info)
                 self._end_reload(key, None)
 
-    def _hand_over_loss(self, key: int) -> None:
+    def _hand_over_loss(self, key: int, loss: Loss) -> None:
         on_lost = self._keepers.get(key)
         listener = self.forget(key)
         if listener is None:
@@ -258,7 +273,7 @@ class EngineStreams:
         if on_lost is None:
             listener.on_failed(LOST, False)
         else:
-            on_lost()
+            on_lost(loss)
 
     def _heed(self, prospects: Iterable[Any]) -> None:
         """What `Prospects` has, as it came."""
@@ -277,9 +292,9 @@ class EngineStreams:
         else:
             reload.set_exception(error)
 
-    def _lose_all(self) -> None:
+    def _lose_all(self, losses: Mapping[int, Loss], others: Loss) -> None:
         """Those already told of their end are not told again; nor are those cancelled until their turn comes."""
         for key in self._listeners:
-            self._loop.call_soon(self._hand_over_loss, key)
+            self._loop.call_soon(self._hand_over_loss, key, losses.get(key, others))
         for key in self._reloads:
             self._loop.call_soon(self._end_reload, key, EngineUnavailable(LOST))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from models.engine import Fault
 
 from .engine_client import EngineClient
 
@@ -22,6 +26,21 @@ _OF_A_HOST: tuple[tuple[str, str, Callable[[EngineClient], float]], ...] = (
     ("steps", "Steps that brought this web process something.", lambda host: host.num_steps),
     ("busy_seconds", "Time spent in those steps.", lambda host: host.busy_s),
 )
+
+
+class _EngineFaults(Collector):
+    """Counted elsewhere, in memory that all processes share."""
+
+    def __init__(self, engine: EngineClient) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        text = "What befell voice engines, as all web processes tell it."
+        family = CounterMetricFamily("voxwire_engine_faults", text, labels=["kind"])
+        faults = self._engine.faults
+        for kind in Fault:
+            family.add_metric([kind], faults.get(kind, 0))
+        yield family
 
 
 class Metrics:
@@ -75,6 +94,8 @@ class Metrics:
         self._gauge("voxwire_engine_restarts", "Times the engine was lost.", lambda: float(engine.num_restarts))
         self._gauge("voxwire_engine_lost_streams", "Utterances whose engine was lost.", lambda: float(engine.num_lost))
         self._gauge("voxwire_engine_reopened_streams", "Of those, that went on.", lambda: float(engine.num_reopened))
+        self._gauge("voxwire_engine_refused_streams", "Of those, that kill it.", lambda: float(engine.num_refused))
+        registry.register(_EngineFaults(engine))
         self._gauge("voxwire_engine_steps", "Steps that brought something.", lambda: float(engine.num_steps))
         self._gauge("voxwire_engine_patches", "Patches received.", lambda: float(engine.num_patches))
         self._gauge("voxwire_engine_busy_seconds", "Time spent in steps.", lambda: engine.busy_s)

@@ -26,6 +26,7 @@ from .outlook import Prospects
 from .playback import PlaybackClock, Reading
 from .tempo import Tempo
 from .warming import warm_up
+from .witness import Fault, NoWitness, Phase, Witness
 
 __all__ = [
     "CROWDED",
@@ -44,9 +45,12 @@ __all__ = [
     "Expect",
     "Extend",
     "Failed",
+    "Fault",
     "Finish",
+    "NoWitness",
     "Open",
     "Pace",
+    "Phase",
     "PlaybackClock",
     "Prospects",
     "Reading",
@@ -58,5 +62,6 @@ __all__ = [
     "StreamKey",
     "Suspend",
     "Tempo",
+    "Witness",
     "warm_up",
 ]

@@ -28,6 +28,7 @@ class Open:
     lead_samples: int | None
     held: bool = False  # the listener's clock does not start with the first audio
     history: History | None = None
+    num_on_trial: int = 0  # patches that are made in steps without any other stream's: one of them may be deadly
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,18 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The stream is over. `busy`: there was no room for it; otherwise the model failed. `message` is fit for a user."""
+    """The stream is over. `busy`: there was no room for it; otherwise the model failed. `message` is fit for a user.
+
+    `num_suspects`: the model raised in a step of so many streams, and nobody knows for which; whoever keeps what is
+    needed to go on may open it again. `on_trial`: that step was for streams on trial.
+    """
 
     stream: StreamKey
     message: str
     busy: bool = False
     retry_after_ms: int = 0  # of a busy engine: when another try makes sense
+    num_suspects: int = 0
+    on_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

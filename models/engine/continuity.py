@@ -38,6 +38,11 @@ class Continuity:
         self._before: tuple[bytes, ...] = ()
         self._latents: list[bytes] = []
 
+    @property
+    def index(self) -> int:
+        """Of the patch that comes next."""
+        return self._index
+
     def say(self, text: str) -> None:
         """A segment is to be spoken."""
         self._texts.append(text)

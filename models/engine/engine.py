@@ -29,6 +29,7 @@ from .step_times import StepTimes
 from .steps import Steps
 from .streams import Streams
 from .tempo import Tempo
+from .witness import NoWitness, Phase, Witness
 
 
 class Engine:
@@ -39,13 +40,16 @@ class Engine:
     refuses: a model that is slower than real time speaks to one session at a time, one row a step and far ahead.
     """
 
-    def __init__(self, model: SpeechModel, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, model: SpeechModel, *, clock: Callable[[], float] = time.monotonic, witness: Witness | None = None
+    ) -> None:
         self._model = model
         self._clock = clock
         self._times = StepTimes(model.info.buckets, model.info.max_batch)
         self._scheduler = Scheduler(self._times)
-        self._streams = Streams(model, self._scheduler, clock)
-        self._steps = Steps(model, self._scheduler, self._streams, self._times, clock)
+        self._witness = witness or NoWitness()
+        self._streams = Streams(model, self._scheduler, clock, self._witness)
+        self._steps = Steps(model, self._scheduler, self._streams, self._times, clock, self._witness)
 
     @property
     def info(self) -> ModelInfo:
@@ -100,8 +104,12 @@ class Engine:
 
     def apply(self, command: Command) -> None:
         """Obey. A command for a stream that is over is ignored: it crossed with the end. Failures become events."""
+        phase = Phase.VOICES if isinstance(command, ReloadVoices) else Phase.OPENING
+        self._witness.begins_command(phase, command.stream)
         with self._streams.net((command.stream,)):
             self._take(command)
+        if not self._streams.is_broken or self._steps.is_under_way:  # a lost device: most likely for a step's sake
+            self._witness.ends_command()
         self._order_streams()
 
     def next_wake(self) -> float | None:

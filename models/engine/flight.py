@@ -12,11 +12,32 @@ from .sequence import Sequence
 class Flight:
     """Its rows, and which of them end their segment with it, once that is known (`stops`)."""
 
-    __slots__ = ("is_done", "num_beginning", "num_rows", "pending", "rows", "stops", "submitted_at")
+    __slots__ = (
+        "is_done",
+        "num_beginning",
+        "num_rows",
+        "number",
+        "on_trial",
+        "pending",
+        "rows",
+        "stops",
+        "submitted_at",
+    )
 
-    def __init__(self, pending: Pending, rows: list[Sequence], submitted_at: float, num_beginning: int) -> None:
+    def __init__(
+        self,
+        pending: Pending,
+        rows: list[Sequence],
+        submitted_at: float,
+        num_beginning: int,
+        *,
+        number: int,
+        on_trial: bool,
+    ) -> None:
         self.pending = pending
         self.is_done = pending.is_done
+        self.number = number
+        self.on_trial = on_trial
         self.num_rows = len(rows)
         self.rows = {row.slot: row for row in rows}  # whose result has not come
         self.submitted_at = submitted_at

@@ -51,6 +51,7 @@ class Scheduler:
         self.one_after_the_other = False  # whoever changes it must `update` every sequence
         self._waiting = Agenda()
         self._patient = Agenda()  # of those who wait, the ones that may wait for company
+        self._on_trial: dict[Sequence, None] = {}
         self._live = Live()
         self._background = Background()
 
@@ -65,6 +66,9 @@ class Scheduler:
         """Place it anew: its text, its clock or its patches have changed."""
         self._take_out(sequence)
         if sequence.num_made == sequence.num_sealed or sequence.awaits_stop or sequence.suspended:
+            return
+        if sequence.num_on_trial:
+            self._on_trial[sequence] = None  # however far ahead: its neighbours wait for the outcome
             return
         lead = sequence.lead_samples
         if lead is None:
@@ -82,6 +86,18 @@ class Scheduler:
             self._live.push(deadline, sequence)
         else:
             self._waiting.push(eligible_at, sequence)
+
+    @property
+    def has_trial(self) -> bool:
+        """Whether somebody on trial is ready. It is to have a step to itself, and nothing under way beside that."""
+        return bool(self._on_trial)
+
+    def select_on_trial(self, max_rows: int) -> list[Sequence]:
+        """As `select`, of those on trial."""
+        rows = list(self._on_trial)[:max_rows]
+        for sequence in rows:
+            del self._on_trial[sequence]
+        return rows
 
     def select(self, now: float, max_rows: int, *, num_under_way: int = 0) -> list[Sequence]:
         """Up to `max_rows` sequences for the next step, most urgent first. Each needs an `update` or `remove` after.
@@ -106,7 +122,7 @@ class Scheduler:
 
     def next_wake(self) -> float | None:
         """When there is something to do: -inf now, None not before a command comes."""
-        if self._background or self._live:
+        if self._background or self._live or self._on_trial:
             return float("-inf")
         waiting_at, patient_at = self._waiting.first_at(), self._patient.first_at()
         if patient_at is None:
@@ -160,5 +176,6 @@ class Scheduler:
 
     def _take_out(self, sequence: Sequence) -> None:
         sequence.version += 1
+        self._on_trial.pop(sequence, None)
         if sequence.lead_samples is None:
             self._background.discard(sequence)

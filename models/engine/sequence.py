@@ -34,8 +34,10 @@ class Sequence:
         "key",
         "lead_samples",
         "num_made",
+        "num_on_trial",
         "num_sealed",
         "num_spoken",
+        "num_submitted",
         "number",
         "session",
         "slot",
@@ -65,6 +67,8 @@ class Sequence:
         self.num_sealed = 0  # segments, as all that follow
         self.num_made = 0  # whose last patch is told or under way
         self.num_spoken = 0  # whose last patch is told
+        self.num_submitted = 0  # patches since the first opening: the next one's index
+        self.num_on_trial = 0  # patches yet to be made without any other stream's
         self.under_way = 0  # samples of a patch whose stop is known and which is not told yet
         self.awaits_stop = False  # submitted, and whether its segment ends with that is not known
         self.is_begun = False  # the segment under way has a patch, told or under way

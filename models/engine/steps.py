@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import numpy as np
+
 from ..base import Failure, Patch, SpeechModel
 from .commands import Spoke
 from .flight import Flight
@@ -13,11 +15,15 @@ from .sequence import Sequence
 from .step_times import StepTimes
 from .streams import Streams
 from .tempo import Tempo
+from .witness import Fault, Phase, Witness
 
 log = logging.getLogger(__name__)
 
 MAX_FAILED_STEPS = 8
 """So many failed steps in a row, and the model is taken for broken (a lost device fails every step)."""
+
+SLOW_STEP_S = 1.0
+"""A step that takes longer is counted, unless steps are like that here."""
 
 
 class Steps:
@@ -35,12 +41,15 @@ class Steps:
         streams: Streams,
         times: StepTimes,
         clock: Callable[[], float],
+        witness: Witness,
     ) -> None:
         self._model = model
         self._scheduler = scheduler
         self._streams = streams
         self._times = times
         self._clock = clock
+        self._witness = witness
+        self._num_submitted = 0
         info = model.info
         self._rate_hz = info.sample_rate
         self._patch_samples = info.patch_samples
@@ -56,7 +65,7 @@ class Steps:
 
     @property
     def is_broken(self) -> bool:
-        return self._num_failed_in_a_row >= MAX_FAILED_STEPS
+        return self._streams.is_broken or self._num_failed_in_a_row >= MAX_FAILED_STEPS
 
     def turn(self) -> tuple[int, float] | None:
         """Submit a step for the most urgent streams, and tell the patches of one: of the same if it is over, else of
@@ -64,8 +73,9 @@ class Steps:
         over, self._flight = self._flight, None
         if over is not None and not self._read_stops(over):
             over = None
-        rows = self._select(is_behind=over is not None)
-        flight = self._submit(rows) if rows else None
+        on_trial = self._scheduler.has_trial
+        rows = [] if over is not None and (on_trial or over.on_trial) else self._select(over is not None, on_trial)
+        flight = self._submit(rows, on_trial=on_trial) if rows else None
         if over is None and flight is not None and flight.is_done:
             over = flight
         else:
@@ -74,39 +84,50 @@ class Steps:
         if over is not None:
             began_at = max(over.submitted_at, self._landed_at)
             self._land(over, began_at)
-        if rows and flight is None:
-            for row in rows:  # only now: what was under way for them has been told
-                if not row.is_gone:
-                    self._streams.fail(row.key)
+        if rows and flight is None and not self._streams.is_broken:
+            failed = [row.key for row in rows if not row.is_gone]  # only now: what was under way for them has been told
+            for key in failed:
+                self._streams.fail(key, num_suspects=len(failed), on_trial=on_trial)
         return None if over is None else (over.num_rows, began_at)
 
     def drop(self) -> None:
         """Nobody is told of what is under way."""
         self._flight = None
 
-    def _select(self, *, is_behind: bool) -> list[Sequence]:
+    def _select(self, is_behind: bool, on_trial: bool) -> list[Sequence]:
         """The rows of the next step; `is_behind`: it begins when another is over."""
         max_rows = 1 if self._scheduler.one_after_the_other else self._max_rows
+        if on_trial:
+            return self._scheduler.select_on_trial(max_rows)
         return self._scheduler.select(self._clock(), max_rows, num_under_way=is_behind)
 
-    def _submit(self, rows: list[Sequence]) -> Flight | None:
+    def _submit(self, rows: list[Sequence], *, on_trial: bool) -> Flight | None:
         """None where the model raised."""
         flight, submitted_at = None, self._clock()
+        num_beginning = sum([not row.is_begun for row in rows])
+        self._num_submitted = number = self._num_submitted + 1
+        phase = Phase.PREFILL if num_beginning else Phase.DECODE
+        self._witness.begins_step(number, phase, [(row.key, row.num_submitted) for row in rows], on_trial=on_trial)
         with self._streams.net(()):
             pending = self._model.submit([row.slot for row in rows])
-            flight = Flight(pending, rows, submitted_at, sum([not row.is_begun for row in rows]))
+            flight = Flight(pending, rows, submitted_at, num_beginning, number=number, on_trial=on_trial)
             for row in rows:
                 row.awaits_stop = row.is_begun = True
+                row.num_submitted += 1
+                row.num_on_trial -= on_trial
+        if flight is None and not self._streams.is_broken:
+            self._witness.ends_step(number)
         self._num_failed_in_a_row += flight is None
         return flight
 
     def _read_stops(self, flight: Flight) -> bool:
         """Count its patches as spoken, so that those rows may be in the next step; False where the model raised."""
         stops = None
-        with self._streams.net(flight.streams()):
+        with self._streams.net(flight.streams(), flight):
             flight.stops = stops = flight.pending.stops()
         if stops is None:
             self._num_failed_in_a_row += 1
+            self._end(flight)
             return False
         now = self._clock()
         for slot, row in flight.rows.items():
@@ -120,7 +141,7 @@ class Steps:
     def _land(self, flight: Flight, began_at: float) -> None:
         """The step is over: tell what it brought."""
         self._num_failed_in_a_row += 1
-        with self._streams.net(flight.streams()):
+        with self._streams.net(flight.streams(), flight):
             results = flight.pending.patches()
             now = self._landed_at = self._clock()
             self._measure(flight, now - began_at, sum([len(each.pcm) for each in results if isinstance(each, Patch)]))
@@ -134,15 +155,29 @@ class Steps:
                 if row.is_gone:
                     continue
                 if isinstance(result, Failure):
+                    self._witness.fault(Fault.UNSOUND)
                     self._streams.fail(row.key, result.message)
+                elif result.pcm.dtype != np.int16 or result.pcm.ndim != 1:
+                    log.error("the model made a patch of %s", result.pcm.dtype)
+                    self._streams.num_errors += 1
+                    self._witness.fault(Fault.UNSOUND)
+                    self._streams.fail(row.key)
                 else:
                     self._deliver(row, result, flight.stops.get(result.slot), now, each_s)
             num_missing = sum(1 for _ in flight.streams())
             if num_missing:
                 raise ValueError(f"expected a result for each of {flight.num_rows} slots, {num_missing} are missing")
             self._num_failed_in_a_row = 0
+        self._end(flight)
+
+    def _end(self, flight: Flight) -> None:
+        """Whatever came of it. Of a lost device it stays known what was under way."""
+        if not self._streams.is_broken:
+            self._witness.ends_step(flight.number)
 
     def _measure(self, flight: Flight, seconds: float, num_samples: int) -> None:
+        if seconds > max(SLOW_STEP_S, self.tempo.healthy_step_s(self._patch_samples / self._rate_hz)):
+            self._witness.fault(Fault.SLOW)
         self._scheduler.took(seconds)
         self._times.took(seconds, flight.num_rows, flight.num_beginning)
         evened_s = self._times.evened(seconds, flight.num_rows, flight.num_beginning)

@@ -9,25 +9,32 @@ from contextlib import contextmanager, suppress
 from ..base import ModelError, SpeechModel
 from .audience import Audience, Busy, Ear
 from .commands import Closed, Event, Failed, Open, StreamKey
+from .flight import Flight
 from .outlook import Turnover
 from .playback import PlaybackClock
 from .scheduler import Scheduler
 from .sequence import Sequence
 from .slots import Slots
+from .witness import Fault, Witness
 
 log = logging.getLogger(__name__)
 
 FAILED = "the voice failed while speaking this text"
+
+MEMORY_ERRORS = frozenset({"MemoryError", "OutOfMemoryError"})
+DEVICE_ERRORS = frozenset({"AcceleratorError"})
+"""By their names: torch is not known here. After the latter every further call to the device fails, too."""
 
 
 class Streams:
     """Of one model. `events` are those that nobody has been told yet; `num_errors` counts what the model should not
     have done, `num_starting` who has text and no audio yet."""
 
-    def __init__(self, model: SpeechModel, scheduler: Scheduler, clock: Callable[[], float]) -> None:
+    def __init__(self, model: SpeechModel, scheduler: Scheduler, clock: Callable[[], float], witness: Witness) -> None:
         self._model = model
         self._scheduler = scheduler
         self._clock = clock
+        self._witness = witness
         self._slots = Slots(model.info.max_slots)
         self._sequences: dict[StreamKey, Sequence] = {}
         self._num_opened = 0
@@ -36,6 +43,7 @@ class Streams:
         self.events: list[Event] = []
         self.num_errors = 0
         self.num_starting = 0
+        self.is_broken = False  # the model can do nothing any more
 
     def __len__(self) -> int:
         return len(self._sequences)
@@ -65,6 +73,8 @@ class Streams:
         number, self._num_opened = self._num_opened, self._num_opened + 1
         sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples, number)
         sequence.ear = ear
+        sequence.num_on_trial = command.num_on_trial
+        sequence.num_submitted = command.history.index if command.history is not None else 0
         self._sequences[command.stream] = sequence
         self._scheduler.add(sequence)
         self.audience.join(command.session, ear)
@@ -91,11 +101,11 @@ class Streams:
         self.release(sequence)
         self.events.append(Closed(sequence.key))
 
-    def fail(self, stream: StreamKey, message: str = FAILED) -> None:
+    def fail(self, stream: StreamKey, message: str = FAILED, *, num_suspects: int = 0, on_trial: bool = False) -> None:
         sequence = self._sequences.get(stream)
         if sequence is not None:
             self.release(sequence)
-        self.events.append(Failed(stream, message))
+        self.events.append(Failed(stream, message, num_suspects=num_suspects, on_trial=on_trial))
 
     def release(self, sequence: Sequence) -> None:
         """It is over, and nobody is told."""
@@ -106,18 +116,28 @@ class Streams:
             self._slots.give_back(sequence.slot)  # not after any other exception: what state is the slot in?
 
     @contextmanager
-    def net(self, streams: Iterable[StreamKey]) -> Iterator[None]:
-        """One of the broad nets of the house: what the model throws ends these streams, never the engine.
+    def net(self, streams: Iterable[StreamKey], flight: Flight | None = None) -> Iterator[None]:
+        """One of the broad nets of the house: what the model throws ends these streams, and the engine only when its
+        device is lost: then nobody is told anything, since all go on in another.
 
-        `streams` is looked at when it has thrown: those that had their patch before may have been taken out.
+        `streams` is looked at when it has thrown: those that had their patch before may have been taken out. Those of
+        a `flight` are suspects: one of them may be to blame.
         """
         try:
             yield
-        except Exception:
+        except Exception as error:
             log.exception("the model failed, streams=%d", len(self))
             self.num_errors += 1
-            for stream in streams:
-                self.fail(stream)
+            if type(error).__name__ in DEVICE_ERRORS:
+                self.is_broken = True
+                return
+            self._witness.fault(Fault.OUT_OF_MEMORY if type(error).__name__ in MEMORY_ERRORS else Fault.RAISED)
+            ended = list(streams)
+            for stream in ended:
+                if flight is None:
+                    self.fail(stream)
+                else:
+                    self.fail(stream, num_suspects=len(ended), on_trial=flight.on_trial)
 
     def _busy(self) -> Busy:
         vacancy_s = self.turnover.vacancy_s(self._clock())
