@@ -79,6 +79,8 @@ class StepRecord:
         for key, index in rows:
             worker, stream = key if isinstance(key, tuple) else _NOBODY
             flat.extend((worker, stream, index))
+        if len(flat) > _ROW * words[_CAPACITY]:
+            raise ValueError(f"at most {words[_CAPACITY]} rows were expected, but {len(flat) // _ROW} came")
         words[start + _SEAL] = 0
         words[start + _PHASE] = phase | (_ON_TRIAL if on_trial else 0)
         words[start + _SINCE] = time.monotonic_ns()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -11,10 +12,23 @@ from streaming_server import engine_host
 from tests.models.engine.scripted import ScriptedModel
 
 KILLS = "K"
+EXITS = "E"
+SEGFAULTS = "S"
 HANGS = "H"
+RAISES = "R"
+HAS_NO_MEMORY = "M"
+LOSES_DEVICE = "D"
 TAKES_TWO_SECONDS = "2"
 KILLS_ON_RETURN = 1313
 """A seed: to open it again kills."""
+
+
+class AcceleratorError(RuntimeError):
+    """What torch calls a failure of the device, after which every other call fails."""
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 class _Model(ScriptedModel):
@@ -47,11 +61,16 @@ def load(name: str, options: ModelOptions) -> SpeechModel:
     spend_s = 0.1 if name == "slow" else 0.0
     return _Model(
         max_slots=64,
-        max_batch=8,
+        max_batch=32,
         spend=lambda num_rows: time.sleep(spend_s),
         acts={
             TAKES_TWO_SECONDS: lambda: time.sleep(2.0),
             KILLS: lambda: os.kill(os.getpid(), signal.SIGKILL),
+            EXITS: lambda: os._exit(3),
+            SEGFAULTS: lambda: ctypes.string_at(0),
+            RAISES: lambda: _raise(RuntimeError("the step crashed")),
+            HAS_NO_MEMORY: lambda: _raise(MemoryError()),
+            LOSES_DEVICE: lambda: _raise(AcceleratorError("CUDA error: an illegal memory access was encountered")),
             HANGS: lambda: time.sleep(600),
         },
     )

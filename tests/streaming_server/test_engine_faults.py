@@ -15,17 +15,29 @@ import pytest
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import SHAPES
 from models.base import ModelOptions, Pcm
-from models.engine import Reading
+from models.engine import Fault, Reading
+from models.engine.streams import FAILED
 from streaming_server.admission import Admission
 from streaming_server.engine_fleet import EngineFleet
 from streaming_server.engine_lasting import KILLER
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST, EngineUnavailable
+from streaming_server.engine_trial import NUM_DEATHS
 from streaming_server.metrics import Metrics
-from tests.models.engine.scripted import PATCH, ScriptedModel
+from tests.models.engine.scripted import IS_NOT_A_NUMBER, PATCH, ScriptedModel
 
 from .ears import Ear, connected, hear, scripted_process, served, soon, speak, until, watched
-from .scripted_host import HANGS, KILLS, KILLS_ON_RETURN
+from .scripted_host import (
+    EXITS,
+    HANGS,
+    HAS_NO_MEMORY,
+    KILLS,
+    KILLS_ON_RETURN,
+    LOSES_DEVICE,
+    RAISES,
+    SEGFAULTS,
+    TAKES_TWO_SECONDS,
+)
 
 LEAD = 22_050  # half a second of the tone
 TEXT = "Sixteen patches and no more."
@@ -215,20 +227,68 @@ async def test_pace_and_pauses_are_known_to_the_next_engine(tmp_path: Path) -> N
             assert [patch.index for patch in ear.patches] == list(range(20))
 
 
-@pytest.mark.parametrize("poison", [KILLS, f"ab{KILLS}c"])
-async def test_a_text_that_kills_the_engine_is_refused_and_nobody_else(poison: str, tmp_path: Path) -> None:
-    async with engine_process(tmp_path, "scripted") as (process, fleet):
-        healthy = [speak(fleet, "x" * 12, seed=seed, lead=2 * PATCH)[0] for seed in range(1, 21)]
+def healthy_crowd(fleet: EngineFleet) -> dict[int, Ear]:
+    return {seed: speak(fleet, "x" * 12, seed=seed, lead=2 * PATCH)[0] for seed in range(1, 21)}
+
+
+async def all_whole(ears: dict[int, Ear]) -> None:
+    """To the sample, in order, once, and a good end."""
+    for seed, ear in ears.items():
+        await soon(ear.ended.wait(), 40.0)
+        assert ear.ends == ["closed"]
+        wanted = np.full((12, PATCH), seed, np.int16)
+        wanted[:, 0] = np.arange(12)
+        np.testing.assert_array_equal(ear.pcm, wanted.ravel())
+
+
+@pytest.mark.parametrize(
+    ("poison", "kind", "num_deaths"),
+    [
+        (KILLS, Fault.KILLED, NUM_DEATHS + 2),
+        pytest.param(f"ab{KILLS}c", Fault.KILLED, NUM_DEATHS + 2, marks=pytest.mark.full),
+        pytest.param(EXITS, Fault.EXITED, NUM_DEATHS + 2, marks=pytest.mark.full),
+        pytest.param(SEGFAULTS, Fault.KILLED, NUM_DEATHS + 2, marks=pytest.mark.full),
+        pytest.param(LOSES_DEVICE, Fault.EXITED, NUM_DEATHS + 2, marks=pytest.mark.full),
+        pytest.param(HANGS, Fault.HUNG, NUM_DEATHS + 2, marks=pytest.mark.full),
+        (f"ab{RAISES}", Fault.RAISED, 0),
+        (HAS_NO_MEMORY, Fault.OUT_OF_MEMORY, 0),
+    ],
+)
+async def test_a_text_that_kills_is_refused_and_nobody_else(
+    poison: str, kind: Fault, num_deaths: int, tmp_path: Path
+) -> None:
+    async with engine_process(tmp_path, "scripted", step_timeout_s=0.6) as (process, fleet):
+        healthy = healthy_crowd(fleet)
         killer, _ = speak(fleet, poison, seed=99, lead=2 * PATCH)
-        await soon(killer.ended.wait())
+        await soon(killer.ended.wait(), 40.0)
         assert killer.ends == [KILLER]
-        for seed, ear in enumerate(healthy, start=1):
-            await soon(ear.ended.wait())
-            assert ear.ends == ["closed"]
-            assert [patch.index for patch in ear.patches] == list(range(12))
-            assert ear.pcm[1] == seed
-        assert process.num_restarts <= 10
+        await all_whole(healthy)
+        assert process.num_restarts <= num_deaths
+        assert fleet.faults[kind] >= NUM_DEATHS
+        assert (fleet.num_refused, fleet.num_lost - fleet.num_reopened) == (1, 1)
+        assert f'voxwire_engine_faults_total{{kind="{kind}"}} {fleet.faults[kind]}.0' in Metrics(fleet).page().decode()
         assert (await hear(fleet, "abc")).ends == ["closed"]
+
+
+async def test_a_patch_that_is_no_sound_ends_its_own_utterance_at_once(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "scripted") as (process, fleet):
+        healthy = healthy_crowd(fleet)
+        mute, _ = speak(fleet, f"ab{IS_NOT_A_NUMBER}", seed=99, lead=2 * PATCH)
+        await soon(mute.ended.wait())
+        assert (mute.ends, len(mute.patches)) == ([FAILED], 2)
+        await all_whole(healthy)
+        assert (fleet.faults[Fault.UNSOUND], fleet.num_lost, process.num_restarts) == (1, 0, 0)
+
+
+@pytest.mark.full
+async def test_a_slow_step_is_counted_and_ends_nobody(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "scripted") as (process, fleet):
+        healthy = healthy_crowd(fleet)
+        slow, _ = speak(fleet, f"ab{TAKES_TWO_SECONDS}", seed=99, lead=2 * PATCH)
+        await soon(slow.ended.wait())
+        assert slow.ends == ["closed"]
+        await all_whole(healthy)
+        assert (fleet.faults[Fault.SLOW], fleet.num_lost, process.num_restarts) == (1, 0, 0)
 
 
 @pytest.mark.full
@@ -276,18 +336,6 @@ async def test_a_killer_does_not_get_through_all_devices_and_leaves_everybody_wh
             assert ear.ends == ["closed"]
             assert [patch.index for patch in ear.patches] == list(range(12))
         assert killer.ends == [KILLER]
-
-
-@pytest.mark.full
-async def test_a_text_that_hangs_the_engine_is_refused_and_nobody_else(tmp_path: Path) -> None:
-    async with engine_process(tmp_path, "scripted", step_timeout_s=0.6) as (_, fleet):
-        healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for _ in range(5)]
-        killer, _ = speak(fleet, HANGS, lead=2 * PATCH)
-        await soon(killer.ended.wait())
-        assert killer.ends == [KILLER]
-        for ear in healthy:
-            await soon(ear.ended.wait())
-            assert ear.ends == ["closed"]
 
 
 async def test_two_web_processes_go_on_in_the_same_new_engine(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ IS_SILENT = "0"  # no result for this slot
 COMES_LATE = "<"  # and before it a patch of the slot's former owner
 EXTEND_REFUSES = "&"
 EXTEND_RAISES = "%"
+IS_NOT_A_NUMBER = "~"
 CLOSE_RAISES = "^"  # once such a character is spoken
 
 
@@ -130,6 +131,8 @@ class ScriptedModel:
                 return [Failure(slot=slot.number, generation=slot.generation, message="This cannot be said.")]
             case "0":
                 return []
+            case "~":
+                pcm = np.full(PATCH, np.nan).view()  # type: ignore[assignment]
             case "<":
                 late = Patch(
                     slot=slot.number, generation=slot.generation - 1, segment=0, index=index, pcm=pcm, last=True
