@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -16,6 +17,7 @@ from .auth import Doorkeeper
 from .callers import Callers
 from .config import Config
 from .endpoint import StreamEndpoint
+from .http_limits import HttpLimits
 from .metrics import Metrics
 from .neighbours import Neighbours
 from .studio import Studio
@@ -89,10 +91,12 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Ne
             Route("/v1/voices/{name:path}", with_key(voices.remove), methods=["DELETE"]),
             Route("/v1/models", with_key(models)),
             Mount("/", _Page(directory=WEB_CLIENT, html=True)),
-        ]
+        ],
+        middleware=[Middleware(HttpLimits, callers, metrics)],
     )
     app.state.endpoint = endpoint
     app.state.admission = admission
+    app.state.callers = callers
     app.state.metrics = metrics
     return app
 

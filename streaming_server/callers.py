@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-from .admission import Refusal
+from .admission import Refusal, Throttle
 from .config import Config
 from .quota import Quota
 
 MAX_CALLERS = 65_536
 """More are not remembered: those that knocked longest ago, and have no connection, are forgotten."""
+
+BURST_S = 10.0
+"""So many seconds' worth of requests may come at once: a page is some fifty."""
 
 MAX_HOPS = 16
 """Of X-Forwarded-For, from its end."""
@@ -33,6 +37,7 @@ class Key:
 @dataclass(slots=True)
 class _Caller:
     quota: Quota
+    requests: Throttle
     level: float
     at: float
     num_connections: int = 0
@@ -53,6 +58,8 @@ class Callers:
         self._burst_chars = config.message_bytes
         self._clock = clock
         self._callers: dict[Address | Key, _Caller] = {}  # who knocked last stands last
+        self._requests_per_s = config.requests_per_s
+        self._num_outside: Counter[Address] = Counter()
 
     def __len__(self) -> int:
         return len(self._callers)
@@ -72,15 +79,46 @@ class Callers:
             return IPv6Network((peer, IPV6_PREFIX), strict=False).network_address
         return peer
 
+    def peer(self, client: tuple[str, int] | None) -> Address | None:
+        """Who is counted before it has said a word; a proxy is not."""
+        address = self.address({"client": client}, {})
+        return None if address is None or self._is_proxy(address) else address
+
+    def enter(self, address: Address | None) -> bool:
+        """A connection that is not a WebSocket, or not yet. If it may stay it is one more, until `exit`."""
+        if address is None:
+            return True
+        if self._num_outside[address] >= self._max_connections:
+            return False
+        self._num_outside[address] += 1
+        return True
+
+    def exit(self, address: Address | None) -> None:
+        """It is over, or a WebSocket."""
+        if address is not None:
+            self._num_outside[address] -= 1
+            if not self._num_outside[address]:
+                del self._num_outside[address]
+
+    def request(self, address: Address | None) -> Refusal | None:
+        """One over HTTP."""
+        if address is None:
+            return None
+        now = self._clock()
+        wait_s = self._remembered(address, now).requests.owed_s(now)
+        if wait_s > 0:
+            message = f"expected at most {self._requests_per_s:g} requests a second from one address, got more"
+            return Refusal(message, max(1, round(1000 * wait_s)))
+        self._callers[address].requests.take(1, now)
+        return None
+
     def knock(self, who: Address | Key | None, *, is_new: bool = True) -> Refusal | None:
         """A connection; one that is not new was counted as a handshake elsewhere. Whoever is not refused has one more,
         until `leave`."""
         if who is None:
             return None
         now = self._clock()
-        caller = self._callers.pop(who, None) or self._new(now)
-        self._callers[who] = caller
-        self._forget()
+        caller = self._remembered(who, now)
         one = "one key" if isinstance(who, Key) else "one address"
         caller.level = min(self._burst, caller.level + (now - caller.at) * self._rate_per_s)
         caller.at = now
@@ -103,9 +141,17 @@ class Callers:
         """What somebody who has a connection may say on all of them."""
         return self._callers[who].quota
 
-    def _new(self, now: float) -> _Caller:
-        quota = Quota(messages_per_s=self._messages_per_s, chars_per_s=self._chars_per_s, burst_chars=self._burst_chars)
-        return _Caller(quota, self._burst, now)
+    def _remembered(self, who: Address | Key, now: float) -> _Caller:
+        caller = self._callers.pop(who, None)
+        if caller is None:
+            quota = Quota(
+                messages_per_s=self._messages_per_s, chars_per_s=self._chars_per_s, burst_chars=self._burst_chars
+            )
+            requests = Throttle(self._requests_per_s, burst=BURST_S * self._requests_per_s)
+            caller = _Caller(quota, requests, self._burst, now)
+        self._callers[who] = caller
+        self._forget()
+        return caller
 
     def _is_proxy(self, peer: Address) -> bool:
         return any(peer in network for network in self._proxies)

@@ -69,7 +69,10 @@ class Metrics:
         self.text_chars = Counter("voxwire_text_chars", "Characters of text taken.", registry=registry)
         self.errors = Counter("voxwire_errors", "Errors told to clients.", ["code"], registry=registry)
         self.turned_away = Counter(
-            "voxwire_turned_away", "WebSockets not opened, by the HTTP status.", ["status"], registry=registry
+            "voxwire_turned_away",
+            "Connections, WebSockets and requests refused, by HTTP status; silent: cut.",
+            ["status"],
+            registry=registry,
         )
         self.throttled = Counter(
             "voxwire_throttled",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic.networks import IPvAnyNetwork
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.types import JsonValue
 
 from models.base import MAX_ADAPTERS, ModelOptions
+
+from .setting_kinds import Adapters, ApiKeys, Device, Devices, GpuMemory, Host, Networks, Origins
 
 LIMIT_NAMES = (
     "message_bytes",
@@ -39,9 +39,6 @@ MODEL_NAMES = (
 """Which model, and how it is loaded: what `voxwire say` and `voxwire voices` take, too."""
 
 
-MAX_GPU_MEMORY_GIB = 4096
-
-
 class ConfigError(Exception):
     """The configuration cannot be used; the message is one sentence fit for a user."""
 
@@ -57,21 +54,21 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    host: str = setting("127.0.0.1", "address", "HOST", "address to listen on; other than loopback wants an API key")
+    host: Host = setting("127.0.0.1", "address", "HOST", "address to listen on; other than loopback wants an API key")
     port: int = setting(6006, "address", "PORT", "TCP port to listen on; 0 takes a free one", ge=0, le=65535)
     workers: int = setting(
         1, "address", "N", "web processes that share the port; /metrics tells of the one that answers", ge=1, le=64
     )
 
-    api_key: SecretStr | None = setting(
+    api_key: ApiKeys | None = setting(
         None, "access", "KEY", "key that clients must present; VOXWIRE_API_KEY keeps it off the process list"
     )
     api_key_file: Path | None = setting(None, "access", "FILE", "file of API keys, one a line; # begins a remark")
-    allowed_origins: tuple[str, ...] = setting(
+    allowed_origins: Origins = setting(
         (), "access", "ORIGIN", "other origins whose pages may connect, comma-separated; without a key a proxy's too"
     )
 
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = setting(
+    trusted_proxies: Networks = setting(
         (), "access", "CIDR", "proxies whose X-Forwarded-For tells who connects, comma-separated"
     )
 
@@ -85,8 +82,10 @@ class Config(BaseModel):
     speed: float = setting(1.0, "speech", "FACTOR", "default speed", ge=0.5, le=2.0)
     volume: float = setting(1.0, "speech", "FACTOR", "default volume", ge=0.0, le=2.0)
 
-    device: str = setting("auto", "engine", "NAME", "auto, cpu, cuda or cuda:N; espeak and tone look at none of these")
-    devices: tuple[str, ...] = setting(
+    device: Device = setting(
+        "auto", "engine", "NAME", "auto, cpu, cuda or cuda:N; espeak and tone look at none of these"
+    )
+    devices: Devices = setting(
         (),
         "engine",
         "NAMES",
@@ -98,7 +97,7 @@ class Config(BaseModel):
     quantize: Literal["none", "int8"] = setting("none", "engine", "TYPE", "none, or int8 for faster steps on a CPU")
     threads: int = setting(0, "engine", "N", "of the CPU that the model may use; 0 takes all cores", ge=0, le=1_024)
     slots: int = setting(0, "engine", "N", "utterances at once; 0: 8 on a CPU, 64 on a GPU", ge=0, le=4_096)
-    gpu_memory: float = setting(
+    gpu_memory: GpuMemory = setting(
         0.0,
         "engine",
         "GIB",
@@ -107,7 +106,7 @@ class Config(BaseModel):
     deterministic: bool = setting(
         False, "engine", "", "make every step for one number of rows: the same seed gives the same bytes in any company"
     )
-    adapters: tuple[Path, ...] = setting(
+    adapters: Adapters = setting(
         (),
         "engine",
         "DIR",
@@ -155,6 +154,10 @@ class Config(BaseModel):
     hello_timeout_ms: int = setting(10_000, "limits", "MS", "wait for a connection's first message", ge=10)
     connections_per_ip: int = setting(500, "limits", "N", "connections of one address to a web process", ge=1)
     handshakes_per_s: int = setting(50, "limits", "N/S", "new connections of one address, averaged", ge=1)
+    requests_per_s: int = setting(100, "limits", "N/S", "HTTP requests of one address, averaged", ge=1)
+    handshake_timeout_ms: int = setting(
+        10_000, "limits", "MS", "wait for a request, or the rest of its head, on a connection", ge=10
+    )
     handshake_burst: int = setting(500, "limits", "N", "new connections of one address at once", ge=1)
     messages_per_s_per_ip: int = setting(
         10_000, "limits", "N/S", "messages and pings of one address, averaged; then it is read more slowly", ge=1
@@ -177,69 +180,6 @@ class Config(BaseModel):
 
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "logs", "LEVEL", "least level logged")
     log_format: Literal["text", "json"] = setting("text", "logs", "FORMAT", "text for people, json for machines")
-
-    @field_validator("host")
-    @classmethod
-    def _host_without_brackets(cls, host: str) -> str:
-        host = host.strip().removeprefix("[").removesuffix("]")
-        if not host or re.search(r"[\s/]", host):
-            raise ValueError("should be a host name or an IP address")
-        return host
-
-    @field_validator("api_key")
-    @classmethod
-    def _key_has_substance(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"[!-~]+(\n[!-~]+)*", key.get_secret_value()):
-            raise ValueError("should be printable ASCII without spaces, and not empty")
-        return key
-
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, device: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device):
-            raise ValueError("should be auto, cpu, cuda or cuda:N")
-        return device
-
-    @field_validator("devices")
-    @classmethod
-    def _known_devices(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"cpu|(cuda:)?\d{1,3}", device) for device in devices):
-            raise ValueError("should be numbers of GPUs, cuda:N or cpu, separated by commas")
-        named = tuple(f"cuda:{int(device.removeprefix('cuda:'))}" if device != "cpu" else device for device in devices)
-        gpus = [device for device in named if device != "cpu"]
-        if len(set(gpus)) < len(gpus):
-            raise ValueError("should name each GPU once")
-        return named
-
-    @field_validator("gpu_memory")
-    @classmethod
-    def _some_memory(cls, gpu_memory: float) -> float:
-        if not 0 <= gpu_memory <= MAX_GPU_MEMORY_GIB:
-            raise ValueError(
-                f"should be GiB (above 1, at most {MAX_GPU_MEMORY_GIB}), a share of the memory (up to 1) or 0"
-            )
-        return gpu_memory
-
-    @field_validator("allowed_origins", "trusted_proxies", "adapters", "devices", mode="before")
-    @classmethod
-    def _split_lists(cls, value: object) -> object:
-        parts = value if isinstance(value, list | tuple) else [value]
-        return [each.strip() for part in parts for each in str(part).split(",") if each.strip()]
-
-    @field_validator("adapters")
-    @classmethod
-    def _few_adapters(cls, adapters: tuple[Path, ...]) -> tuple[Path, ...]:
-        if len(adapters) > MAX_ADAPTERS:
-            raise ValueError(f"should be at most {MAX_ADAPTERS} folders")
-        return adapters
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not re.fullmatch(r"https?://[^/\s*?#@]+", origin):
-                raise ValueError("should be exact origins such as https://example.org, without a path or wildcard")
-        return tuple(origin.lower() for origin in origins)
 
     @model_validator(mode="after")
     def _one_way_to_name_devices(self) -> Config:

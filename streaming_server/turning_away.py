@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 from protocol.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from protocol.messages import Error
@@ -31,12 +31,18 @@ def as_message(error: ProtocolError) -> Error:
     )
 
 
-async def turn_away(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], status: int, refusal: Refusal) -> None:
-    """`send`: of an ASGI WebSocket that is not accepted yet."""
+async def turn_away(
+    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    status: int,
+    refusal: Refusal,
+    *,
+    answer: Literal["http.response", "websocket.http.response"] = "websocket.http.response",
+) -> None:
+    """`send`: of an ASGI request, or of a WebSocket that is not accepted yet: so are the kinds of `answer`."""
     body = json.dumps({"error": {"code": ErrorCode.BUSY, "message": refusal.message}}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"retry-after", str(math.ceil(refusal.retry_after_ms / 1000)).encode()),
     ]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+    await send({"type": f"{answer}.start", "status": status, "headers": headers})
+    await send({"type": f"{answer}.body", "body": body})

@@ -15,6 +15,9 @@ from starlette.applications import Starlette
 
 from .config import Config
 from .drain import Drain
+from .file_limit import room_for_connections
+from .http_limits import MAX_REQUESTS
+from .http_socket import HttpSocket
 from .movable_socket import MovableSocket
 from .neighbours import Neighbours
 from .side_door import SideDoor
@@ -97,7 +100,13 @@ class WebServer(uvicorn.Server):
 def _uvicorn_config(app: Starlette, config: Config, socket: Callable[..., MovableSocket]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="auto",
+        http=partial(  # type: ignore[arg-type]
+            HttpSocket,
+            callers=app.state.callers,
+            metrics=app.state.metrics,
+            max_connections=room_for_connections(app.state.admission.max_connections + MAX_REQUESTS),
+            head_s=config.handshake_timeout_ms / 1000,
+        ),
         ws=socket,  # type: ignore[arg-type]
         ws_max_size=config.message_bytes,
         ws_per_message_deflate=False,

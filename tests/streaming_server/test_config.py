@@ -130,7 +130,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known(
         (["--port", "x"], {}, "--port should be a valid integer, got 'x'."),
         ([], {"VOXWIRE_PORT": "70000"}, "VOXWIRE_PORT should be less than or equal to 65535, got '70000'."),
         (["--device", "gpu"], {}, "--device should be auto, cpu, cuda or cuda:N, got 'gpu'."),
-        (["--adapters", "a,b,c,d,e"], {}, "--adapters should be at most 4 folders, got \"['a,b,c,d,e']\"."),
+        (["--adapters", "a,b,c,d,e"], {}, "--adapters should be at most 4 folders, got \"['a', 'b', 'c', 'd', 'e']\"."),
         (["--engine", "gpu"], {}, "--engine should be 'process' or 'inprocess', got 'gpu'."),
         (["--speed", "nan"], {}, "--speed should be less than or equal to 2, got 'nan'."),
         (["--replay-bytes", "0"], {}, "--replay-bytes should be greater than or equal to 65536, got '0'."),

@@ -26,9 +26,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def voxwire_serve(*flags: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def voxwire_serve(*flags: str, max_files: int | None = None) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The command as a user starts it; the process and its port once it is ready."""
     command = [sys.executable, "-m", "streaming_server", "serve", "--model", "tone", "--port", "0", *flags]
+    if max_files is not None:
+        command = ["sh", "-c", f'ulimit -n {max_files}; exec "$@"', "sh", *command]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             assert process.stdout is not None

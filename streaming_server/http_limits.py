@@ -1,0 +1,51 @@
+"""How many HTTP requests are answered: of one address in a second, and of all at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp
+
+from .admission import Refusal
+from .callers import Callers
+from .metrics import Metrics
+from .turning_away import turn_away
+
+MAX_REQUESTS = 256
+"""At a time."""
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class HttpLimits:
+    """An ASGI application before another. WebSockets have limits of their own."""
+
+    def __init__(self, app: ASGIApp, callers: Callers, metrics: Metrics) -> None:
+        self._app = app
+        self._callers = callers
+        self._metrics = metrics
+        self._num_requests = 0
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[MutableMapping[str, Any]]], send: Send
+    ) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._callers.request(self._callers.address(scope, Headers(scope=scope)))
+        if refusal is not None:
+            await self._turn_away(send, 429, refusal)
+        elif self._num_requests >= MAX_REQUESTS:
+            await self._turn_away(send, 503, Refusal("the server is answering as many requests as it can"))
+        else:
+            self._num_requests += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._num_requests -= 1
+
+    async def _turn_away(self, send: Send, status: int, refusal: Refusal) -> None:
+        self._metrics.turned_away.labels(str(status)).inc()
+        await turn_away(send, status, refusal, answer="http.response")
