@@ -57,6 +57,7 @@ class EngineWard:
         self._restart_s = 0.0
         self._court_rises: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._retry_at = 0.0  # uvloop's handle of what is due at once does not say when
         self.num_reopened = 0
         self.num_refused = 0
 
@@ -154,8 +155,10 @@ class EngineWard:
         return True
 
     def _try_in(self, wait_s: float) -> None:
-        if self._retry is not None and self._retry.when() > self._loop.time() + wait_s:
+        retry_at = self._loop.time() + wait_s
+        if self._retry is not None and self._retry_at > retry_at:
             self._retry.cancel()
             self._retry = None
         if self._retry is None:
+            self._retry_at = retry_at
             self._retry = self._loop.call_later(wait_s, self.bring_back)
