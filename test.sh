@@ -41,7 +41,7 @@ command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
 
-# Most tests wait more than they compute: two lanes run side by side, and the second is shown when both are over. Within a
+# Most tests wait more than they compute: three lanes run side by side; the others' are shown when all are over. Within a
 # lane the browser's tests come last, since Playwright leaves a loop running. With arguments of pytest's there is one lane.
 # shellcheck disable=SC2317 # a stage calls it
 every_test() {
@@ -49,14 +49,20 @@ every_test() {
     python -m pytest "${marks[@]}" "$@"
     return
   fi
-  local second second_log=$venv/second-lane.log outcome=0
-  python -m pytest "${marks[@]}" tests/models tests/bench tests/web_client >"$second_log" 2>&1 &
-  second=$!
-  python -m pytest "${marks[@]}" --ignore=tests/models --ignore=tests/bench --ignore=tests/web_client \
-    "${covered[@]/#/--ignore=tests/}" || outcome=$? # the covered have just been run
-  wait "$second" || outcome=$?
-  printf '\n'
-  cat "$second_log"
+  local folder lane log outcome=0 pids=() logs=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those have just been run
+  for lane in 'models bench' 'faults web_client'; do
+    log="$venv/lane-${lane// /-}.log"
+    read -ra folder <<<"$lane"
+    python -m pytest "${marks[@]}" "${folder[@]/#/tests/}" >"$log" 2>&1 &
+    pids+=($!) logs+=("$log")
+    elsewhere+=("${folder[@]/#/--ignore=tests/}")
+  done
+  python -m pytest "${marks[@]}" "${elsewhere[@]}" || outcome=$?
+  for lane in "${!pids[@]}"; do
+    wait "${pids[lane]}" || outcome=$?
+    printf '\n'
+    cat "${logs[lane]}"
+  done
   return "$outcome"
 }
 
