@@ -15,11 +15,14 @@ SHORT = (
     *("--resume-ms", "1500"),
     *("--ping-interval-ms", "300", "--ping-timeout-ms", "400"),
     *("--write-stall-ms", "500"),
-    *("--hello-timeout-ms", "300", "--idle-ms", "1000", "--utterance-idle-ms", "1000"),
     *("--engine-step-timeout-ms", "700"),
-    *("--pending-chars", "20000"),
 )
 """Time-outs that a test can wait for."""
+
+IMPATIENT = (
+    *("--hello-timeout-ms", "300", "--idle-ms", "1000", "--utterance-idle-ms", "1000"),
+    *("--pending-chars", "20000"),
+)
 
 
 @pytest.fixture(
@@ -34,16 +37,16 @@ def time_of_three(request: pytest.FixtureRequest) -> int:
 
 
 @contextmanager
-def witnessed(*flags: str) -> Iterator[Witness]:
+def witnessed(*flags: str, module: str = "streaming_server") -> Iterator[Witness]:
     """A warm server with these flags, and who looks at it."""
-    with victim(*flags) as server:
+    with victim(*flags, module=module) as server:
         yield asyncio.run(Witness.of(server))
 
 
 @pytest.fixture(scope="session")
 def hasty() -> Iterator[Witness]:
-    """A server with short time-outs."""
-    with witnessed(*SHORT) as witness:
+    """A server with short time-outs and small limits."""
+    with witnessed(*SHORT, *IMPATIENT) as witness:
         yield witness
 
 
@@ -59,4 +62,18 @@ def strict() -> Iterator[Witness]:
     """A server that lets few in, and counts this machine's as anybody's."""
     few = ("--limit-loopback", "--connections-per-ip", "12", "--handshake-burst", "30", "--handshakes-per-s", "30")
     with witnessed(*few, "--max-sessions", "16", "--resume-ms", "500") as witness:
+        yield witness
+
+
+@pytest.fixture(scope="session")
+def troubled() -> Iterator[Witness]:
+    """A server with short time-outs whose engine texts can trouble."""
+    with witnessed(*SHORT, module="tests.faults.troubled_server") as witness:
+        yield witness
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Witness]:
+    """Two web processes, and one engine."""
+    with witnessed(*SHORT, "--workers", "2") as witness:
         yield witness

@@ -1,0 +1,57 @@
+"""The tone, in an engine that is in trouble where a text says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from models.base import ModelOptions, SpeechModel
+from models.slots import Done
+from models.tone import ToneModel
+from streaming_server import engine_host
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+TROUBLE: dict[str, Callable[[], None]] = {
+    "KILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "EXIT": lambda: os._exit(3),
+    "HANG": lambda: time.sleep(600),
+    "RAISE": lambda: _raise(RuntimeError("the step is broken")),
+    "MEMORY": lambda: _raise(MemoryError()),
+}
+"""In the first step of a segment that holds the word."""
+
+
+class TroubledTone(ToneModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self._due: dict[int, Callable[[], None]] = {}
+
+    def extend(self, slot: int, text: str) -> None:
+        super().extend(slot, text)
+        for word, act in TROUBLE.items():
+            if word in text:
+                self._due[slot] = act
+
+    def submit(self, slots: Sequence[int]) -> Done:
+        for slot in slots:
+            if slot in self._due:
+                self._due.pop(slot)()
+        return super().submit(slots)
+
+    def close(self, slot: int) -> None:
+        self._due.pop(slot, None)
+        super().close(slot)
+
+
+def load(name: str, options: ModelOptions) -> SpeechModel:
+    return TroubledTone()
+
+
+if __name__ == "__main__":
+    engine_host.main(load)
