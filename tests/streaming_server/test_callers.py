@@ -85,6 +85,14 @@ def test_a_burst_is_let_in_and_then_a_few_a_second() -> None:
     assert sum(door.knock(address) is None for _ in range(20)) == 5
 
 
+def test_a_connection_that_came_in_elsewhere_is_no_handshake_but_a_connection() -> None:
+    door, _ = callers(handshake_burst=1, connections_per_ip=3)
+    address = door.address({"client": ("203.0.113.9", 1)}, {})
+    assert door.knock(address) is None
+    assert door.knock(address) is not None
+    assert [door.knock(address, is_new=False) is None for _ in range(3)] == [True, True, False]
+
+
 def test_connections_at_a_time_are_bounded_and_given_back() -> None:
     door, _ = callers(connections_per_ip=2)
     address = door.address({"client": ("203.0.113.9", 1)}, {})

@@ -22,6 +22,7 @@ from models.registry import load_model
 from protocol.messages import Audio, AudioFormat, Close, Done, End, Error, Ping, Pong, Ready, Resume, Start, Text
 from protocol.wire import Encoding
 from streaming_server.engine_client import LocalEngine
+from streaming_server.handover import Heard, Offer, pack_offer
 from streaming_server.neighbours import Neighbours, name_session, owner_of
 from streaming_server.serve import listen, serve_web
 from streaming_server.settings import Config
@@ -216,18 +217,55 @@ async def test_a_wrong_key_is_not_even_asked_about(tmp_path: Path) -> None:
         assert listener.ready.resumed
 
 
-async def test_what_comes_right_behind_hello_is_heard(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_listed", [0, 1000])
+async def test_what_comes_right_behind_hello_is_heard(tmp_path: Path, num_listed: int) -> None:
     async with machine(tmp_path) as both:
         listener = await Listener(both.servers[0]).open()
         listener.cut()
-        async with await connected(both.servers[1]) as wire:
-            resume = {"session": listener.ready.session, "token": listener.ready.resume_token}
+        long = {"Cookie": 6000 * "x"}
+        async with await connected(both.servers[1], additional_headers=long if num_listed else None) as wire:
+            received = {f"utterance {number}": 0 for number in range(num_listed)}
+            resume = {"session": listener.ready.session, "token": listener.ready.resume_token, "received": received}
             pongs = [await wire.socket.ping() for _ in range(3)]  # before it
             await asyncio.gather(wire.send("hello", resume=resume), wire.send("close"), wire.socket.ping())
             assert (await wire.receive())["resumed"]
             assert await wire.close_code() == 1000
             await asyncio.gather(*pongs)
         await until(lambda: not sum(both.num_connections))
+
+
+async def test_who_has_said_too_much_to_move_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming_server.movable_socket.MAX_HEARD_BYTES", 2_000)
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0]).open()
+        listener.cut()
+        async with await connected(both.servers[1]) as wire:
+            for number in range(20):
+                await wire.socket.ping(bytes([number]) * 125)
+            resume = {"session": listener.ready.session, "token": listener.ready.resume_token}
+            await wire.send("hello", resume=resume)
+            assert (await wire.receive())["code"] == "resume_failed"
+            assert not (await wire.receive())["resumed"]
+
+
+async def test_nonsense_at_the_side_door_hurts_nobody(tmp_path: Path) -> None:
+    me = psutil.Process()
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0]).open()
+        num_fds = me.num_fds()
+        offer = pack_offer(Offer(session=listener.ready.session, heard=Heard(request=b"", frames=b"")))
+        for words in ([], [b"\0"], [b"\xff\xff\xff\xff"], [b"\0\0\0\1\xc1"], [b"\0\0\0\1\xc0"], [offer], [offer, b"h"]):
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "worker0")
+            for word in words:
+                writer.write(word)
+                await asyncio.sleep(0.05)
+            writer.close()
+            await writer.wait_closed()
+            await reader.read()
+        listener.cut()
+        await land(listener, both.servers[1]).open()
+        assert listener.ready.resumed
+        await until(lambda: me.num_fds() == num_fds)
 
 
 async def test_of_two_that_ask_at_once_the_last_has_it(tmp_path: Path) -> None:
