@@ -15,12 +15,14 @@ ELSEWHERE = {socket.AF_INET: ("192.0.2.1", 9), socket.AF_INET6: ("2001:db8::1", 
 """Addresses kept for documentation (RFC 5737, RFC 3849): only a route to them is looked up, nothing is sent."""
 
 
-def print_banner(listener: socket.socket, info: ModelInfo, slowness: str | None) -> None:
+def print_banner(listener: socket.socket, info: ModelInfo, slowness: str | None, *, has_standby: bool = False) -> None:
     """On standard output, and flushed: whoever started us may wait for it. `slowness`: see `told_slowness`."""
     port = listener.getsockname()[1]
     print(f"voxwire speaks with {info.name} at {info.sample_rate} Hz, {info.token_rate:g} tokens a second.")
     if slowness is not None:
         print(f"This machine is {slowness}; listeners wait until the rest plays without a gap.")
+    if has_standby:
+        print("A second engine stands by and takes over when the first one dies.")
     if "opus" not in supported_codecs():
         print("Opus is off: the system has no libopus (Debian and Ubuntu: apt install libopus0). PCM works.")
     here, *others = addresses(listener)

@@ -30,7 +30,7 @@ __all__ = ["EngineClient", "EngineUnavailable", "Listener", "LocalEngine", "Remo
 
 log = logging.getLogger(__name__)
 
-RECONNECT_S = 0.05
+RECONNECT_S = 0.01
 MAX_COMMANDS = 256
 """In one message: a thousand utterances that are opened again with their histories are tens of megabytes."""
 

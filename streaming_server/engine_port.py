@@ -32,8 +32,9 @@ class Shared:
 
     @classmethod
     def beside(cls, socket_path: Path) -> Shared:
+        """Steps are of one engine; faults of all that follow each other there, under names `engine0`, `engine0.1`..."""
         name = socket_path.name
-        return cls(socket_path.with_name(f"{name}.steps"), socket_path.with_name(f"{name}.faults"))
+        return cls(socket_path.with_name(f"{name}.steps"), socket_path.with_name(f"{name.partition('.')[0]}.faults"))
 
 
 class EnginePort(FrameLink):

@@ -28,6 +28,11 @@ SETTLED_S = 60.0
 """An engine that lived this long is started again at once; one that keeps dying, after growing pauses."""
 
 
+def backed_off_s(backoff_s: float) -> float:
+    """The next pause before a start, after one of so long."""
+    return min(BACKOFF_MAX_S, max(BACKOFF_MIN_S, 2 * backoff_s))
+
+
 class EngineProcess:
     """One engine process at a time. `start` waits until it is ready; `watch` keeps one alive until cancelled; `stop`
     comes last. `host` is the module that is run, with `engine_host`'s arguments and report; `name` is for the log.
@@ -50,7 +55,7 @@ class EngineProcess:
         name: str = "the voice engine",
     ) -> None:
         self._name = name
-        self._socket_path = socket_path
+        self.socket_path = socket_path
         self._start_timeout_s = start_timeout_s
         self._step_timeout_s = step_timeout_s
         self._command: tuple[str, ...] = (
@@ -71,9 +76,13 @@ class EngineProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
     async def start(self) -> None:
         """Until the engine is ready. Raises ModelError when it cannot be: the sentence that the process gave."""
-        self._socket_path.unlink(missing_ok=True)
+        self.socket_path.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -92,12 +101,12 @@ class EngineProcess:
         backoff_s = 0.0
         while True:
             started_at = time.monotonic()
-            await self._until_lost(engine)
+            await self.until_lost(engine)
             await self.stop()
             if time.monotonic() - started_at > SETTLED_S:
                 backoff_s = 0.0
             await asyncio.sleep(backoff_s)
-            backoff_s = min(BACKOFF_MAX_S, max(BACKOFF_MIN_S, 2 * backoff_s))
+            backoff_s = backed_off_s(backoff_s)
             self.num_restarts += 1
             try:
                 await self.start()
@@ -111,7 +120,7 @@ class EngineProcess:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-        self._socket_path.unlink(missing_ok=True)
+        self.socket_path.unlink(missing_ok=True)
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         doing = ""
@@ -138,7 +147,13 @@ class EngineProcess:
             raise ModelError(f"{self._name} ended before it was ready; its log says why")
         return json.loads(line)
 
-    async def _until_lost(self, engine: RemoteEngine) -> None:
+    def take_over(self, socket_path: Path) -> None:
+        """From now on it is found at that path, which nobody uses any more."""
+        self.socket_path.rename(socket_path)
+        self.socket_path = socket_path
+
+    async def until_lost(self, engine: RemoteEngine) -> None:
+        """It has ended, hangs in a step for longer than the step time-out, or cannot be reached."""
         process = self._process
         assert process is not None
         reached_at = time.monotonic()
@@ -157,7 +172,7 @@ class EngineProcess:
         log.error("%s ended, exit=%s", self._name, process.returncode)
 
     def _count(self, kind: Fault) -> None:
-        FaultCounts(Shared.beside(self._socket_path).faults).count(kind)
+        FaultCounts(Shared.beside(self.socket_path).faults).count(kind)
 
     async def _is_hung(self, engine: RemoteEngine) -> bool:
         try:

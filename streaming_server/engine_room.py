@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from models.registry import load_model
@@ -14,6 +15,10 @@ from .config import Config, ConfigError
 from .engine_client import EngineClient, LocalEngine, RemoteEngine
 from .engine_fleet import EngineFleet
 from .engine_process import EngineProcess
+from .engine_standby import StandbyEngine
+
+STANDBY_SHARE = 0.92
+"""Of a GPU that two engines take: as much of it is left as one alone would leave, and what CUDA takes for each."""
 
 
 @contextlib.asynccontextmanager
@@ -57,6 +62,8 @@ async def connected_engine(config: Config, directory: Path) -> AsyncIterator[Eng
 async def _local_engine(config: Config, model_name: str) -> AsyncIterator[EngineClient]:
     if config.workers > 1:
         raise ConfigError("several web processes share one engine process: --engine inprocess wants --workers 1")
+    if config.standby:
+        raise ConfigError("an engine that stands by is a process: --engine inprocess wants no --standby")
     if len(config.engine_devices) > 1:
         raise ConfigError("each device has an engine process: --engine inprocess wants one device")
     local = await LocalEngine.warmed_up(await asyncio.to_thread(load_model, model_name, config.model_options))
@@ -79,7 +86,7 @@ async def _connections(config: Config, directory: Path) -> AsyncIterator[list[Re
                 link.cancel()
 
 
-async def _start(processes: Sequence[EngineProcess]) -> None:
+async def _start(processes: Sequence[EngineProcess | StandbyEngine]) -> None:
     """The first one alone: what a model makes once for a checkpoint, the others find in its cache."""
     first, *others = processes
     await first.start()
@@ -88,21 +95,35 @@ async def _start(processes: Sequence[EngineProcess]) -> None:
             tasks.create_task(process.start())
 
 
-def _processes(config: Config, model_name: str, directory: Path) -> list[EngineProcess]:
+def _processes(config: Config, model_name: str, directory: Path) -> list[EngineProcess | StandbyEngine]:
     devices = config.engine_devices
-    return [
-        EngineProcess(
+    processes: list[EngineProcess | StandbyEngine] = []
+    for number, (device, path) in enumerate(zip(devices, _sockets(config, directory), strict=True)):
+        name = "the voice engine" if len(devices) == 1 else f"voice engine {number} ({device})"
+        options = replace(config.model_options, device=device, gpu_memory=_gpu_memory_each(config))
+        make = partial(
+            EngineProcess,
             model_name,
-            path,
             start_timeout_s=config.engine_start_timeout_ms / 1000,
             step_timeout_s=config.engine_step_timeout_ms / 1000,
-            options=replace(config.model_options, device=device),
+            options=options,
             log_level=config.log_level,
             log_format=config.log_format,
-            name="the voice engine" if len(devices) == 1 else f"voice engine {number} ({device})",
+            name=name,
         )
-        for number, (device, path) in enumerate(zip(devices, _sockets(config, directory), strict=True))
-    ]
+        processes.append(StandbyEngine(make, path, name) if config.standby else make(path))
+    return processes
+
+
+def _gpu_memory_each(config: Config) -> float:
+    """Of an engine, as `ModelOptions.gpu_memory`: two share a device where one stands by. Raises ConfigError."""
+    if not config.standby:
+        return config.gpu_memory
+    if 1 < config.gpu_memory <= 2:
+        raise ConfigError(
+            f"--gpu-memory {config.gpu_memory:g} is for two engines with --standby: more than 2 GiB, or a share up to 1"
+        )
+    return (config.gpu_memory or STANDBY_SHARE) / 2
 
 
 def _sockets(config: Config, directory: Path) -> list[Path]:

@@ -133,7 +133,7 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
                     config,
                     engine,
                     listener,
-                    lambda _: _tell_started(listener, engine),
+                    lambda _: _tell_started(listener, engine, config),
                     neighbours=neighbours if workers else None,
                     draining=draining,
                     others=workers,
@@ -142,8 +142,8 @@ async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -
                     worker.cancel()
 
 
-def _tell_started(listener: socket.socket, engine: EngineClient) -> None:
-    print_banner(listener, engine.info, told_slowness(engine))
+def _tell_started(listener: socket.socket, engine: EngineClient, config: Config) -> None:
+    print_banner(listener, engine.info, told_slowness(engine), has_standby=config.standby)
 
 
 async def _work(config: Config, listener: socket.socket, directory: Path, number: int) -> None:

@@ -132,6 +132,12 @@ class Config(BaseModel):
     engine: Literal["process", "inprocess"] = setting(
         "process", "engine", "WHERE", "process: beside the web processes, restarted when it dies; inprocess: a thread"
     )
+    standby: bool = setting(
+        False,
+        "engine",
+        "",
+        "a second engine on each device, loaded and idle, takes over when the first dies; --gpu-memory is for both",
+    )
     engine_start_timeout_ms: int = setting(180_000, "engine", "MS", "time the engine may take to load a model", ge=100)
     engine_step_timeout_ms: int = setting(4_000, "engine", "MS", "a step that takes longer counts as hung", ge=10)
 

@@ -52,3 +52,9 @@ def test_a_user_without_a_name_is_asked_for_one(monkeypatch: pytest.MonkeyPatch)
     nobody = next(uid for uid in range(54_321, 65_000) if uid not in taken)
     monkeypatch.setattr(os, "getuid", lambda: nobody)
     assert user_name() == "USER"
+
+
+def test_an_engine_that_stands_by_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with listen(Config(port=0)) as listener:
+        print_banner(listener, ToneModel().info, None, has_standby=True)
+    assert "A second engine stands by" in capsys.readouterr().out

@@ -58,6 +58,7 @@ OTHER_VALUES = {
     "threads": "3",
     "slots": "5",
     "engine": "inprocess",
+    "standby": "true",
     "replay_bytes": "170000",
     "log_level": "debug",
     "log_format": "json",

@@ -1,0 +1,124 @@
+"""A second engine that has loaded the model and waits: it takes over when the first one dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from models.base import ModelError
+
+from .engine_client import EngineUnavailable, RemoteEngine
+from .engine_process import SETTLED_S, EngineProcess, backed_off_s
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+"""Whether the voices are still those of the engine that speaks."""
+
+
+class StandbyEngine:
+    """As `EngineProcess`, of two processes. Web processes know one socket: whoever takes over gets its name.
+
+    What stands by has no streams and costs no time, but as much memory as what speaks. Once it has taken over another
+    is started. It learns voices half a second after the first has.
+    """
+
+    def __init__(self, make: Callable[[Path], EngineProcess], socket_path: Path, name: str) -> None:
+        """`make`: a process that listens at a path."""
+        self._make = make
+        self._name = name
+        self._socket_path = socket_path
+        self._numbers = count(1)
+        self._active = make(socket_path)
+        self._standby = self._new()
+        self._is_ready = asyncio.Event()  # what stands by
+        self._is_taken = asyncio.Event()
+        self.num_restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._active.pid
+
+    @property
+    def standby_pid(self) -> int | None:
+        """None while there is none that is ready."""
+        return self._standby.pid if self._is_ready.is_set() else None
+
+    async def start(self) -> None:
+        """Until both are ready. Raises ModelError when one cannot be."""
+        try:
+            await self._active.start()
+            await self._standby.start()
+        except BaseException:
+            await self.stop()
+            raise
+        log.info("%s speaks, and a second one stands by", self._name)
+
+    async def watch(self, engine: RemoteEngine) -> None:
+        """Until cancelled. `engine`: the connection to whichever speaks."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_standby(engine))
+            while True:
+                await self._active.until_lost(engine)
+                await self._active.stop()
+                self.num_restarts += 1
+                await self._is_ready.wait()
+                self._active = self._standby
+                self._active.take_over(self._socket_path)
+                self._is_ready.clear()
+                self._is_taken.set()
+                log.warning("%s is gone: the one that stood by takes over, pid=%s", self._name, self._active.pid)
+
+    async def stop(self) -> None:
+        await self._active.stop()
+        await self._standby.stop()
+
+    def _new(self) -> EngineProcess:
+        return self._make(self._socket_path.with_name(f"{self._socket_path.name}.{next(self._numbers)}"))
+
+    async def _keep_standby(self, engine: RemoteEngine) -> None:
+        """The first one has been started."""
+        backoff_s, started_at = 0.0, -SETTLED_S
+        while True:
+            if self._standby.is_alive:
+                self._is_ready.set()
+                await self._until_gone(engine)
+                self._is_ready.clear()
+            if not self._is_taken.is_set():
+                await self._standby.stop()
+            self._is_taken.clear()
+            backoff_s = 0.0 if time.monotonic() - started_at > SETTLED_S else backed_off_s(backoff_s)
+            await asyncio.sleep(backoff_s)
+            started_at = time.monotonic()
+            self._standby = self._new()
+            try:
+                await self._standby.start()
+            except (ModelError, OSError) as error:
+                log.error("no second engine stands by: %s", error)
+
+    async def _until_gone(self, engine: RemoteEngine) -> None:
+        """What stands by has taken over, has ended, or hangs."""
+        async with asyncio.TaskGroup() as tasks:
+            remote = RemoteEngine(self._standby.socket_path)
+            work = [
+                tasks.create_task(remote.run()),
+                tasks.create_task(self._follow_voices(engine, remote)),
+                lost := tasks.create_task(self._standby.until_lost(remote)),
+                taken := tasks.create_task(self._is_taken.wait()),
+            ]
+            await asyncio.wait((lost, taken), return_when=asyncio.FIRST_COMPLETED)
+            for task in work:
+                task.cancel()
+
+    async def _follow_voices(self, engine: RemoteEngine, remote: RemoteEngine) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if engine.ready and remote.ready and engine.info.voices != remote.info.voices:
+                try:
+                    await remote.reload_voices()
+                except (ModelError, EngineUnavailable) as error:
+                    log.warning("the engine that stands by did not learn the voices: %s", error)
