@@ -189,7 +189,7 @@ class Survivor:
             self._changed.set()
 
     def _greeted(self, link: _Link, ready: Ready) -> None:
-        self.ready = ready
+        self.ready, self._journal = ready, self._connection.journal
         for data in self._connection.resend(self._connection.unsettled):
             link.send_bytes(cast("bytes", data))
 
@@ -199,7 +199,7 @@ class Survivor:
         elif message["type"] == "error":
             self.errors.append(message)
             if message["code"] == "resume_failed":
-                for each in self._journal.lost:
+                for each in self._journal.live:
                     self.hearings[each].reason, self.hearings[each].error = "error", "resume_failed"
 
     def _tell(self, name: str, hearing: Hearing) -> None:

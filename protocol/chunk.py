@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from .messages import AudioFormat, Segment, WordTiming
+
+SAMPLE_BYTES: Final = {"pcm_s16le": 2, "pcm_f32le": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +32,16 @@ class Chunk:
     def num_bytes(self) -> int:
         """What it weighs."""
         return len(self.pcm or b"") + sum(map(len, self.packets or ()))
+
+    @property
+    def end_pts(self) -> int:
+        """Where the next begins."""
+        return self.pts + self.samples
+
+    def up_to(self, pts: int) -> Chunk:
+        """The sound before that tick; all of it where the bytes are not those of its ticks, as in a codec."""
+        sample_bytes = SAMPLE_BYTES.get(self.audio.codec, 0)
+        if self.pcm is None or len(self.pcm) != self.samples * sample_bytes:
+            return self
+        samples = pts - self.pts
+        return replace(self, samples=samples, pcm=self.pcm[: samples * sample_bytes])

@@ -19,6 +19,9 @@ class ChunkBuffer:
 
     def __init__(self, head_start: HeadStart, over: asyncio.Event, clock: Callable[[], float]) -> None:
         self.num_bytes = 0
+        self.next_seq = 0
+        self.end_pts = 0
+        """Where what comes next begins."""
         self.is_gapless = False
         self._head_start = head_start
         self._over = over
@@ -29,6 +32,7 @@ class ChunkBuffer:
     def put(self, chunk: Chunk) -> None:
         self._chunks.append(chunk)
         self.num_bytes += chunk.num_bytes
+        self.next_seq, self.end_pts = chunk.seq + 1, chunk.end_pts
 
     def take(self) -> Chunk | None:
         """The next chunk; None where there is none, or it is held back."""
@@ -41,6 +45,19 @@ class ChunkBuffer:
         self.num_bytes -= chunk.num_bytes
         self._head_start.take(chunk.samples)
         return chunk
+
+    def cut(self, pts: int) -> None:
+        """Drop what sounds from there on and is not taken. A chunk that cannot be cut stays as a whole."""
+        while self._chunks and self._chunks[-1].end_pts > pts:
+            chunk = self._chunks.pop()
+            self.num_bytes -= chunk.num_bytes
+            self.next_seq, self.end_pts = chunk.seq, chunk.pts
+            if chunk.pts < pts:
+                kept = chunk.up_to(pts)
+                self._head_start.take(chunk.samples - kept.samples)
+                self.put(kept)
+                return
+            self._head_start.take(chunk.samples)
 
     def clear(self) -> None:
         self._chunks.clear()

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import count
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from .dial import Dial
-from .errors import ConnectionLost, ErrorCode, SpeechError
+from .errors import ConnectionLost
+from .line import Line
 from .link import Link
 from .messages import (
     ABSENT,
     Absent,
-    Audio,
     AudioFormat,
+    Drain,
     Hello,
     Ping,
     Pong,
@@ -36,8 +38,8 @@ from .messages import (
     UtteranceMessage,
 )
 from .reconnect import Backoff, LinkReport, Patience
-from .speech import Line, Speech
-from .text_flow import TextFlow
+from .roster import Roster
+from .speech import Speech
 from .wire import Encoding
 
 MAX_BUFFERED_BYTES: Final = 64 << 20
@@ -83,7 +85,6 @@ class SpeechClient:
         self.num_resumes = 0
         """So many connections were lost, and the session resumed on another."""
         self.on_link = on_link
-        self._max_buffered_bytes = max_buffered_bytes
         self._clock = clock
         patience = Patience(resumes=resume, open_timeout_s=open_timeout_s, give_up_s=give_up_s, silence_s=silence_s)
         self._link = Link(
@@ -96,9 +97,10 @@ class SpeechClient:
             clock=clock,
             sleep=sleep,
         )
-        self._speeches: dict[str, Speech] = {}
-        self._flow = TextFlow(self._speeches, lambda: self._link.limits, clock)
-        self._line = Line(post=self._link.post, pieces=self._flow.pieces, model=lambda: self.ready.model, clock=clock)
+        self._roster = Roster(self._link, clock=clock, max_buffered_bytes=max_buffered_bytes, over=self._stop_writing)
+        self._line = Line(
+            post=self._link.post, pieces=self._roster.flow.pieces, model=lambda: self.ready.model, clock=clock
+        )
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._pings: dict[int, asyncio.Future[None]] = {}
         self._numbers = count(1)
@@ -147,29 +149,27 @@ class SpeechClient:
         Raises LocalProtocolError for what the protocol does not allow, ConnectionLost if the server is gone.
         """
         self._link.check()
-        speech = Speech(utterance or f"u{next(self._numbers)}", self._line)
-        one_shot = text if isinstance(text, str) and self._flow.fits_at_once(text) else None
-        self._link.post(
-            Start(
-                utterance=speech.utterance,
-                voice=voice,
-                language=language,
-                speed=speed,
-                volume=volume,
-                seed=seed,
-                params=params or {},
-                audio=audio,
-                segmentation=segmentation,
-                words=words,
-                after=after,
-                preempt=preempt,
-                text=one_shot,
-                end=True if one_shot is not None else None,
-            )
+        one_shot = text if isinstance(text, str) and self._roster.flow.fits_at_once(text) else None
+        start = Start(
+            utterance=utterance or f"u{next(self._numbers)}",
+            voice=voice,
+            language=language,
+            speed=speed,
+            volume=volume,
+            seed=seed,
+            params=params or {},
+            audio=audio,
+            segmentation=segmentation,
+            words=words,
+            after=after,
+            preempt=preempt,
+            text=one_shot,
+            end=True if one_shot is not None else None,
         )
-        speech.gave(one_shot or "")
-        self._flow.spend(speech.num_chars)
-        self._speeches[speech.utterance] = speech
+        self._link.post(replace(start, after=self._roster.wire_id(after)))
+        speech = Speech(start, self._line)
+        self._roster.flow.spend(speech.num_chars)
+        self._roster.enter(speech)
         if text is not None and one_shot is None:
             self._pumps[speech.utterance] = self._tasks.create_task(speech.write_all(text))
         return speech
@@ -190,43 +190,22 @@ class SpeechClient:
         """From the link."""
         if isinstance(message, Pong) and isinstance(message.nonce, int) and message.nonce in self._pings:
             self._pings.pop(message.nonce).set_result(None)
-        if not isinstance(message, UtteranceMessage) or message.utterance not in self._speeches:
-            return
-        speech = self._speeches[message.utterance]
-        speech.take(message)
-        if speech.is_over:
-            self._forget(speech)
-        elif isinstance(message, Audio) and speech.buffered_bytes > self._max_buffered_bytes:
-            sentence = "expected the server to wait while its speech is not taken, got more"
-            speech.fail(SpeechError(ErrorCode.SLOW_CONSUMER, sentence))
-        if not isinstance(message, Audio):
-            self._flow.look_again()
+        elif isinstance(message, Drain):
+            self._roster.is_draining = True
+        elif isinstance(message, UtteranceMessage):
+            self._roster.hear(message)
 
-    def _forget(self, speech: Speech) -> None:
-        del self._speeches[speech.utterance]
-        pump = self._pumps.pop(speech.utterance, None)
-        if pump is not None:
-            pump.cancel()
-
-    def joined(self, *, resumed: bool) -> None:
+    def joined(self, *, resumed: bool, cancelled: Collection[str]) -> None:
         """From the link: what it does not keep is told again."""
-        if resumed:
-            self.num_resumes += 1
-        else:
-            for speech in list(self._speeches.values()):
-                speech.lose(SpeechError(ErrorCode.RESUME_FAILED, "expected the server to know the session, it did not"))
-                self._forget(speech)
-        for speech in self._speeches.values():
-            speech.tell_playhead()
+        self.num_resumes += resumed
+        self._roster.go_on(resumed=resumed, cancelled=cancelled)
         for nonce in self._pings:
             self._link.post(Ping(nonce=nonce))
         self.report(LinkReport(state="resumed" if resumed else "restarted"))
 
     def lose(self, lost: ConnectionLost) -> None:
         """From the link: it will not come back."""
-        for speech in list(self._speeches.values()):
-            speech.lose(lost)
-            self._forget(speech)
+        self._roster.lose(lost)
         for answer in self._pings.values():
             if not answer.done():
                 answer.set_exception(lost)
@@ -235,3 +214,8 @@ class SpeechClient:
         """From the link."""
         if self.on_link is not None:
             self.on_link(report)
+
+    def _stop_writing(self, speech: Speech) -> None:
+        pump = self._pumps.pop(speech.utterance, None)
+        if pump is not None:
+            pump.cancel()

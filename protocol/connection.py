@@ -94,7 +94,7 @@ class Connection:
 
     @property
     def journal(self) -> Journal:
-        """The client's; to be kept when the connection is lost."""
+        """The client's; to be kept when the connection is lost. Another than was given if the session is another."""
         assert isinstance(self._kept, Journal), "expected the client's side"
         return self._kept
 
@@ -175,10 +175,10 @@ class Connection:
         match message:
             case Ready():
                 if before is SessionState.RESUMING and not message.resumed:
-                    self.journal.abandon()
+                    self._kept = Journal(self.limits)
                 self.unsettled = self.journal.ready(message)
             case Error(code=ErrorCode.RESUME_FAILED):
-                self.journal.abandon()
+                self._kept = Journal(self.limits)
             case _:
                 pass
         return Received(message, unknown) if self.journal.take(message) else None

@@ -53,7 +53,6 @@ class Journal(Register[JournalPage]):
         super().__init__(JournalPage, limits)
         self._num_sent = 0  # counted messages since the last `ready`
         self._sent: list[tuple[int, Counted]] = []  # those whose utterance is not over
-        self.lost: tuple[str, ...] = ()  # utterances of a session that could not be resumed
 
     @property
     def received(self) -> dict[str, int]:
@@ -135,14 +134,6 @@ class Journal(Register[JournalPage]):
             page.repeated = page.beside.copy()
             page.expects_old_refusal = page.was_refused and page.name in not_taken
         return tuple(again)
-
-    def abandon(self) -> None:
-        """The session could not be resumed: its utterances are `lost`, and counting starts anew."""
-        self.lost = self.live
-        for page in list(self._live.values()):
-            self.finish(page)
-        self._sent.clear()
-        self._num_sent = 0
 
     def _page_of(self, name: str) -> JournalPage:
         page = self._live.get(name)

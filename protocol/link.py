@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Protocol
@@ -22,6 +22,7 @@ from .errors import ConnectionLost, ErrorCode, RemoteProtocolError, SpeechError
 from .journal import Journal
 from .messages import ClientMessage, Close, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
 from .reconnect import FINAL_CLOSES, FINAL_ERRORS, Backoff, LinkReport, Loss, Patience
+from .state import InputState
 from .wire import Encoding
 
 LOOKS: Final = 8
@@ -37,8 +38,11 @@ class Owner(Protocol):
     def hear(self, message: ServerMessage) -> None:
         """What the server says: news only."""
 
-    def joined(self, *, resumed: bool) -> None:
-        """There is a connection again. Not `resumed`: with a session that knows of nothing."""
+    def joined(self, *, resumed: bool, cancelled: Collection[str]) -> None:
+        """There is a connection again. Not `resumed`: with a session that knows of nothing.
+
+        `cancelled`: utterances that have come to nothing by it, and were to end anyway.
+        """
 
     def lose(self, lost: ConnectionLost) -> None:
         """There will be none any more."""
@@ -83,6 +87,11 @@ class Link:
         self._filled = asyncio.Event()
 
     @property
+    def resumes(self) -> bool:
+        """Whether a connection that is lost is replaced."""
+        return self._patience.resumes
+
+    @property
     def limits(self) -> Limits:
         """Those of the newest `ready`."""
         return self.journal.limits
@@ -115,7 +124,7 @@ class Link:
         loss: Loss | None = None
         while loss is None:
             loss = await self._hold()
-            if self._patience.resumes and not (loss.is_final or self._is_leaving):
+            if self.resumes and not (loss.is_final or self._is_leaving):
                 self._owner.report(LinkReport(state="lost"))
                 loss = await self._return(loss)
         self.lose(loss.error)
@@ -167,12 +176,14 @@ class Link:
             raise
         is_first, self.ready = self.ready is None, ready
         self._socket, self._connection = socket, connection
+        before, self.journal = self.journal, connection.journal
         self._outbox.clear()
         self._outbox.extend(connection.resend(connection.unsettled))
         self._filled.set()
         self._is_up = True
         if not is_first:
-            self._owner.joined(resumed=ready.resumed)
+            cancelled = (page.name for page in before.pages.values() if page.state.input is InputState.CANCELLED)
+            self._owner.joined(resumed=ready.resumed, cancelled=frozenset(cancelled))
 
     def _pass(self) -> Resume | None:
         if self.ready is None:

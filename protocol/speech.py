@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Literal
 
 from .chunk import Chunk
 from .chunk_buffer import ChunkBuffer
 from .deltas import closing
-from .errors import ErrorCode, LocalProtocolError, SpeechError
+from .errors import ErrorCode, SpeechError
 from .headstart import HeadStart
+from .intake import Intake
+from .line import Line
+from .manuscript import Manuscript
 from .messages import (
     Audio,
     AudioFormat,
@@ -23,30 +24,17 @@ from .messages import (
     Error,
     Flush,
     Format,
-    FormatChanged,
-    ModelDescription,
-    Playhead,
     Segment,
+    Start,
     Started,
     Text,
     Trace,
     UtteranceMessage,
-    Words,
     WordTiming,
 )
-
-PLAYHEAD_INTERVAL_S: Final = 0.1
-"""No more than ten playheads a second."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """What a Speech needs of its client."""
-
-    post: Callable[[ClientMessage], None]  # raises LocalProtocolError; does nothing once the connection is lost
-    pieces: Callable[[str], AsyncIterator[str]]  # a text in parts that the server has room for, when it has
-    model: Callable[[], ModelDescription]  # the server's
-    clock: Callable[[], float]  # monotonic seconds
+from .passage import Passage
+from .playhead import PlayheadTeller
+from .told import Restart
 
 
 class Speech:
@@ -55,37 +43,50 @@ class Speech:
     Iteration ends with the utterance. It raises SpeechError if that fails, or whatever the text's iterator raised.
     """
 
-    def __init__(self, utterance: str, line: Line) -> None:
-        self.utterance = utterance
+    def __init__(self, start: Start, line: Line) -> None:
+        self.utterance, self.after = start.utterance, start.after
         self.started: Started | None = None
         self.done: Done | None = None
-        self.segments: list[Segment] = []
         self.errors: list[Error] = []
         """What the server said went wrong, also where the speech went on."""
-        self.num_chars = 0
-        """Code points given."""
+        self.restarts: tuple[Restart, ...] = ()
+        """Where it was begun anew, because the server had forgotten it. All goes on as one utterance: chunks, texts and
+        times; the joint is a `new_run`."""
         self._line = line
+        self._manuscript = Manuscript(start)
+        self._passage = Passage(utterance=start.utterance)
+        self._is_known = True  # to the server, as far as we know
+        self._playhead = PlayheadTeller(line, self._passage)
         model = line.model()
         self._head_start = HeadStart(None if model.realtime else model.rtf, model.sample_rate)
+        self._head_start.write(start.text or "", line.clock())
         self._over = asyncio.Event()
         self._buffer = ChunkBuffer(self._head_start, self._over, line.clock)
-        self._words: dict[int, WordTiming] = {}
+        self._intake = Intake(self._buffer, self._head_start, line.clock)
         self._failure: Exception | None = None
         self._left = False
         self._cancelled = False
-        self._audio = AudioFormat()
-        self._new_run = True
-        self._new_words: list[WordTiming] = []
-        self._new_segments: list[Segment] = []
-        self._next_seq = 0
-        self._told_at = 0.0
-        self._played: int | None = None
-        self._paused: bool | None = None
+        self._is_refusable = True
+
+    @property
+    def wire_id(self) -> str:
+        """From the client: its id for the server; another than the user's if it was begun anew."""
+        return self._passage.utterance
+
+    @property
+    def num_chars(self) -> int:
+        """Code points given."""
+        return self._manuscript.num_chars
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Those told so far."""
+        return self._intake.told.segments
 
     @property
     def words(self) -> list[WordTiming]:
         """The words told so far, in the order of the text; corrections have replaced what they correct."""
-        return [self._words[start] for start in sorted(self._words)]
+        return self._intake.told.words
 
     @property
     def trace(self) -> Trace | None:
@@ -112,11 +113,6 @@ class Speech:
         """How long `gapless` will hold the sound back; an estimate."""
         return 0.0 if self.is_over else self._head_start.wait_s
 
-    def gave(self, text: str) -> None:
-        """From the client: that text was sent."""
-        self.num_chars += len(text)
-        self._head_start.write(text, self._line.clock())
-
     async def write(self, text: str) -> None:
         """Give a delta; waits while the server has enough to speak. Does nothing once cancelled or over.
 
@@ -125,8 +121,9 @@ class Speech:
         async for piece in self._line.pieces(text):
             if self.is_over or self._cancelled:
                 return
-            self._line.post(Text(utterance=self.utterance, text=piece))
-            self.gave(piece)
+            self._tell(Text(utterance=self._passage.utterance, text=piece))
+            self._manuscript.write(piece)
+            self._head_start.write(piece, self._line.clock())
 
     async def write_all(self, text: str | AsyncIterable[str]) -> None:
         """Give a whole text as it comes, and end it. What its source raises comes out of the iteration."""
@@ -143,30 +140,35 @@ class Speech:
 
     def flush(self) -> None:
         """Speak what was given so far; more may follow."""
-        self._tell(Flush(utterance=self.utterance))
+        self._tell(Flush(utterance=self._passage.utterance))
+        self._manuscript.flush()
 
     def end(self) -> None:
         """No more text."""
-        self._tell(End(utterance=self.utterance))
+        self._tell(End(utterance=self._passage.utterance))
+        self._manuscript.end()
 
     def cancel(self, *, at: Literal["now", "word"] | None = None, played: int | None = None) -> None:
         """Barge-in. `played`: ticks that the listener has heard. What still comes, `done.spoken` last, tells where."""
         self._cancelled = True
-        self._tell(Cancel(utterance=self.utterance, at=at, played=played))
+        if played is not None:
+            self._playhead.played = played
+        self._tell(Cancel(utterance=self._passage.utterance, at=at, played=self._playhead.to_wire(played)))
+        if not self._is_known:
+            self.stop()
 
     def change_format(self, audio: AudioFormat) -> None:
         """Another codec or bitrate from the next patch on."""
-        self._tell(Format(utterance=self.utterance, audio=audio))
+        self._tell(Format(utterance=self._passage.utterance, audio=audio))
+        self._manuscript.change_format(audio)
 
     def heard(self, played: int, *, paused: bool | None = None) -> None:
         """Report the listener's position in ticks, once to ten times a second; the server paces itself by it."""
-        self._played, self._paused = played, paused if paused is not None else self._paused
-        self._told_at = self._line.clock()
-        self._post_playhead(played, paused)
+        self._playhead.hear(played, paused)
 
     def tell_playhead(self) -> None:
         """From the client: the server is another, or may not have heard the last."""
-        self._post_playhead(self._played, self._paused)
+        self._playhead.tell_again()
 
     async def finished(self) -> Done:
         """Wait for the end; sound that nobody takes meanwhile is kept. Raises as the iteration does."""
@@ -188,13 +190,13 @@ class Speech:
         try:
             while True:
                 while (chunk := self._buffer.take()) is not None:
-                    self._took(chunk.seq + 1)
+                    self._playhead.take(chunk.seq + 1)
                     yield chunk
                 if self.is_over:
                     break
                 await self._buffer.change()
             if self.done is not None:
-                self._took(self.done.seq + 1, at_once=True)
+                self._playhead.take(self.done.seq + 1, at_once=True)
             self._raise_failure()
         finally:
             self.leave()
@@ -219,71 +221,73 @@ class Speech:
 
     def take(self, message: UtteranceMessage) -> None:
         """From the client: the server's next message about this utterance."""
-        match message:
-            case Audio():
-                self._take_audio(message)
-            case Started():
-                self.started, self._audio = message, message.audio
-                self._took(0, at_once=True)  # now the server knows that playheads will come, and bounds what it sends
-            case FormatChanged():
-                self._audio, self._new_run = message.audio, True
-            case Segment():
-                self.segments.append(message)
-                self._head_start.begin(message.text_start, message.text_end, message.pts)
-                self._new_segments.append(message)
-            case Words():
-                self._words |= {word.text_start: word for word in message.words}
-                self._new_words += message.words
-                for word in message.words[-1:]:
-                    self._head_start.reach(word.text_end, word.pts_end)
+        whole = message if self._passage.is_first else self._passage.in_whole(message, self.utterance)
+        match whole:
             case Error():
-                self.errors.append(message)
-                if self.started is None and message.seq is None:  # the start is refused: no `done` will come
+                self.errors.append(whole)
+                if self._is_refusable and whole.seq is None:  # the start is refused: no `done` will come
                     self._over.set()
+            case Done():
+                self._finish(whole)
             case _:
-                self.done = message
-                self._over.set()
-                if self._left:
-                    self._took(message.seq + 1, at_once=True)
+                self._intake.take(whole, keeps_sound=not self._left)
+                if isinstance(whole, Started):
+                    self.started, self._is_refusable = whole, False
+                    self._playhead.take(0, at_once=True)  # so the server knows that playheads will come
+                elif isinstance(whole, Audio) and self._left:
+                    self._playhead.take(whole.seq + 1)
         self._buffer.wake()
 
-    def _take_audio(self, audio: Audio) -> None:
-        self._head_start.arrive(audio.samples, self._line.clock())
-        chunk = Chunk(
-            seq=audio.seq,
-            pts=audio.pts,
-            samples=audio.samples,
-            audio=self._audio,
-            pcm=audio.data,
-            packets=audio.packets,
-            new_run=self._new_run,
-            words=tuple(self._new_words),
-            segments=tuple(self._new_segments),
+    def stop(self, *, is_cancelled: bool = False) -> None:
+        """From the client: the server has forgotten it, or has broken it off and is going away. Another may go on."""
+        self._is_known = False
+        self._cancelled |= is_cancelled
+        if self._cancelled and not self.is_over:
+            self._end_here("cancelled")
+
+    def restart(self, utterance: str, *, after: str | None, piece_chars: int) -> list[ClientMessage]:
+        """From the client: begin anew at the first word that was not heard. Returns what to tell the server.
+
+        `utterance`: its id there. Nothing is returned, and it is over, if it was cancelled or all was heard.
+        """
+        self.stop()
+        if self.is_over:
+            return []
+        at = self._intake.cut(len(self._passage.text), self._manuscript.next_word)
+        text = self._manuscript.text
+        if self._manuscript.is_ended and at.text_start >= len(text):
+            self._end_here("end")
+            return []
+        if self.started is not None:
+            self.restarts += (at,)
+        self._passage = Passage(
+            utterance=utterance,
+            text=text[: at.text_start],
+            pts=at.pts,
+            seq=self._buffer.next_seq,
+            num_segments=len(self.segments),
         )
-        self._new_run = False
-        self._new_words.clear()
-        self._new_segments.clear()
+        self._playhead.go_on(self._passage)
+        self._is_known = self._is_refusable = True
+        return list(
+            self._manuscript.from_there(
+                at.text_start, utterance, started=self.started, after=after, piece_chars=piece_chars
+            )
+        )
+
+    def _finish(self, done: Done) -> None:
+        self.done = done
+        self._over.set()
         if self._left:
-            self._took(audio.seq + 1)
-        else:
-            self._buffer.put(chunk)
+            self._playhead.take(done.seq + 1, at_once=True)
+        self._buffer.wake()
 
-    def _took(self, next_seq: int, *, at_once: bool = False) -> None:
-        """Tell the server what has arrived and need not be held: at both ends at once, ten times a second between."""
-        self._next_seq = max(self._next_seq, next_seq)
-        now = self._line.clock()
-        if at_once or now - self._told_at >= PLAYHEAD_INTERVAL_S:
-            self._told_at = now
-            self._post_playhead(None, None)
-
-    def _post_playhead(self, played: int | None, paused: bool | None) -> None:
-        # Of one that was over long ago, and is taken only now, the server and we may both have forgotten the id.
-        with suppress(LocalProtocolError):
-            playhead = Playhead(utterance=self.utterance, played=played, received=self._next_seq, paused=paused)
-            self._line.post(playhead)
+    def _end_here(self, reason: Literal["end", "cancelled"]) -> None:
+        played = self._playhead.played or 0
+        self._finish(self._intake.done(self.utterance, reason, self._manuscript.text, played))
 
     def _tell(self, message: ClientMessage) -> None:
-        if not self.is_over:
+        if self._is_known and not self.is_over:
             self._line.post(message)
 
     def _raise_failure(self) -> None:

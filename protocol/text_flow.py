@@ -33,7 +33,7 @@ class TextFlow:
 
     def fits_at_once(self, text: str) -> bool:
         """Whether a text can go with its `start`."""
-        return len(text) <= self._piece_chars and self._has_room_for(len(text))
+        return len(text) <= self.piece_chars and self._has_room_for(len(text))
 
     def spend(self, num_chars: int) -> float:
         """Text is sent. Returns the seconds by which it is too early; a second's worth may go at once."""
@@ -43,8 +43,8 @@ class TextFlow:
 
     async def pieces(self, text: str) -> AsyncIterator[str]:
         """The text in parts, each when there is room for it."""
-        for start in range(0, len(text), self._piece_chars):
-            piece = text[start : start + self._piece_chars]
+        for start in range(0, len(text), self.piece_chars):
+            piece = text[start : start + self.piece_chars]
             while not self._has_room_for(len(piece)):
                 self._changed.clear()
                 await self._changed.wait()
@@ -54,7 +54,7 @@ class TextFlow:
             yield piece
 
     @property
-    def _piece_chars(self) -> int:
+    def piece_chars(self) -> int:
         """Code points that fit one message, whatever they are: the worst take six bytes, in JSON."""
         limits = self._limits()
         return max(1, min((limits.message_bytes - 1024) // 6, limits.chars_per_s))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from protocol.client import SpeechClient
 from protocol.errors import ProtocolError, RemoteProtocolError, SpeechError
+from protocol.line import Line
 from protocol.messages import (
     Audio,
     AudioFormat,
@@ -22,7 +23,7 @@ from protocol.messages import (
     Text,
     UtteranceMessage,
 )
-from protocol.speech import Line, Speech
+from protocol.speech import Speech
 
 from .config import Config
 from .engine_client import LocalEngine
@@ -93,7 +94,8 @@ async def embedded_narration(
                 pass  # where the listener is makes no difference to background work
 
     # A client without a server: it buffers all the speech, which is bounded by the text alone.
-    speech = Speech("say", Line(post=tell, pieces=_once, model=lambda: describe_model(engine), clock=studio.clock))
+    line = Line(post=tell, pieces=_once, model=lambda: describe_model(engine), clock=studio.clock)
+    speech = Speech(start, line)
     utterance = Utterance(order, studio, emit=hear, recall=lambda _: 0, over=lambda _: None)
     writer = asyncio.create_task(speech.write_all(text))
     try:

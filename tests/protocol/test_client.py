@@ -27,7 +27,8 @@ from protocol.messages import (
 )
 from protocol.speech import Speech
 from protocol.wire import Encoding
-from tests.protocol.tiny_server import OPUS, TinyServer, said
+from tests.protocol.tiny_server import OPUS, TinyServer
+from tests.protocol.tiny_voice import said
 
 
 async def deltas(*parts: str) -> AsyncIterator[str]:

@@ -10,7 +10,8 @@ from protocol import headstart
 from protocol.client import SpeechClient
 from protocol.speech import Speech
 from tests.protocol.test_client import deltas, until
-from tests.protocol.tiny_server import TinyServer, said
+from tests.protocol.tiny_server import TinyServer
+from tests.protocol.tiny_voice import said
 
 TEXT = "Hold it."
 

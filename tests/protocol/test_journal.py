@@ -254,15 +254,6 @@ def test_an_old_refusal_does_not_answer_a_new_start() -> None:
     assert journal.live == ()
 
 
-def test_a_session_that_cannot_be_resumed_loses_its_utterances() -> None:
-    journal = spoken("a")
-    journal.give(Start(utterance="b"))
-    journal.abandon()
-    assert journal.lost == ("a", "b")
-    assert journal.live == ()
-    assert journal.ready(make_ready(resumed=True)) == ()
-
-
 def test_both_sides_number_alike() -> None:
     ledger, journal = ledger_spoken(), Journal()
     journal.give(Start(utterance="u"))

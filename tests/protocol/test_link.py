@@ -175,18 +175,6 @@ async def test_leaving_while_away_takes_no_time() -> None:
         await speech.finished()
 
 
-async def test_a_session_that_is_forgotten_ends_its_speech_and_another_begins() -> None:
-    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
-        speech = client.speak(voice="endless")
-        await until(lambda: speech.started)
-        server.forget()
-        server.drop()
-        with pytest.raises(SpeechError) as caught:
-            await speech.finished()
-        assert caught.value.code is ErrorCode.RESUME_FAILED
-        assert await heard_from(client.speak("abc")) == "abc"
-
-
 # The first connection.
 
 

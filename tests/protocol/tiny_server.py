@@ -1,12 +1,8 @@
-"""A server of one page, on the server's side of Connection and the websockets library. What it does is in the voice.
-
-Every character of text becomes one patch of four samples, each of which is the character's code.
-"""
+"""A server of one page, on the server's side of Connection and the websockets library. What it does is in the voice."""
 
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,7 +22,6 @@ from protocol.messages import (
     AudioFormat,
     Cancel,
     Close,
-    Done,
     End,
     Error,
     Format,
@@ -35,26 +30,12 @@ from protocol.messages import (
     Limits,
     Ping,
     Pong,
-    Segment,
-    Spoken,
     Start,
     Text,
-    Trace,
-    Words,
-    WordTiming,
 )
 from protocol.wire import Encoding, encode
 from tests.protocol.pair import MODEL, make_ready, make_started
-
-
-@dataclass
-class Job:
-    """What the tiny server knows of an utterance."""
-
-    start: Start
-    text: str = ""
-    spoken: int = 0
-    num_segments: int = 0
+from tests.protocol.tiny_voice import Job
 
 
 @dataclass
@@ -75,6 +56,7 @@ class TinyServer:
     sockets: set[ServerConnection] = field(default_factory=set)
     num_sessions: int = 0
     is_shut: bool = False  # to newcomers
+    refused_voice: str = ""
     is_deaf: bool = False  # to pings
 
     @property
@@ -113,6 +95,16 @@ class TinyServer:
         """Every connection is lost."""
         for socket in self.sockets:
             socket.transport.abort()
+
+    async def say(self, message: Any) -> None:
+        """On the newest connection."""
+        for socket in self.sockets:
+            await socket.send(self.connection.send(message))
+
+    async def break_off(self, name: str, code: ErrorCode | None = ErrorCode.BUSY) -> None:
+        if code is not None:
+            await self.say(Error(code=code, message="expected to live longer", utterance=name))
+        await self.finish(self.jobs[name], self.say, "error")
 
     def forget(self) -> None:
         """Every session."""
@@ -200,7 +192,7 @@ class TinyServer:
 
     async def speak(self, message: Any, put: Any, socket: ServerConnection) -> None:
         if isinstance(message, Start):
-            if message.voice == "nobody":
+            if message.voice in ("nobody", self.refused_voice):
                 sentence = "expected a voice that exists, got nobody"
                 await put(Error(code=ErrorCode.UNKNOWN_VOICE, message=sentence, utterance=message.utterance))
                 return
@@ -231,11 +223,11 @@ class TinyServer:
         name = message.utterance
         match message:
             case Start(text=text, end=end) if text is not None or end:
-                await self.add(job, text or "", put)
+                await job.add(text or "", put)
                 if end:
                     await self.finish(job, put)
             case Text(text=text):
-                await self.add(job, text, put)
+                await job.add(text, put)
             case End() if job.start.voice == "sick":
                 sentence = "expected the engine to live"
                 await put(Error(code=ErrorCode.ENGINE_FAILED, message=sentence, utterance=name, retry_after_ms=9))
@@ -249,51 +241,9 @@ class TinyServer:
             case Format(audio=audio):
                 await put(FormatChanged(utterance=name, audio=audio.resolved(44100, pre_skip=312)))
 
-    async def add(self, job: Job, text: str, put: Any) -> None:
-        if job.start.voice == "lazy" or not text:
-            return
-        name, start = job.start.utterance, len(job.text)
-        job.text += text
-        end = len(job.text)
-        await put(
-            Segment(
-                utterance=name, index=job.num_segments, text_start=start, text_end=end, spoken=text, pts=4 * job.spoken
-            )
-        )
-        job.num_segments += 1
-        words = tuple(WordTiming(at, at + 1, 4 * at, 4 * at + 4) for at in range(start, end))
-        if job.start.voice != "wordless":
-            await put(Words(utterance=name, words=words, estimated=True))
-        for character in text:
-            data = struct.pack("<4H", *[ord(character) & 0xFFFF] * 4)
-            if job.start.voice == "flood":
-                data *= 1000
-            await put(Audio(utterance=name, pts=4 * job.spoken, samples=4, data=data))
-            job.spoken += 1
-
     async def finish(self, job: Job, put: Any, reason: Any = "end") -> None:
-        spoken = None
-        if reason == "cancelled":
-            end = len(job.text)
-            spoken = Spoken(
-                text_end=end, pts=4 * job.spoken, mid_word=False, estimated=True, text=job.text, remaining=""
-            )
         del self.jobs[job.start.utterance]
-        await put(
-            Done(
-                utterance=job.start.utterance,
-                reason=reason,
-                samples=4 * job.spoken,
-                text_chars=len(job.text),
-                spoken=spoken,
-                trace=Trace(done=1.0, patches=job.spoken),
-            )
-        )
-
-
-def said(pcm: list[bytes]) -> str:
-    """The text that PCM of this server speaks."""
-    return "".join(chr(struct.unpack("<4H", patch)[0]) for patch in pcm)
+        await put(job.done(reason))
 
 
 OPUS = AudioFormat(codec="opus")

@@ -130,7 +130,7 @@ class Listener:
     def _note(self, message: ServerMessage) -> None:
         match message:
             case Ready():
-                self.ready = message
+                self.ready, self._journal = message, self._connection.journal
             case Started():
                 assert message.seed == self._seeds[message.utterance]
             case Audio(utterance=name, data=bytes() as data):

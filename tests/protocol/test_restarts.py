@@ -1,0 +1,228 @@
+"""Utterances that the server has forgotten, and what their user hears of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol.client import SpeechClient
+from protocol.errors import ConnectionLost, ErrorCode, SpeechError
+from protocol.messages import Cancel, Drain, Error, Limits, Playhead, Start, Text
+from protocol.reconnect import LinkReport
+from protocol.told import Restart
+from tests.protocol.test_client import heard_from, until
+from tests.protocol.tiny_server import TinyServer
+from tests.protocol.tiny_voice import said
+
+
+async def lose_session(server: TinyServer, client: SpeechClient) -> None:
+    """The server is another when the client comes back."""
+    server.forget()
+    server.drop()
+    num_sessions = server.num_sessions
+    await until(lambda: server.num_sessions > num_sessions and client._link._is_up)
+
+
+async def test_a_forgotten_utterance_goes_on_at_the_first_word_that_was_not_heard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reports: list[LinkReport] = []
+    async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
+        speech = client.speak(utterance="mine", speed=1.5, params={"x": 1.0})
+        await speech.write("abc")
+        await until(lambda: speech.buffered_bytes == 24)
+        await lose_session(server, client)
+        await speech.write("de")
+        speech.end()
+        chunks = [chunk async for chunk in speech]
+        assert said([chunk.pcm or b"" for chunk in chunks]) == "abcde"
+        assert [(chunk.seq, chunk.pts) for chunk in chunks] == [(at, 4 * at) for at in range(5)]
+        assert [chunk.new_run for chunk in chunks] == [True, False, False, True, False]
+        assert speech.restarts == (Restart(text_start=3, pts=12, estimated=True),)
+        assert [(one.index, one.text_start, one.text_end, one.pts) for one in speech.segments] == [
+            (0, 0, 3, 0),
+            (1, 3, 5, 12),
+        ]
+        assert [word.text_start for word in speech.words] == [0, 1, 2, 3, 4]
+        done = await speech.finished()
+        assert (done.utterance, done.samples, done.text_chars, done.seq) == ("mine", 20, 5, 5)
+        again = server.heard_of(Start)[-1]
+        assert (again.utterance, again.voice, again.seed, again.speed) == ("mine~1", "plain", 1, 1.5)
+        assert reports[-1] == LinkReport(state="restarted")
+        assert client.num_resumes == 0
+    assert "utterance mine begun anew at code point 3" in caplog.text
+
+
+async def test_an_utterance_is_forgotten_as_often_as_the_server_likes() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak()
+        for at, part in enumerate(("ab", "cd", "ef")):
+            await speech.write(part)
+            await until(lambda at=at: speech.buffered_bytes == 16 * (at + 1))  # type: ignore[misc]
+            await lose_session(server, client)
+        speech.end()
+        assert await heard_from(speech) == "abcdef"
+        assert [restart.text_start for restart in speech.restarts] == [2, 4, 6]
+
+
+async def test_what_was_never_begun_is_begun_and_nobody_need_know() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        server.forget()
+        server.cut()
+        await until(lambda: not client._link._is_up)
+        first = client.speak("abc", utterance="first")
+        second = client.speak("de", after="first")
+        server.is_shut = False
+        assert await heard_from(first) == "abc"
+        assert await heard_from(second) == "de"
+        assert first.restarts == second.restarts == ()
+        start = server.heard_of(Start)[-1]
+        assert start.after == "first~1"
+
+
+async def test_an_utterance_of_which_all_was_heard_is_over() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="endless")
+        await speech.write("ab.")
+        speech.end()
+        await until(lambda: speech.buffered_bytes == 24)
+        await lose_session(server, client)
+        assert await heard_from(speech) == "ab."
+        assert speech.done is not None
+        assert (speech.done.reason, speech.done.samples, speech.restarts) == ("end", 12, ())
+
+
+async def test_a_cancelled_utterance_is_not_begun_anew() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        told, preempted = client.speak(voice="endless"), client.speak(voice="endless")
+        await told.write("ab")
+        await until(lambda: told.buffered_bytes == 16 and preempted.started)
+        server.forget()
+        server.cut()
+        await until(lambda: not client._link._is_up)
+        told.cancel(played=3)
+        client._link.journal.cancel_all()  # as a `started` of one that preempts does
+        server.is_shut = False
+        assert await heard_from(told) == "ab"
+        done = await told.finished()
+        assert done.reason == "cancelled"
+        assert done.spoken is not None
+        assert (done.spoken.text, done.spoken.remaining, done.spoken.mid_word) == ("a", "b", True)
+        assert (await preempted.finished()).reason == "cancelled"
+        assert len(server.heard_of(Start)) == 2
+
+
+async def test_where_the_listener_is_counts_from_the_joint() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak()
+        await speech.write("ab")
+        await until(lambda: speech.buffered_bytes == 16)
+        taken = aiter(speech)
+        await anext(taken)
+        speech.heard(3)
+        await lose_session(server, client)
+        await speech.write("cd")
+        await until(lambda: speech.buffered_bytes == 24)
+        speech.heard(10)
+        speech.cancel(played=11)
+        heard = [chunk async for chunk in taken]
+        assert len(heard) == 3
+        (cancel,) = server.heard_of(Cancel)
+        assert (cancel.utterance, cancel.played) == ("u1~1", 3)
+        told = [
+            (message.played, message.received)
+            for message in server.heard_of(Playhead)
+            if message.utterance == "u1~1" and message.played is not None
+        ]
+        assert told == [(0, 0), (2, 0)]
+        assert speech.done is not None
+        assert speech.done.spoken is not None
+        assert speech.done.spoken.text == "abcd"
+
+
+async def test_after_names_an_utterance_of_an_earlier_session() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        assert await heard_from(client.speak("ab", utterance="old")) == "ab"
+        live = client.speak(utterance="live")
+        await live.write("c")
+        await lose_session(server, client)
+        assert await heard_from(client.speak("d", after="old")) == "d"
+        waiting = client.speak("e", after="live")
+        await waiting.finished()
+        assert [start.after for start in server.heard_of(Start)[-2:]] == [None, "live~1"]
+        live.cancel()
+
+
+async def test_a_server_with_tighter_limits_refuses_what_is_left() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="lazy")
+        await speech.write("abcd")
+        server.limits = Limits(text_chars=3)
+        await lose_session(server, client)
+        with pytest.raises(SpeechError) as caught:
+            await speech.finished()
+        assert caught.value.code is ErrorCode.TEXT_LIMIT
+        server.limits = Limits(text_chars=300, utterances=0)
+        other = client.speak(voice="lazy")
+        await lose_session(server, client)
+        with pytest.raises(SpeechError) as caught:
+            await other.finished()
+        assert caught.value.code is ErrorCode.TOO_MANY_UTTERANCES
+
+
+async def test_a_start_that_the_other_server_refuses_is_an_exception() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="lazy")
+        await until(lambda: speech.started)
+        server.refused_voice = "plain"
+        await lose_session(server, client)
+        with pytest.raises(SpeechError) as caught:
+            await speech.finished()
+        assert caught.value.code is ErrorCode.UNKNOWN_VOICE
+
+
+async def test_what_a_server_breaks_off_as_it_leaves_goes_on_with_the_next() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech, quiet = client.speak(voice="drained"), client.speak(voice="lazy")
+        await speech.write("ab")
+        await until(lambda: speech.buffered_bytes == 16)
+        await server.say(Drain(deadline_ms=1000))
+        speech.flush()
+        await server.break_off(speech.wire_id)
+        await server.break_off(quiet.wire_id)
+        await client.ping()
+        await speech.write("cd")
+        speech.end()
+        quiet.cancel()
+        assert (await quiet.finished()).reason == "cancelled"
+        server.forget()
+        for socket in list(server.sockets):
+            await socket.close(1001)
+        assert await heard_from(speech) == "abcd"
+        assert len(speech.restarts) == 1
+        assert not speech.errors
+
+
+async def test_what_can_no_longer_be_replayed_is_begun_anew() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="drained")
+        await speech.write("ab")
+        await until(lambda: speech.buffered_bytes == 16)
+        await server.say(Error(code=ErrorCode.REPLAY_GAP, message="gone", utterance=speech.utterance))
+        await server.break_off(speech.wire_id, code=None)
+        await until(lambda: len(server.heard_of(Start)) == 2)
+        await speech.write("cd")
+        speech.end()
+        assert await heard_from(speech) == "abcd"
+        assert [restart.text_start for restart in speech.restarts] == [2]
+
+
+async def test_without_resume_nothing_is_begun_anew() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url, resume=False) as client:
+        speech = client.speak(voice="lazy")
+        await until(lambda: speech.started)
+        server.drop()
+        with pytest.raises(ConnectionLost):
+            await speech.finished()
+        with pytest.raises(ConnectionLost):
+            client.speak("x")
+        assert not server.heard_of(Text)
