@@ -36,6 +36,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Ne
     metrics = Metrics(engine)
     doorkeeper = Doorkeeper(config)
     admission = Admission(engine, max_sessions=config.max_sessions)
+    metrics.draining.set_function(lambda: admission.draining)
     callers = Callers(config, studio.clock)
     endpoint = StreamEndpoint(config, studio, admission, doorkeeper, callers, metrics, neighbours)
 

@@ -34,18 +34,26 @@ class HttpLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        answer = self._counting(send)
         refusal = self._callers.request(self._callers.address(scope, Headers(scope=scope)))
         if refusal is not None:
-            await self._turn_away(send, 429, refusal)
+            await self._turn_away(answer, 429, refusal)
         elif self._num_requests >= MAX_REQUESTS:
-            await self._turn_away(send, 503, Refusal("the server is answering as many requests as it can"))
+            await self._turn_away(answer, 503, Refusal("the server is answering as many requests as it can"))
         else:
             self._num_requests += 1
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, answer)
             finally:
                 self._num_requests -= 1
 
+    def _counting(self, send: Send) -> Send:
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.http_responses.labels(str(message["status"])).inc()
+            await send(message)
+
+        return answer
+
     async def _turn_away(self, send: Send, status: int, refusal: Refusal) -> None:
-        self._metrics.turned_away.labels(str(status)).inc()
         await turn_away(send, status, refusal, answer="http.response")

@@ -65,6 +65,7 @@ class HttpSocket(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._metrics.open_connections.set_function(self.connections.__len__)
         if len(self.connections) > self._max_connections:
             self._turn_away(503)
             return

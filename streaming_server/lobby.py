@@ -130,6 +130,7 @@ class Lobby:
         self._metrics.sessions_parked.inc()
         self._metrics.sessions_lost.inc()
         while self._parked_bytes > MAX_PARKED_BYTES:
+            self._metrics.sessions_evicted.inc()
             self._expire(next(iter(self._parked.values())))
 
     def leave(self, session: Session) -> None:

@@ -14,6 +14,7 @@ from models.engine import Fault
 
 from .engine_client import EngineClient
 
+LOOP_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
 FIRST_AUDIO_BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 0.5, 1, 2, 5)
 
 _OF_A_HOST: tuple[tuple[str, str, Callable[[EngineClient], float]], ...] = (
@@ -53,6 +54,12 @@ class Metrics:
         self.sessions_lost = Counter("voxwire_sessions_lost", "Connections lost, and kept for.", registry=registry)
         self.sessions_resumed = Counter("voxwire_sessions_resumed", "Sessions that came back.", registry=registry)
         self.sessions_expired = Counter("voxwire_sessions_expired", "Sessions that came too late.", registry=registry)
+        self.sessions_evicted = Counter(
+            "voxwire_sessions_evicted", "Parked sessions forgotten early, since all held too much.", registry=registry
+        )
+        self.sessions_suspended = Counter(
+            "voxwire_sessions_suspended", "Times that generation waited for a socket or a listener.", registry=registry
+        )
         self.resumes_failed = Counter("voxwire_resumes_failed", "Resumes that were refused.", registry=registry)
         self.resumes_handed_over = Counter(
             "voxwire_resumes_handed_over",
@@ -64,6 +71,9 @@ class Metrics:
         self.utterances_abandoned = Counter(
             "voxwire_utterances_abandoned", "Utterances whose session was lost before their done.", registry=registry
         )
+        self.utterances_ended = Counter(
+            "voxwire_utterances_ended", "Utterances that came to their done.", ["reason"], registry=registry
+        )
         self.audio_messages = Counter("voxwire_audio_messages", "Audio messages sent.", registry=registry)
         self.audio_seconds = Counter("voxwire_audio_seconds", "Seconds of speech sent.", registry=registry)
         self.text_chars = Counter("voxwire_text_chars", "Characters of text taken.", registry=registry)
@@ -73,6 +83,18 @@ class Metrics:
             "Connections, WebSockets and requests refused, by HTTP status; silent: cut.",
             ["status"],
             registry=registry,
+        )
+        self.http_responses = Counter(
+            "voxwire_http_responses", "HTTP requests answered, by status.", ["status"], registry=registry
+        )
+        self.sockets_lost = Counter(
+            "voxwire_sockets_lost",
+            "WebSockets that ended without a goodbye: reset, timeout, eof; silent and slow peers that were cut.",
+            ["cause"],
+            registry=registry,
+        )
+        self.frames_refused = Counter(
+            "voxwire_frames_refused", "WebSockets closed for what was sent on them.", ["code"], registry=registry
         )
         self.throttled = Counter(
             "voxwire_throttled",
@@ -90,6 +112,17 @@ class Metrics:
             registry=registry,
         )
         self._gauge("voxwire_tasks", "asyncio tasks, of this page too.", lambda: len(asyncio.all_tasks()))
+        self.loop_lag = Histogram(
+            "voxwire_loop_lag_seconds",
+            "How late the event loop was, looked at twenty times a second.",
+            buckets=LOOP_LAG_BUCKETS,
+            registry=registry,
+        )
+        self.loop_stalls = Counter("voxwire_loop_stalls", "Times it was later than 250 ms.", registry=registry)
+        self.open_connections = Gauge(
+            "voxwire_open_connections", "TCP connections that are open, of any kind.", registry=registry
+        )
+        self.draining = Gauge("voxwire_draining", "1 while the server is going away.", registry=registry)
         self._gauge("voxwire_engine_ready", "1 while the voice engine answers.", lambda: float(engine.ready))
         self._gauge("voxwire_engine_realtime", "1 while speech is made faster than heard.", lambda: not engine.is_slow)
         self._gauge("voxwire_engine_rtf", "Seconds of work for a second of speech.", lambda: engine.rtf or 0.0)

@@ -82,6 +82,7 @@ class MovableSocket(StreamSocket):
 
     def let_go(self) -> None:
         """Another process has it. The connection lives: closing one of its descriptors sends nothing."""
+        self._is_elsewhere = True
         self.transport.abort()
 
     def _go_on(self) -> None:

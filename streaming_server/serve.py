@@ -28,6 +28,7 @@ from .drain import Drain
 from .engine_client import EngineClient
 from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
+from .loop_watch import watch_loop
 from .neighbours import Neighbours
 from .studio import create_studio
 from .text.normalizer import Normalizer
@@ -193,6 +194,7 @@ async def serve_web(
                         lambda: app.state.admission.num_sessions,
                     )
                 )
+                watching = tasks.create_task(watch_loop(app.state.metrics))
                 draining_task = tasks.create_task(server.drain())
                 if neighbours is None:
                     await server.serve(sockets=[listener])
@@ -201,6 +203,7 @@ async def serve_web(
                     await server.serve(sockets=[])
                     letting_in.cancel()
                 collecting.cancel()
+                watching.cancel()
                 draining_task.cancel()
     finally:
         studio.close()

@@ -43,7 +43,6 @@ from .utterance import Utterance
 MAX_PLAYED_OUT = 64
 """Ended utterances whose listener is still followed, for those that come after them."""
 
-
 MAX_OUTBOX_BYTES = 1 << 20
 """Sound that waits for its socket: 12 s of PCM. What a step or two of the engine adds beyond it is bounded, too."""
 
@@ -123,6 +122,7 @@ class Session:
                     self._utterances[message.utterance].on_audio_sent()
                 self._heed_bounds()
             case Done():
+                self._metrics.utterances_ended.labels(message.reason).inc()
                 if message.trace.first_audio_sent is not None:
                     self._metrics.first_audio.observe(message.trace.first_audio_sent / 1000)
                 if message.utterance in self._pacers:
@@ -274,6 +274,7 @@ class Session:
         suspended = self.outbox.sound_bytes > most or self.ledger.full
         if suspended is not self._suspended:
             self._suspended = suspended
+            self._metrics.sessions_suspended.inc(suspended)
             for utterance in self._utterances.values():
                 utterance.suspend(suspended)
 

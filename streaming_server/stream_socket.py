@@ -63,14 +63,16 @@ class StreamSocket(WebSocketsSansIOProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         *,
-        stall_s: float = 10.0,
-        frames_per_s: float = 1000.0,
-        metrics: Metrics | None = None,
+        metrics: Metrics,
+        stall_s: float,
+        frames_per_s: float,
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._stall_s = stall_s
         self._metrics = metrics
         self._is_stalled = False
+        self._is_silent = False
+        self._is_elsewhere = False
         self._rest = b""  # has come, and is not parsed
         self._goes_on = False  # more of that is parsed at the loop's next turn
         self._holds_for_pongs = False
@@ -103,7 +105,21 @@ class StreamSocket(WebSocketsSansIOProtocol):
         self._rest = b""
         if self._pause is not None:
             self._pause.cancel()
+        if (cause := self._cause_of_loss(exc)) is not None:
+            self._metrics.sockets_lost.labels(cause).inc()
         super().connection_lost(exc)
+
+    def _cause_of_loss(self, exc: Exception | None) -> str | None:
+        """None: somebody said goodbye, or another process has it."""
+        if self._is_stalled:
+            return "slow"
+        if self._is_silent:
+            return "silent"
+        if self._is_elsewhere or self.close_sent or self.conn.close_rcvd is not None:
+            return None
+        if exc is None:
+            return "eof"
+        return "timeout" if isinstance(exc, TimeoutError) else "reset"
 
     # ---- reading
 
@@ -146,8 +162,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
         if wait_s > 0 and self._pause is None:
             self._hold()
             self._pause = self.loop.call_later(wait_s, self._end_pause)
-            if self._metrics is not None:
-                self._metrics.throttled.labels("session").inc()
+            self._metrics.throttled.labels("session").inc()
 
     def _end_pause(self) -> None:
         """Unless more came in the slice that was being parsed."""
@@ -203,7 +218,13 @@ class StreamSocket(WebSocketsSansIOProtocol):
         if self.ping_timeout is not None and (self._is_full or self._rest or self._count(termios.FIONREAD)):
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
+            self._is_silent = True
             super().keepalive_timeout()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        if self.conn.close_sent is not None:
+            self._metrics.frames_refused.labels(str(int(self.conn.close_sent.code))).inc()
 
     def send_receive_event_to_app(self) -> None:
         """Without a traceback in the log for every text that is not UTF-8."""
