@@ -153,7 +153,10 @@ class Conversation:
             finally:
                 writer.cancel()
         if isinstance(fault, _Gone):
-            raise fault
+            try:
+                raise fault
+            finally:
+                del fault  # else its traceback holds this frame, and this frame holds it
         if fault is None:
             await self._close(CloseCode.NORMAL)
             return

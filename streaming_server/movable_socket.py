@@ -114,6 +114,11 @@ class MovableSocket(StreamSocket):
 
     # ---- what uvicorn does
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.handshake_initiated and hasattr(self, "scope"):
+            self.scope["state"].pop(SOCKET, None)  # no circle is left for the garbage collector
+
     def data_received(self, data: bytes) -> None:
         if self._heard is not None:
             self._heard.append(data)

@@ -6,8 +6,10 @@ Two web processes in one here, each with a port of its own, so that a test choos
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -336,6 +338,25 @@ async def test_who_goes_on_elsewhere_leaves_nothing_behind(tmp_path: Path) -> No
         await until(lambda: both.num_connections == [1, 0])
         await until(lambda: (me.num_fds(), len(asyncio.all_tasks())) == (num_fds, num_tasks))
         assert oct(os.stat(tmp_path / "worker0").st_mode) == "0o140600"
+
+
+async def test_a_connection_that_is_over_is_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Lost, handed over, or said goodbye on."""
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0]).open()
+        seen = weakref.WeakSet(both.webs[0].server_state.connections)
+        gc.disable()
+        try:
+            for number in (0, 1, 1, 0):
+                listener.cut()
+                await land(listener, both.servers[number]).open()
+                for web in both.webs:
+                    seen |= weakref.WeakSet(web.server_state.connections)
+            await listener.say(Close())
+            await listener.close_code()
+            await until(lambda: not sum(both.num_connections) and not seen)
+        finally:
+            gc.enable()
 
 
 async def test_who_was_handed_over_and_does_not_read_is_cut_and_may_come_back(tmp_path: Path) -> None:
