@@ -200,8 +200,9 @@ export class Link {
       this.#fatal = message; // told with the loss that follows
       return undefined;
     }
-    if (this.#journal.take(message)) this.#hooks.receive(message);
-    return undefined;
+    if (!this.#journal.take(message)) return undefined;
+    this.#backoff.reset(); // this connection is of use
+    return this.#hooks.receive(message);
   }
 
   /** @param {import("./messages.js").Ready} ready */

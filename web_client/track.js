@@ -92,14 +92,14 @@ export class Track {
    */
   splice(offset, fade) {
     const end = Math.min(this.played + this.buffered, Math.max(offset, this.played));
-    const kept = this.#chunks.flatMap((chunk, index) => (index ? [...chunk] : [...chunk.subarray(this.#head)]));
-    kept.length = end - this.played;
-    const scale = this.#chunks[0] instanceof Int16Array ? 1 / 32768 : 1;
-    const length = Math.min(fade, kept.length);
-    const samples = Float32Array.from(kept, (sample, index) => sample * scale * Math.min(1, (kept.length - index - 1) / length));
-    this.#chunks = kept.length ? [samples] : [];
+    let left = (this.buffered = end - this.played);
+    this.#chunks = this.#chunks.flatMap((chunk, index) => {
+      const kept = /** @type {Samples} */ (chunk.subarray(index ? 0 : this.#head).slice(0, left));
+      left -= kept.length;
+      return kept.length ? [kept] : [];
+    });
     this.#head = 0;
-    this.buffered = kept.length;
+    fadeOut(this.#chunks, fade);
     this.#seams = this.#seams.filter((seam) => seam.offset < end);
     return end;
   }
@@ -126,5 +126,16 @@ export class Track {
     for (let index = Math.max(0, this.#stop - this.#stopFade - from); index < out.length; index++) {
       out[index] *= (this.#stop - (from + index) - 1) / this.#stopFade;
     }
+  }
+}
+
+/**
+ * @param {Samples[]} chunks whose last samples get softer, down to nothing
+ * @param {number} length of the fade
+ */
+function fadeOut(chunks, length) {
+  let at = 0;
+  for (const chunk of [...chunks].reverse()) {
+    for (let index = chunk.length - 1; index >= 0 && at < length; index--) chunk[index] *= at++ / length;
   }
 }

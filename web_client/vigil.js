@@ -5,7 +5,7 @@
 const EXPECTING_MS = 2_000;
 const IDLE_MS = 20_000;
 /** For the answer. */
-const ANSWER_MS = 2_500;
+const ANSWER_MS = 2_000;
 
 export class Vigil {
   #heardAt;

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bench.fault_proxy import FaultProxy
+from bench.fault_proxy import Conditions, FaultProxy
 
 START_S = 10.0
 
@@ -28,12 +28,9 @@ class BadLink:
         """Whatever is connected gets RST."""
         self._do(self._proxy.reset_all)
 
-    def hold(self) -> None:
-        """It goes silent: nothing is closed, and nothing goes through any more."""
-        self._do(self._proxy.hold)
-
-    def release(self) -> None:
-        self._do(self._proxy.release)
+    def swallow(self, is_black_hole: bool = True) -> None:
+        """It goes silent: nothing is closed, and nothing arrives any more."""
+        self._proxy.up = self._proxy.down = Conditions(is_black_hole=is_black_hole)
 
     def refuse(self) -> None:
         """New connections."""

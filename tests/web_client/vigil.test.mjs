@@ -17,24 +17,24 @@ function silence(expecting, { doubt = false } = {}) {
 }
 
 test("a silent link is noticed in under five seconds while speech is under way", () => {
-  assert.deepEqual(silence(true), { ask: 2000, lost: 4500 });
+  assert.deepEqual(silence(true), { ask: 2000, lost: 4000 });
 });
 
 test("an idle link is asked rarely", () => {
-  assert.deepEqual(silence(false), { ask: 20_000, lost: 22_500 });
+  assert.deepEqual(silence(false), { ask: 20_000, lost: 22_000 });
 });
 
 test("a changed network is asked at once", () => {
-  assert.deepEqual(silence(false, { doubt: true }), { ask: 0, lost: 2500 });
+  assert.deepEqual(silence(false, { doubt: true }), { ask: 0, lost: 2000 });
 });
 
 test("any sign of life ends the doubt", () => {
   const vigil = new Vigil(0);
   assert.equal(vigil.look(2000, true), "ask");
-  vigil.heard(4400);
-  assert.equal(vigil.look(4500, true), "fine");
-  assert.equal(vigil.look(6399, true), "fine");
-  assert.equal(vigil.look(6400, true), "ask");
+  vigil.heard(3900);
+  assert.equal(vigil.look(4000, true), "fine");
+  assert.equal(vigil.look(5899, true), "fine");
+  assert.equal(vigil.look(5900, true), "ask");
 });
 
 test("a page that was asleep asks before it gives up", () => {
