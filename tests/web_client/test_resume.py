@@ -163,7 +163,7 @@ def test_a_server_that_is_restarted_goes_on_when_it_is_back(browser: Browser) ->
         expect(visit.page.locator("#error-notice")).to_be_hidden()
         first.process.wait()
         stack.enter_context(serving("--model", "tone", port=first.port))
-        visit.click("Try now")
+        visit.page.evaluate("dispatchEvent(new Event('online'))")
         visit.until("state.utterances[0].restarts === 1")
         assert_continued(visit, text)
 
