@@ -65,13 +65,23 @@ class SideDoor:
             except (OSError, ValueError) as error:  # a TimeoutError, too
                 log.warning("a connection was not handed over: %s", error or "it took too long")
                 return
-        await self._let_in(connection, self._protocol(offer.heard))
-
-    async def _let_in(self, connection: socket.socket, protocol: MovableSocket) -> None:
         connection.setblocking(False)
+        if _is_lost(connection):  # its client may have come back by now, and is not to lose its place to this
+            connection.close()
+            return
+        protocol = self._protocol(offer.heard)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError:  # lost on the way
             connection.close()
             return
         protocol.settle()
+
+
+def _is_lost(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

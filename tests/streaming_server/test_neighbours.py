@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgpack
 import psutil
 import pytest
 import uvicorn
@@ -24,13 +25,18 @@ from models.registry import load_model
 from protocol.messages import Audio, AudioFormat, Close, Done, End, Error, Ping, Pong, Ready, Resume, Start, Text
 from protocol.wire import Encoding
 from streaming_server.engine_client import LocalEngine
-from streaming_server.handover import Heard, Offer, pack_offer
+from streaming_server.handover import Heard, Offer, give, is_wanted, pack_offer
 from streaming_server.neighbours import Neighbours, name_session, owner_of
 from streaming_server.serve import listen, serve_web
 from streaming_server.settings import Config
 from tests.streaming_server.listener import Listener
 from tests.streaming_server.serving import WAIT_S, Server, connected, until
+from tests.streaming_server.test_stream_socket import BINARY, frame
 
+REQUEST = (
+    b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 TEXT = "Hello there. And a second one."
 
 
@@ -268,6 +274,32 @@ async def test_nonsense_at_the_side_door_hurts_nobody(tmp_path: Path) -> None:
         await land(listener, both.servers[1]).open()
         assert listener.ready.resumed
         await until(lambda: me.num_fds() == num_fds)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_connection_that_is_lost_on_its_way_takes_nobodys_place(tmp_path: Path, is_lost: bool) -> None:
+    async with machine(tmp_path) as both:
+        listener = await Listener(both.servers[0]).open()
+        resume = {"session": listener.ready.session, "token": listener.ready.resume_token}
+        hello = frame(BINARY, msgpack.packb({"type": "hello", "resume": resume}))
+        ours, peer = socket.socketpair()
+        with socket.socket(socket.AF_UNIX) as link, peer:
+            link.setblocking(False)
+            link.connect(str(tmp_path / "worker0"))
+            heard = Heard(request=REQUEST, frames=hello)
+            assert await is_wanted(link, Offer(session=listener.ready.session, heard=heard))
+            if is_lost:
+                peer.close()
+            with ours:
+                give(link, ours.fileno())
+            if is_lost:
+                assert not await asyncio.get_running_loop().sock_recv(link, 1)  # the other end has done with it
+                await asyncio.sleep(0.1)
+                await listener.say(Ping(nonce=1))
+                await listener.hear(lambda: isinstance(listener.messages[-1], Pong))
+            else:
+                assert await listener.close_code() == 4409
+        await until(lambda: both.num_connections == [int(is_lost), 0])
 
 
 async def test_of_two_that_ask_at_once_the_last_has_it(tmp_path: Path) -> None:
