@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import resource
 import sys
 import time
@@ -77,7 +78,9 @@ class Idler(WebSocket):
         if message["type"] == "ready":
             self._ready.set_result(None)
         else:
-            self._ready.set_exception(ConnectionFailed(f"expected ready, got {message}"))
+            wait_ms = message.get("retry_after_ms")
+            retry_after_s = None if wait_ms is None else math.ceil(wait_ms / 1000)
+            self._ready.set_exception(ConnectionFailed(f"expected ready, got {message}", retry_after_s=retry_after_s))
 
     def pinged(self) -> None:
         self.num_pings += 1
