@@ -171,7 +171,7 @@ async def test_a_forged_name_is_told_so_at_once(tmp_path: Path, session: str) ->
         began_at = asyncio.get_running_loop().time()
         await thief.greet(Resume(session=session, token="0" * 32))
         await thief.hear(lambda: isinstance(thief.messages[-1], Ready))
-        assert asyncio.get_running_loop().time() - began_at < 0.5
+        assert asyncio.get_running_loop().time() - began_at < 0.9
         assert [message.code for message in thief.messages if isinstance(message, Error)] == ["resume_failed"]
         assert owner_of(thief.ready.session) == 1
         await thief.say(Start(utterance="u", seed=7, text=TEXT, end=True))
@@ -311,6 +311,7 @@ async def test_of_two_that_ask_at_once_the_last_has_it(tmp_path: Path) -> None:
         listener.cut()
         others = [Listener(server) for server in 3 * both.servers]
         await asyncio.gather(*(other.greet(pass_) for other in others))
+        await until(lambda: sum(both.num_connections) == 1)
         codes: list[int] = []
         for other in others:
             try:
@@ -342,7 +343,7 @@ async def test_an_owner_that_does_not_answer_is_given_up(tmp_path: Path) -> None
         began_at = asyncio.get_running_loop().time()
         await gone.greet(Resume(session=name_session(0), token="0" * 32))
         await gone.hear(lambda: isinstance(gone.messages[-1], Ready))
-        assert asyncio.get_running_loop().time() - began_at < 0.5
+        assert asyncio.get_running_loop().time() - began_at < 0.9
 
 
 async def test_an_address_at_its_limit_is_closed_with_busy_not_with_http(tmp_path: Path) -> None:
