@@ -22,9 +22,9 @@ from .engine_port import Shared
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.5
-BACKOFF_MIN_S = 0.1
+BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 5.0
-SETTLED_S = 60.0
+SETTLED_S = 5.0
 """An engine that lived this long is started again at once; one that keeps dying, after growing pauses."""
 
 
