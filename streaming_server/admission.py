@@ -36,14 +36,7 @@ class Admission:
         self._engine = engine
         self._max_sessions = max_sessions
         self.num_sessions = 0
-        self.num_asked = 0
-        """Who has ever asked for a session."""
         self.draining = False
-
-    @property
-    def num_ended(self) -> int:
-        """Sessions that are over, or were refused."""
-        return self.num_asked - self.num_sessions
 
     @property
     def max_connections(self) -> int:
@@ -51,7 +44,6 @@ class Admission:
         return 2 * self._max_sessions
 
     def refuse_session(self) -> Refusal | None:
-        self.num_asked += 1
         if self.draining:
             return Refusal(GOING_AWAY)
         if self.num_sessions >= self._max_sessions:

@@ -48,8 +48,16 @@ class StreamEndpoint:
         self._lobby = Lobby(admission, metrics, resume_s=resume_s, clock=studio.clock, neighbours=neighbours)
         self._callers = callers
         self._open: set[Conversation] = set()
+        self.num_over = 0
+        """Connections that are, those that were turned away included."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._attend(scope, receive, send)
+        finally:
+            self.num_over += 1
+
+    async def _attend(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
         headers = Headers(scope=scope)

@@ -8,16 +8,16 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 
-CHECK_EVERY_S = 2.0
+CHECK_EVERY_S = 0.25
 
 ENOUGH = 10_000
 """So many containers more than after the last look, or it is not worth another."""
 
 OVERDUE_S = 600.0
-ENDED = 1_000
-"""A server that is never idle looks all the same, after so long or so many sessions that are over: each leaves
-some 10 kB, most of it the HTTP connection's, that only this finds. A look takes the longer the more sessions there are,
-and all of them wait: so twice as many must be over."""
+ENDED = 100
+"""A server that is never idle looks all the same, after so long or so many connections that are over: each leaves
+some 10 kB, most of it what the HTTP connection was, that only this finds. A look takes the longer the more sessions
+there are, and all of them wait: so twice as many must be over."""
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def collector_at_rest() -> Iterator[None]:
 
 async def collect_in_silence(
     is_silent: Callable[[], bool],
-    num_ended: Callable[[], int] = lambda: 0,
+    num_over: Callable[[], int] = lambda: 0,
     num_sessions: Callable[[], int] = lambda: 0,
     *,
     every_s: float = CHECK_EVERY_S,
@@ -49,13 +49,13 @@ async def collect_in_silence(
 ) -> None:
     """Look for garbage when it is silent and something has happened, or when it is overdue. Until cancelled.
 
-    `num_ended`: sessions that are over. `num_sessions`: those that are not.
+    `num_over`: connections that are. `num_sessions`: those that are not.
     """
-    looked_at, num_looked_after = clock(), num_ended()
+    looked_at, num_looked_after = clock(), num_over()
     while True:
         await asyncio.sleep(every_s)
-        has_many = num_ended() - num_looked_after >= max(ENDED, 2 * num_sessions())
+        has_many = num_over() - num_looked_after >= max(ENDED, 2 * num_sessions())
         is_overdue = has_many or clock() - looked_at >= overdue_s
         if is_overdue or (is_silent() and gc.get_count()[0] > ENOUGH):
             gc.collect()
-            looked_at, num_looked_after = clock(), num_ended()
+            looked_at, num_looked_after = clock(), num_over()

@@ -190,7 +190,7 @@ async def serve_web(
                 collecting = tasks.create_task(
                     collect_in_silence(
                         lambda: not engine.num_streams,
-                        lambda: app.state.admission.num_ended,
+                        lambda: app.state.endpoint.num_over,
                         lambda: app.state.admission.num_sessions,
                     )
                 )

@@ -14,9 +14,10 @@ import pytest
 from streaming_server.garbage import ENDED, ENOUGH, collect_in_silence, collector_at_rest
 from streaming_server.runs import Runs
 from streaming_server.script import Script
+from streaming_server.stream_socket import StreamSocket
 from streaming_server.utterance import Utterance
 
-from .serving import greeted, serving, until
+from .serving import connected, greeted, serving, until
 
 
 class Knot:
@@ -34,9 +35,9 @@ def at_rest() -> Iterator[None]:
 
 @asynccontextmanager
 async def collecting(
-    *, silent: bool, overdue_s: float = 1000.0, num_ended: Callable[[], int] = lambda: 0, num_sessions: int = 0
+    *, silent: bool, overdue_s: float = 1000.0, num_over: Callable[[], int] = lambda: 0, num_sessions: int = 0
 ) -> AsyncIterator[None]:
-    look = collect_in_silence(lambda: silent, num_ended, lambda: num_sessions, every_s=0.01, overdue_s=overdue_s)
+    look = collect_in_silence(lambda: silent, num_over, lambda: num_sessions, every_s=0.01, overdue_s=overdue_s)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(look)
         yield
@@ -87,19 +88,33 @@ def test_the_collector_works_again_afterwards() -> None:
 async def test_it_is_looked_for_after_many_sessions_though_somebody_speaks() -> None:
     ended = count(step=ENDED // 2)
     knot = dropped_knot()
-    async with collecting(silent=False, num_ended=lambda: next(ended)):
+    async with collecting(silent=False, num_over=lambda: next(ended)):
         await until(lambda: knot() is None)
 
 
+async def test_connections_that_never_became_sessions_are_found_though_somebody_speaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streaming_server.garbage.ENDED", 10)
+    async with serving(resume_ms=0) as server, greeted(server) as neighbour:
+        await neighbour.send("start", utterance="n", text="It is a long way. " * 20)
+        for _ in range(20):
+            async with await connected(server) as wire:
+                await wire.send("no hello")
+                assert await wire.close_code() == 4400
+        await until(lambda: sum(isinstance(one, StreamSocket) for one in gc.get_objects()) <= 10)
+        neighbour.socket.transport.abort()  # it has not read what it was told
+
+
 async def test_a_crowd_waits_for_a_look_only_when_twice_as_many_have_left() -> None:
-    num_ended = 0
+    num_over = 0
     knot = dropped_knot()
-    async with collecting(silent=False, num_ended=lambda: num_ended, num_sessions=ENDED):
+    async with collecting(silent=False, num_over=lambda: num_over, num_sessions=ENDED):
         await asyncio.sleep(0.02)
-        num_ended = 2 * ENDED - 1
+        num_over = 2 * ENDED - 1
         await asyncio.sleep(0.05)
         assert knot() is not None
-        num_ended += 1
+        num_over += 1
         await until(lambda: knot() is None)
 
 
