@@ -1,8 +1,7 @@
-"""uvicorn's WebSocket, with an answer to peers that do not read, and to handshakes that cannot be.
+"""uvicorn's WebSocket, with an answer to peers that do not read.
 
-As it comes, it answers pings whether or not the pongs are taken, in memory without bound; a peer that stops reading
-is kept for ever, since closing waits until all is written; and a handshake that the parser refuses (headers too long, a
-body) gets no answer, and its connection no end.
+As it comes, it answers pings whether or not the pongs are taken, in memory without bound; and a peer that stops reading
+is kept for ever, since closing waits until all is written.
 """
 
 from __future__ import annotations
@@ -12,20 +11,18 @@ import contextlib
 import fcntl
 import termios
 from array import array
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import Frame
-from websockets.http11 import Request
 
 from protocol.errors import CloseCode
 
 from .admission import Throttle
 from .metrics import Metrics
+from .upgrade_socket import UpgradeSocket
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -33,9 +30,6 @@ if TYPE_CHECKING:
 
 INVALID_DATA = 1007
 """RFC 6455, 7.4.1: text that is not UTF-8."""
-
-VERSION = "13"
-"""RFC 6455, 4.1: of WebSocket. There is no other."""
 
 LOOKS = 4
 """So many times within the time that a stall may last it is looked whether something was taken."""
@@ -48,7 +42,7 @@ LAST_WORD_S = 2.0
 """So long a peer that is cut has to read why."""
 
 
-class StreamSocket(WebSocketsSansIOProtocol):
+class StreamSocket(UpgradeSocket):
     """One connection. While it is full ("writing is paused") a ping stops reading until it is not: all else that a peer
     says is read, a `cancel` above all, for nothing else is answered without the application. Of frames that are no
     messages, pings and fragments, `frames_per_s` are read.
@@ -73,6 +67,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
         self._is_stalled = False
         self._is_silent = False
         self._is_elsewhere = False
+        self._has_failed = False  # the peer broke RFC 6455, and has been told
         self._rest = b""  # has come, and is not parsed
         self._goes_on = False  # more of that is parsed at the loop's next turn
         self._holds_for_pongs = False
@@ -124,6 +119,8 @@ class StreamSocket(WebSocketsSansIOProtocol):
     # ---- reading
 
     def data_received(self, data: bytes) -> None:
+        if self._has_failed:
+            return  # nothing of it means anything any more
         if self._rest or len(data) > SLICE_BYTES:
             self._rest += data
             self._read_on()
@@ -174,28 +171,6 @@ class StreamSocket(WebSocketsSansIOProtocol):
 
     # ---- what uvicorn does
 
-    def handle_events(self) -> None:
-        super().handle_events()
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # Later versions of websockets have an answer ready, which uvicorn leaves with them.
-            answer = b"".join(self.conn.data_to_send())
-            self._turn_down(answer or b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-
-    def handle_connect(self, event: Request) -> None:
-        versions = event.headers.get_all("Sec-WebSocket-Version")
-        if len(versions) == 1 and versions != [VERSION]:
-            response = self.conn.reject(HTTPStatus.UPGRADE_REQUIRED, f"expected version {VERSION} of WebSocket\n")
-            response.headers["Upgrade"] = "websocket"
-            response.headers["Sec-WebSocket-Version"] = VERSION  # RFC 6455, 4.4: a server must tell
-            self._turn_down(response.serialize())
-        else:
-            super().handle_connect(event)
-
-    def _turn_down(self, answer: bytes) -> None:
-        self.handshake_initiated = self.handshake_complete = self.close_sent = True
-        self.transport.write(answer)
-        self.transport.close()
-
     def handle_cont(self, event: Frame) -> None:
         if event.data or event.fin:  # fragments without content are not counted by any limit of size
             super().handle_cont(event)
@@ -221,11 +196,6 @@ class StreamSocket(WebSocketsSansIOProtocol):
             self._is_silent = True
             super().keepalive_timeout()
 
-    def handle_parser_exception(self) -> None:
-        super().handle_parser_exception()
-        if self.conn.close_sent is not None:
-            self._metrics.frames_refused.labels(str(int(self.conn.close_sent.code))).inc()
-
     def send_receive_event_to_app(self) -> None:
         """Without a traceback in the log for every text that is not UTF-8."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
@@ -238,9 +208,22 @@ class StreamSocket(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
+    def handle_parser_exception(self) -> None:
+        """Reads on for a while: a socket that is closed with bytes unread is reset, and its peer never hears why."""
+        assert self.conn.close_sent is not None, "expected the parser to have said why"
+        told = self.conn.close_sent
+        self._metrics.frames_refused.labels(str(int(told.code))).inc()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": told.code, "reason": told.reason})
+        self._has_failed = self.close_sent = True
+        self._rest = b""
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LAST_WORD_S, self.transport.close)
+
     async def receive(self) -> ASGIReceiveEvent:
         message = await super().receive()
-        if not self.read_paused:  # uvicorn, whose queue is empty, has just resumed reading
+        if not self.read_paused and not self._has_failed:  # uvicorn, whose queue is empty, has just resumed reading
             if self._holds_reading or self._goes_on:
                 self._hold()
             elif self._rest:
