@@ -34,6 +34,8 @@ class Server:
 
     url: str
     pid: int | None = None
+    log: Path | None = None
+    """What it has written so far; there as long as it runs."""
 
     @property
     def processes(self) -> dict[str, list[int]]:
@@ -48,7 +50,7 @@ def running_server(
     """`voxwire serve --model MODEL FLAGS...` until the block is left. Raises ServerFailed."""
     port = _free_port()
     command = [sys.executable, "-m", "streaming_server", "serve", "--model", model, "--port", str(port), *flags]
-    with tempfile.TemporaryFile() as log:
+    with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=Path(streaming_server.__file__).parents[1]
         )
@@ -58,7 +60,7 @@ def running_server(
                 log.seek(0)
                 tail = log.read()[-2000:].decode(errors="replace")
                 raise ServerFailed(f"expected a ready server within {start_timeout_s:g} s, its log ends with:\n{tail}")
-            yield Server(url, process.pid)
+            yield Server(url, process.pid, Path(log.name))
         finally:
             _end(process)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import os
 import re
 import socket
@@ -29,7 +30,7 @@ MAX_REST_BYTES = 2 << 20
 """Far above any message of the protocol; more of an unfinished one means that the stream is torn."""
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-_BINARY, _CLOSE, _PONG = 0x82, 0x88, 0x8A
+_TEXT, _BINARY, _CLOSE, _PONG = 0x81, 0x82, 0x88, 0x8A
 _MASKED = 0x80
 _NO_LINGER = struct.pack("ii", 1, 0)  # socket(7): what is under way is dropped, and the peer gets a reset
 _RETRY_AFTER = re.compile(rb"^retry-after: *(\d+)", re.IGNORECASE | re.MULTILINE)
@@ -105,9 +106,9 @@ class WebSocket(asyncio.BufferedProtocol):
         """At once, as far as the kernel takes it. Nothing happens once the connection is lost."""
         self.send_bytes(cast("bytes", encode(message)))
 
-    def send_bytes(self, payload: bytes) -> None:
-        """As one binary message, whatever it is."""
-        self._send_frame(_BINARY, payload)
+    def send_bytes(self, payload: bytes, *, is_text: bool = False) -> None:
+        """As one message, whatever it is."""
+        self._send_frame(_TEXT if is_text else _BINARY, payload)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -208,6 +209,8 @@ class WebSocket(asyncio.BufferedProtocol):
             start = head + length
             if opcode == _BINARY:
                 self.received_bytes(data[head:start], at)
+            elif opcode == _TEXT:
+                self.received(json.loads(bytes(data[head:start])), at)
             else:
                 self._take_other(opcode, bytes(data[head:start]))
         return start
@@ -224,7 +227,7 @@ class WebSocket(asyncio.BufferedProtocol):
             case 0x8A:  # an unasked pong: nothing to do (RFC 6455, 5.5.3)
                 pass
             case _:
-                raise ValueError(f"expected unfragmented binary frames, got the first byte {opcode:#x}")
+                raise ValueError(f"expected unfragmented frames, got the first byte {opcode:#x}")
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         if self._transport is None:
@@ -232,7 +235,8 @@ class WebSocket(asyncio.BufferedProtocol):
         length = len(payload)
         if length < 126:
             head = bytes((opcode, _MASKED | length))
-        else:
-            assert length < 1 << 16, "a client's message is small"
+        elif length < 1 << 16:
             head = bytes((opcode, _MASKED | 126)) + length.to_bytes(2)
+        else:
+            head = bytes((opcode, _MASKED | 127)) + length.to_bytes(8)
         self._transport.write(head + _NO_MASK + payload)

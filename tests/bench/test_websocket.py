@@ -95,7 +95,7 @@ async def test_what_no_server_of_ours_sends_cuts_the_connection() -> None:
 
     async with connected(fragment) as ear:
         await ear.is_lost.wait()
-        assert ear.fault == "expected unfragmented binary frames, got the first byte 0x2"
+        assert ear.fault == "expected unfragmented frames, got the first byte 0x2"
 
 
 async def test_a_refusal_is_told() -> None:
