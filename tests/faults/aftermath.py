@@ -15,6 +15,8 @@ from .victim import KEY, Holdings, Victim
 
 SETTLED_S = 8.0
 """By then it all is as it was before: the longest time-out of the servers here, and what a busy machine adds."""
+NUM_WARMING = 24
+"""Listeners at a time: as many as most faults have, so that memory has been that large."""
 GONE_S = 0.3
 """So long the last connection of the warming-up may take to go."""
 FIRST_AUDIO_S = 1.0
@@ -83,7 +85,7 @@ async def speaks_at_once(server: Victim) -> None:
 
 async def _warm_up(server: Victim) -> None:
     """What is made at first use is there: everything has been done once, and several things at a time."""
-    listeners = [await Listener(server, token=KEY, lead_ms=None).open() for _ in range(4)]
+    listeners = [await Listener(server, token=KEY, lead_ms=None).open() for _ in range(NUM_WARMING)]
     for number, listener in enumerate(listeners):
         await listener.say(Start(utterance="pcm", seed=number, text=TEXT, end=True))
         await listener.say(Start(utterance="opus", seed=number, text=TEXT, end=True, audio=AudioFormat(codec="opus")))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.streaming_server.test_drain import until_all_serve
+
 from .aftermath import Witness
 from .victim import victim
 
@@ -74,6 +76,7 @@ def troubled() -> Iterator[Witness]:
 
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Witness]:
-    """Two web processes, and one engine."""
-    with witnessed(*SHORT, "--workers", "2") as witness:
-        yield witness
+    """Two web processes, both of which serve, and one engine."""
+    with victim(*SHORT, "--workers", "2") as server:
+        asyncio.run(until_all_serve(server.process, server.port, 2))
+        yield asyncio.run(Witness.of(server))
