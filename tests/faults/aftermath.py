@@ -15,8 +15,6 @@ from .victim import KEY, Holdings, Victim
 
 SETTLED_S = 8.0
 """By then it all is as it was before: the longest time-out of the servers here, and what a busy machine adds."""
-NUM_WARMING = 24
-"""Listeners at a time: as many as most faults have, so that memory has been that large."""
 GONE_S = 0.3
 """So long the last connection of the warming-up may take to go."""
 FIRST_AUDIO_S = 1.0
@@ -33,9 +31,11 @@ class Witness:
     base_rss_bytes: dict[str, int]
 
     @classmethod
-    async def of(cls, server: Victim) -> Witness:
-        """Of one that has just been started, and is warm and empty from now on."""
-        await _warm_up(server)
+    async def of(cls, server: Victim, num_listeners: int = 24) -> Witness:
+        """Of one that has just been started, and is warm and empty from now on. So many have been spoken to at a time:
+        as many as in most faults, so that its memory has been that large.
+        """
+        await _warm_up(server, num_listeners)
         await asyncio.sleep(GONE_S)
         return cls(server, await server.holdings(), server.rss_bytes())
 
@@ -83,9 +83,9 @@ async def speaks_at_once(server: Victim) -> None:
     assert await listener.close_code() == 1000
 
 
-async def _warm_up(server: Victim) -> None:
+async def _warm_up(server: Victim, num_listeners: int) -> None:
     """What is made at first use is there: everything has been done once, and several things at a time."""
-    listeners = [await Listener(server, token=KEY, lead_ms=None).open() for _ in range(NUM_WARMING)]
+    listeners = [await Listener(server, token=KEY, lead_ms=None).open() for _ in range(num_listeners)]
     for number, listener in enumerate(listeners):
         await listener.say(Start(utterance="pcm", seed=number, text=TEXT, end=True))
         await listener.say(Start(utterance="opus", seed=number, text=TEXT, end=True, audio=AudioFormat(codec="opus")))

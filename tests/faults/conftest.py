@@ -22,7 +22,7 @@ SHORT = (
 """Time-outs that a test can wait for."""
 
 IMPATIENT = (
-    *("--hello-timeout-ms", "300", "--idle-ms", "1000", "--utterance-idle-ms", "1000"),
+    *("--handshake-timeout-ms", "400", "--hello-timeout-ms", "300", "--idle-ms", "1000", "--utterance-idle-ms", "1000"),
     *("--pending-chars", "20000"),
 )
 
@@ -63,8 +63,8 @@ def patient() -> Iterator[Witness]:
 def strict() -> Iterator[Witness]:
     """A server that lets few in, and counts this machine's as anybody's."""
     few = ("--limit-loopback", "--connections-per-ip", "12", "--handshake-burst", "30", "--handshakes-per-s", "30")
-    with witnessed(*few, "--max-sessions", "16", "--resume-ms", "500") as witness:
-        yield witness
+    with victim(*few, "--max-sessions", "16", "--resume-ms", "500") as server:
+        yield asyncio.run(Witness.of(server, num_listeners=8))
 
 
 @pytest.fixture(scope="session")

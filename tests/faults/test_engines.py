@@ -16,7 +16,7 @@ from tests.streaming_server.listener import Listener
 from .aftermath import Witness
 from .victim import KEY, Victim, until_ready
 
-TEXT = "Hello there. And a second one."
+TEXT = "Hello there. And a second."
 RESTARTS, LOST, REOPENED = (f"voxwire_engine_{name}" for name in ("restarts", "lost_streams", "reopened_streams"))
 FAILED = 'voxwire_errors_total{code="engine_failed"}'
 BACK_S = 3.0
@@ -26,7 +26,7 @@ BACK_S = 3.0
 @asynccontextmanager
 async def crowd(server: Victim, num_listeners: int = 8) -> AsyncIterator[Sequence[Listener]]:
     """Listeners who have heard the first of it, and hear all the rest afterwards."""
-    listeners = [await Listener(server, token=KEY, lead_ms=500).open() for _ in range(num_listeners)]
+    listeners = [await Listener(server, token=KEY, lead_ms=800).open() for _ in range(num_listeners)]
     for number, listener in enumerate(listeners):
         await listener.say(Start(utterance="u", seed=100 + number, text=TEXT, end=True))
     for listener in listeners:
@@ -112,7 +112,7 @@ async def test_who_comes_while_there_is_no_engine(troubled: Witness) -> None:
 async def test_a_text_that_breaks_the_engine(troubled: Witness, word: str) -> None:
     """Whoever has it is told engine_failed and keeps the session; all others hear every sample."""
     async with troubled.aftermath(FAILED, traceback=True), crowd(troubled.server):
-        poisoner = await Listener(troubled.server, token=KEY, lead_ms=500).open()
+        poisoner = await Listener(troubled.server, token=KEY, lead_ms=800).open()
         await poisoner.say(Start(utterance="u", seed=666, text=f"This is a {word} here.", end=True))
         await poisoner.hear_out("u")
         assert poisoner.done["u"].reason == "error"

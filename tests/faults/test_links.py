@@ -21,7 +21,7 @@ from tests.streaming_server.serving import Wire, connected
 from .aftermath import Witness
 from .victim import KEY, Victim, Way
 
-TEXT = "Hello there. And a second one."
+TEXT = "Hello there. And a second."
 LOST, RESUMED = "voxwire_sessions_lost_total", "voxwire_sessions_resumed_total"
 EXPIRED, REFUSED = "voxwire_sessions_expired_total", "voxwire_resumes_failed_total"
 
@@ -192,7 +192,7 @@ async def test_a_done_that_is_lost(hasty: Witness) -> None:
 
 async def test_many_quick_cuts(hasty: Witness) -> None:
     """Ten in a second, wherever they fall: in handshakes, in ready, in what is sent again."""
-    async with hasty.aftermath(LOST, RESUMED), linked(hasty.server, lead_ms=2000) as (proxy, listener):
+    async with hasty.aftermath(LOST, RESUMED), linked(hasty.server, lead_ms=400) as (proxy, listener):
         await begin(listener, end=True)
         proxy.reset_all()
         for number in range(10):

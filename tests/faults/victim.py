@@ -24,6 +24,7 @@ KEY = "canary-in-a-coal-mine"
 STOP_S = 15.0
 ROLES = "web", "engine"
 
+_ADDRESS = re.compile(r"http://([\d.]+):(\d+)/")
 _SAMPLE = re.compile(r"^(voxwire_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -32,10 +33,11 @@ class Way:
     """How to get to a server: directly, or through a proxy."""
 
     port: int
+    host: str = "127.0.0.1"
 
     @property
     def stream_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/v1/stream"
+        return f"ws://{self.host}:{self.port}/v1/stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,15 @@ class Holdings:
 class Victim:
     """`voxwire serve`, running."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], way: Way, log: Path) -> None:
         self.process = process
-        self.port = port
+        self.way = way
         self._log = log
         self._num_read = 0
 
     @property
-    def way(self) -> Way:
-        return Way(self.port)
+    def port(self) -> int:
+        return self.way.port
 
     @property
     def stream_url(self) -> str:
@@ -80,7 +82,8 @@ class Victim:
 
     def get(self, path: str) -> str:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", headers={"authorization": f"Bearer {KEY}", "connection": "close"}
+            f"http://{self.way.host}:{self.port}{path}",
+            headers={"authorization": f"Bearer {KEY}", "connection": "close"},
         )
         with urllib.request.urlopen(request, timeout=5) as answer:
             return str(answer.read(), "utf-8")
@@ -109,6 +112,10 @@ class Victim:
             numbers[f"files of {role}"] = sum(_num_entries(pid, "fd") for pid in each)
         return Holdings(numbers)
 
+    def num_files(self) -> int:
+        """Of its web processes."""
+        return sum(_num_entries(pid, "fd") for pid in self.pids["web"])
+
     def rss_bytes(self) -> dict[str, int]:
         return {role: usage(pids).rss_bytes for role, pids in self.pids.items()}
 
@@ -131,11 +138,13 @@ def _figures(page: str) -> dict[str, float]:
 
 
 @contextmanager
-def victim(*flags: str, module: str = "streaming_server") -> Iterator[Victim]:
-    """A server with these flags until the block is left; by then it may have ended. `module`: what is run."""
+def victim(*flags: str, module: str = "streaming_server", within: tuple[str, ...] = ()) -> Iterator[Victim]:
+    """A server with these flags until the block is left; by then it may have ended. `module`: what is run; `within`:
+    the command that runs it."""
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         command = (
+            *within,
             sys.executable,
             "-m",
             module,
@@ -162,18 +171,17 @@ def victim(*flags: str, module: str = "streaming_server") -> Iterator[Victim]:
             ) as process,
         ):
             try:
-                yield Victim(process, _told_port(process, log), log)
+                yield Victim(process, _told_way(process, log), log)
             finally:
                 _end(process)
 
 
-def _told_port(process: subprocess.Popen[str], log: Path) -> int:
+def _told_way(process: subprocess.Popen[str], log: Path) -> Way:
     assert process.stdout is not None
-    line = "-"
-    while "http://127.0.0.1:" not in line:
-        line = process.stdout.readline()
-        assert line, f"expected a server, it ended:\n{log.read_text()[-2000:]}"
-    return int(line.strip().rstrip("/").rpartition(":")[2])
+    for line in process.stdout:
+        if told := _ADDRESS.search(line):
+            return Way(int(told[2]), told[1])
+    raise AssertionError(f"expected a server, it ended:\n{log.read_text()[-2000:]}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
