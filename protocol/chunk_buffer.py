@@ -22,6 +22,7 @@ class ChunkBuffer:
         self.next_seq = 0
         self.end_pts = 0
         """Where what comes next begins."""
+        self.taken_pts = 0
         self.is_gapless = False
         self._head_start = head_start
         self._over = over
@@ -44,6 +45,7 @@ class ChunkBuffer:
         chunk = self._chunks.popleft()
         self.num_bytes -= chunk.num_bytes
         self._head_start.take(chunk.samples)
+        self.taken_pts = chunk.end_pts
         return chunk
 
     def cut(self, pts: int) -> None:

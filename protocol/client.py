@@ -166,6 +166,7 @@ class SpeechClient:
             text=one_shot,
             end=True if one_shot is not None else None,
         )
+        self._roster.expect_new(start.utterance)
         self._link.post(replace(start, after=self._roster.wire_id(after)))
         speech = Speech(start, self._line)
         self._roster.flow.spend(speech.num_chars)

@@ -121,13 +121,15 @@ class Link:
 
     async def run(self) -> None:
         """Until the link is lost for good, or closed."""
-        loss: Loss | None = None
-        while loss is None:
+        while True:
             loss = await self._hold()
-            if self.resumes and not (loss.is_final or self._is_leaving):
-                self._owner.report(LinkReport(state="lost"))
-                loss = await self._return(loss)
-        self.lose(loss.error)
+            if self._is_leaving:
+                return
+            self._owner.report(LinkReport(state="lost"))
+            last = await self._return(loss) if self.resumes else loss
+            if last is not None:
+                self.lose(last.error)
+                return
 
     def lose(self, error: SpeechError) -> None:
         """For good."""
@@ -228,12 +230,11 @@ class Link:
                     continue  # what is not fatal is what a newer server may say
                 if received is None:
                     continue
-                self._num_tried, self._deadline = 0, None
                 match received.message:
                     case Error(code=code, message=sentence, retry_after_ms=retry_after_ms, fatal=True):
                         last = SpeechError(code, sentence, retry_after_ms=retry_after_ms)
-                    case _:
-                        pass
+                    case _:  # the server works
+                        self._num_tried, self._deadline = 0, None
                 self._owner.hear(received.message)
         return Loss(last, is_final=socket.close_code in FINAL_CLOSES)
 

@@ -33,9 +33,13 @@ class Manuscript:
         self._parts.append(text)
         self.num_chars += len(text)
 
+    @property
+    def is_flushed(self) -> bool:
+        """Whether another flush would say nothing new."""
+        return self._flushes[-1:] == [self.num_chars]
+
     def flush(self) -> None:
-        if self._flushes[-1:] != [self.num_chars]:
-            self._flushes.append(self.num_chars)
+        self._flushes.append(self.num_chars)
 
     def end(self) -> None:
         self.is_ended = True
@@ -53,7 +57,7 @@ class Manuscript:
         return position
 
     def from_there(
-        self, position: int, utterance: str, *, started: Started | None, after: str | None, piece_chars: int
+        self, position: int, utterance: str, started: Started | None, after: str | None, piece_chars: int
     ) -> Iterator[ClientMessage]:
         """What a server that knows of nothing must be told to speak the text from there, as it was to be spoken."""
         start = replace(self._start, utterance=utterance, after=after)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import count
+from typing import Final
 
 from .errors import ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
 from .link import Link
@@ -15,7 +16,7 @@ from .text_flow import TextFlow
 
 log = logging.getLogger(__name__)
 
-MAX_NAME: int = 40
+MAX_NAME: Final = 40
 """Of a user's id this much is in the one that another server gets."""
 
 
@@ -40,6 +41,12 @@ class Roster:
         self._has_moved = False
         self._numbers = count(1)
         self.flow = TextFlow(self._speeches, lambda: link.limits, clock)
+
+    def expect_new(self, utterance: str) -> None:
+        """Raises LocalProtocolError for an id that is live for its user, if not for the server."""
+        if any(speech.utterance == utterance and not speech.is_over for speech in self._speeches.values()):
+            sentence = f"expected a new utterance id, got {utterance} again"
+            raise LocalProtocolError(ErrorCode.DUPLICATE_UTTERANCE, sentence, utterance=utterance)
 
     def enter(self, speech: Speech) -> None:
         """It was started."""
@@ -87,6 +94,7 @@ class Roster:
         for speech in list(self._speeches.values()):
             speech.lose(lost)
             self._forget(speech)
+        self.flow.look_again()
 
     def _is_to_go_on(self, speech: Speech, message: UtteranceMessage) -> bool:
         """Whether it was broken off by something that is not its own fault, so that its user need not know."""
@@ -94,8 +102,10 @@ class Roster:
         match message:
             case Error(code=ErrorCode.REPLAY_GAP as code):
                 self._broken_off[name] = code
-            case Error(code=ErrorCode.BUSY as code, seq=int()) if self.is_draining:
+            case Error(code=ErrorCode.BUSY as code) if self.is_draining:
                 self._broken_off[name] = code
+                if message.seq is None:  # it was not even begun
+                    speech.stop()
             case Done(reason="error") if name in self._broken_off:
                 speech.stop()
                 if self._broken_off.pop(name) is ErrorCode.REPLAY_GAP:
@@ -114,6 +124,12 @@ class Roster:
         self.flow.look_again()
 
     def _restart(self, speech: Speech) -> None:
+        assert self._link.ready is not None, "expected a session"
+        rate = self._link.ready.model.sample_rate
+        if rate != speech.sample_rate:
+            sentence = f"expected a server whose model speaks at {speech.sample_rate} Hz, got one at {rate} Hz"
+            speech.lose(SpeechError(ErrorCode.UNSUPPORTED_FORMAT, sentence))
+            return
         name = f"{speech.utterance[:MAX_NAME]}~{next(self._numbers)}"
         after = self.wire_id(speech.after)
         try:

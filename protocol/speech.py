@@ -50,14 +50,14 @@ class Speech:
         self.errors: list[Error] = []
         """What the server said went wrong, also where the speech went on."""
         self.restarts: tuple[Restart, ...] = ()
-        """Where it was begun anew, because the server had forgotten it. All goes on as one utterance: chunks, texts and
-        times; the joint is a `new_run`."""
+        """Where it was begun anew, because the server had forgotten it. All numbers go on; the joint is a `new_run`."""
         self._line = line
         self._manuscript = Manuscript(start)
         self._passage = Passage(utterance=start.utterance)
         self._is_known = True  # to the server, as far as we know
         self._playhead = PlayheadTeller(line, self._passage)
         model = line.model()
+        self.sample_rate = model.sample_rate  # Hz; its ticks
         self._head_start = HeadStart(None if model.realtime else model.rtf, model.sample_rate)
         self._head_start.write(start.text or "", line.clock())
         self._over = asyncio.Event()
@@ -70,7 +70,7 @@ class Speech:
 
     @property
     def wire_id(self) -> str:
-        """From the client: its id for the server; another than the user's if it was begun anew."""
+        """For the client: its id for the server; another than the user's if it was begun anew."""
         return self._passage.utterance
 
     @property
@@ -140,8 +140,9 @@ class Speech:
 
     def flush(self) -> None:
         """Speak what was given so far; more may follow."""
-        self._tell(Flush(utterance=self._passage.utterance))
-        self._manuscript.flush()
+        if not self._manuscript.is_flushed:
+            self._tell(Flush(utterance=self._passage.utterance))
+            self._manuscript.flush()
 
     def end(self) -> None:
         """No more text."""
@@ -269,11 +270,7 @@ class Speech:
         )
         self._playhead.go_on(self._passage)
         self._is_known = self._is_refusable = True
-        return list(
-            self._manuscript.from_there(
-                at.text_start, utterance, started=self.started, after=after, piece_chars=piece_chars
-            )
-        )
+        return list(self._manuscript.from_there(at.text_start, utterance, self.started, after, piece_chars))
 
     def _finish(self, done: Done) -> None:
         self.done = done
@@ -283,7 +280,7 @@ class Speech:
         self._buffer.wake()
 
     def _end_here(self, reason: Literal["end", "cancelled"]) -> None:
-        played = self._playhead.played or 0
+        played = self._buffer.taken_pts if self._playhead.played is None else self._playhead.played
         self._finish(self._intake.done(self.utterance, reason, self._manuscript.text, played))
 
     def _tell(self, message: ClientMessage) -> None:

@@ -136,6 +136,7 @@ async def test_text_is_given_by_hand(server: TinyServer, client: SpeechClient) -
     speech = client.speak(utterance="mine")
     await speech.write("ab")
     speech.flush()
+    speech.flush()  # nothing was given since
     await speech.write("c")
     speech.end()
     assert await heard_from(speech) == "abc"

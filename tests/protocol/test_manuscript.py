@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 
 from protocol.manuscript import Manuscript
-from protocol.messages import End, Flush, Start, Text
+from protocol.messages import ClientMessage, End, Flush, Start, Started, Text
 from tests.protocol.pair import PCM, make_started
 from tests.protocol.tiny_server import OPUS
 
 
-def again(manuscript: Manuscript, position: int = 0, piece_chars: int = 100, **known: object) -> list[object]:
-    values = {"started": None, "after": None} | known
-    return list(manuscript.from_there(position, "v", piece_chars=piece_chars, **values))  # type: ignore[arg-type]
+def again(
+    manuscript: Manuscript,
+    position: int = 0,
+    piece_chars: int = 100,
+    *,
+    started: Started | None = None,
+    after: str | None = None,
+) -> list[ClientMessage]:
+    return list(manuscript.from_there(position, "v", started, after, piece_chars))
 
 
 def test_the_rest_is_given_in_pieces_with_its_flushes_and_its_end() -> None:
@@ -20,8 +26,9 @@ def test_the_rest_is_given_in_pieces_with_its_flushes_and_its_end() -> None:
     manuscript.flush()
     manuscript.write("cdef")
     manuscript.flush()
-    manuscript.flush()
+    assert manuscript.is_flushed
     manuscript.write("g")
+    assert not manuscript.is_flushed
     manuscript.end()
     assert (manuscript.text, manuscript.num_chars) == ("abcdefg", 7)
     assert again(manuscript, 1, 2) == [

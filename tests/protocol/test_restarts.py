@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from protocol.client import SpeechClient
-from protocol.errors import ConnectionLost, ErrorCode, SpeechError
+from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
 from protocol.messages import Cancel, Drain, Error, Limits, Playhead, Start, Text
 from protocol.reconnect import LinkReport
 from protocol.told import Restart
@@ -99,10 +101,11 @@ async def test_a_cancelled_utterance_is_not_begun_anew() -> None:
         server.forget()
         server.cut()
         await until(lambda: not client._link._is_up)
-        told.cancel(played=3)
+        async for _ in told:
+            told.cancel(played=3)
+            break
         client._link.journal.cancel_all()  # as a `started` of one that preempts does
         server.is_shut = False
-        assert await heard_from(told) == "ab"
         done = await told.finished()
         assert done.reason == "cancelled"
         assert done.spoken is not None
@@ -200,6 +203,54 @@ async def test_what_a_server_breaks_off_as_it_leaves_goes_on_with_the_next() -> 
         assert await heard_from(speech) == "abcd"
         assert len(speech.restarts) == 1
         assert not speech.errors
+
+
+async def test_what_a_leaving_server_does_not_even_begin_is_begun_by_the_next() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        await client.ping()
+        await server.say(Drain(deadline_ms=1000))
+        server.refusal = ErrorCode.BUSY
+        server.refused_voice = "plain"
+        speech = client.speak("abc", voice="plain")
+        await client.ping()
+        server.refused_voice = ""
+        server.forget()
+        server.drop()
+        assert await heard_from(speech) == "abc"
+
+
+async def test_a_live_id_is_no_new_one_though_the_server_knows_another() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(utterance="mine")
+        await until(lambda: speech.started)
+        await lose_session(server, client)
+        with pytest.raises(LocalProtocolError, match="expected a new utterance id, got mine again"):
+            client.speak(utterance="mine")
+        speech.cancel()
+
+
+async def test_a_server_whose_time_runs_otherwise_is_no_help() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(utterance="mine")
+        await until(lambda: speech.started)
+        server.sample_rate = 24000
+        await lose_session(server, client)
+        with pytest.raises(SpeechError, match="speaks at 44100 Hz, got one at 24000 Hz"):
+            await speech.finished()
+
+
+async def test_a_writer_that_waits_for_room_is_let_go_when_all_is_lost() -> None:
+    async with (
+        TinyServer(limits=Limits(pending_chars=8)).serving() as server,
+        SpeechClient(server.url, resume=False) as client,
+    ):
+        speech = client.speak(voice="lazy")
+        await speech.write("1234")
+        writing = asyncio.ensure_future(speech.write("5"))
+        await asyncio.sleep(0.01)
+        server.drop()
+        async with asyncio.timeout(3):
+            await writing
 
 
 async def test_what_can_no_longer_be_replayed_is_begun_anew() -> None:

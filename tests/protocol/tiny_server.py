@@ -57,6 +57,8 @@ class TinyServer:
     num_sessions: int = 0
     is_shut: bool = False  # to newcomers
     refused_voice: str = ""
+    refusal: ErrorCode = ErrorCode.UNKNOWN_VOICE
+    sample_rate: int = 44100
     is_deaf: bool = False  # to pings
 
     @property
@@ -123,7 +125,7 @@ class TinyServer:
                 case code:
                     await socket.close(code)  # type: ignore[arg-type]
             return
-        model = replace(MODEL, realtime=self.rtf is None, rtf=self.rtf)
+        model = replace(MODEL, sample_rate=self.sample_rate, realtime=self.rtf is None, rtf=self.rtf)
         ledger = self.ledgers.get(hello.resume.session) if hello.resume is not None else None
         if ledger is not None and hello.resume is not None:
             connection.resume(ledger)
@@ -194,7 +196,7 @@ class TinyServer:
         if isinstance(message, Start):
             if message.voice in ("nobody", self.refused_voice):
                 sentence = "expected a voice that exists, got nobody"
-                await put(Error(code=ErrorCode.UNKNOWN_VOICE, message=sentence, utterance=message.utterance))
+                await put(Error(code=self.refusal, message=sentence, utterance=message.utterance))
                 return
             self.jobs[message.utterance] = Job(message)
             await put(make_started(message.utterance))
