@@ -12,9 +12,8 @@ CHUNK_BYTES = 16_384
 
 
 class Relay:
-    """`port`: the server's. `deaf_after`: connections, counted from 0, whose server's voice is cut off before the
-    given number of bytes, by a reset. `is_shut`: who comes is reset at once. `is_frozen`: nothing passes, and nobody is
-    told."""
+    """`is_shut`: who comes is reset at once. `cut_answer_after`: connections, counted from 0, and how many bytes of the
+    server's go through until all is reset."""
 
     def __init__(self, port: int) -> None:
         self.server_port = port
@@ -46,6 +45,13 @@ class Relay:
         """Reset every connection; what was on the way is lost."""
         for writer in list(self._writers):
             _reset(writer)
+
+    async def be_away(self, seconds: float) -> None:
+        """Reset all, and whoever comes before the time is over."""
+        self.is_shut = True
+        self.cut()
+        await asyncio.sleep(seconds)
+        self.is_shut = False
 
     def freeze(self) -> None:
         """From now on nothing passes, on connections to come neither."""
