@@ -119,6 +119,7 @@ class App {
         break;
       case "ready":
         this.#ready = message;
+        if (message.resumed) break;
         this.#settings.learn(message);
         this.#settings.render(TAGS[this.#language]);
         this.#view.showModel(message.model);

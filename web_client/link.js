@@ -161,8 +161,7 @@ export class Link {
     this.#opened = true;
     const resume = this.#resume ? { ...this.#resume, received: this.#journal.received } : undefined;
     // Opus is asked for to learn whether it is served; what an utterance is sent as, its start says.
-    const audio = resume ? undefined : { codec: /** @type {const} */ ("opus") };
-    this.#transmit({ type: "hello", version: 1, client: "voxwire web", token: this.#token, audio, resume });
+    this.#transmit({ type: "hello", version: 1, client: "voxwire web", token: this.#token, audio: { codec: "opus" }, resume });
   }
 
   /** @param {ClientMessage} message */
@@ -211,7 +210,7 @@ export class Link {
     if (!ready.resumed) this.session += 1;
     this.#resume = ready.resume_token ? { session: ready.session, token: ready.resume_token } : null;
     this.#ready = true;
-    this.draining = false;
+    this.draining &&= Boolean(ready.resumed) && ready.resume !== "shared"; // it may be another server
     this.#readyAt = this.#world.now();
     this.#vigil = new Vigil(this.#readyAt);
     this.#keepWatch();

@@ -74,6 +74,7 @@ export interface Ready {
   resume_token?: string;
   resumed?: boolean;
   client_messages?: number;
+  resume?: string;
   server?: { name: string; version: string };
   model: Model;
   audio: ResolvedFormat;

@@ -135,9 +135,9 @@ export class Speech {
     return this.#num > 0;
   }
 
-  /** There is a connection again, and its session is the one that it had. */
-  resumed() {
-    if (this.isKnown) this.#playhead.repeat();
+  /** There is a connection again, and its session is the one that there was. */
+  resume() {
+    if (this.isKnown && !this.stream.isHeard) this.#playhead.repeat();
     this.pump();
   }
 
@@ -149,6 +149,7 @@ export class Speech {
   /** Its start was refused, for now. @param {number} ms until it may be tried again */
   postpone(ms) {
     this.#renew();
+    this.#outbox.rewind(this.#outbox.from);
     this.#timer = setTimeout(() => this.pump(), ms);
   }
 

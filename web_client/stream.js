@@ -78,6 +78,11 @@ export class Stream {
     return this.#sinkRate;
   }
 
+  /** Whether all of it has come, and was heard. */
+  get isHeard() {
+    return this.over && this.played >= (this.#timeline?.ticks ?? 0);
+  }
+
   get track() {
     return this.#track;
   }

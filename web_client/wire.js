@@ -45,7 +45,7 @@ const FORMAT = { codec: "string", sample_rate: "count", pre_skip: "count", frame
 const MESSAGES = {
   ready: {
     version: "count", session: "string", voice: "string", limits: "map?", audio: FORMAT,
-    resume_token: "string?", resumed: "boolean?", client_messages: "count?",
+    resume_token: "string?", resumed: "boolean?", client_messages: "count?", resume: "string?",
     model: { name: "string", sample_rate: "count", patch_ms: "number", rtf: "number?" },
   },
   started: {

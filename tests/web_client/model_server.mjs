@@ -51,6 +51,12 @@ export class Wire {
 }
 
 export class ModelServer {
+  /** All that were asked for. */
+  starts = [];
+  /** @type {{code: string, retry_after_ms?: number} | null} what a start is answered with */
+  refusal = null;
+  isDraining = false;
+
   #sessions = new Map();
   #num = 0;
 
@@ -66,16 +72,29 @@ export class ModelServer {
     const one = session.utterances.get(message.utterance);
     if (message.type === "start") {
       if (one) throw new Error(`${message.utterance} was started twice`);
-      const begun = { text: "", at: 0, seq: 0, ended: false, held: [] };
+      this.starts.push(message);
+      if (this.refusal) {
+        session.refused.add(message.utterance);
+        this.#say(wire, { type: "error", message: "no", utterance: message.utterance, fatal: false, ...this.refusal });
+        return undefined;
+      }
+      const begun = { text: "", at: 0, seq: 0, ended: false, isDone: false, held: [], gone: -1 };
       session.utterances.set(message.utterance, begun);
       this.#give(session, message.utterance, { type: "started", voice: "v", language: "en", seed: 1, params: {}, audio: PCM });
       return undefined;
     }
+    if (session.refused.has(message.utterance)) return undefined;
     if (!one) throw new Error(`${message.type} for ${message.utterance}, which was never started`);
-    if (one.ended && message.type !== "playhead") throw new Error(`${message.type} after the end`);
+    if (one.isDone && message.type !== "playhead") return undefined;
+    if (one.ended && !["playhead", "cancel"].includes(message.type)) throw new Error(`${message.type} after the end`);
     if (message.type === "text") one.text += message.text;
     if (message.type === "end") one.ended = true;
-    if (message.type === "playhead") one.held = one.held.filter(({ seq }) => seq >= message.received);
+    if (message.type === "playhead") this.#letGo(one, message.received ?? 0);
+    if (message.type === "cancel" && !one.isDone) {
+      one.isDone = one.ended = true;
+      const spoken = { text_end: one.at, pts: one.at, mid_word: false, estimated: true, text: "", remaining: "" };
+      this.#give(session, message.utterance, { type: "done", reason: "cancelled", samples: one.at, text_chars: one.at, spoken });
+    }
     return undefined;
   }
 
@@ -83,14 +102,15 @@ export class ModelServer {
   work() {
     for (const session of this.#sessions.values()) {
       for (const [utterance, one] of session.utterances) {
+        if (one.isDone) continue;
         if (one.at < one.text.length) {
           const start = one.at++;
           const segment = { text_start: start, text_end: start + 1, pts: start };
-          if (start % 3 === 0) this.#give(session, utterance, { type: "segment", index: start, spoken: "", ...segment });
+          this.#give(session, utterance, { type: "segment", index: start, spoken: "", ...segment });
           this.#give(session, utterance, { type: "words", words: [[start, start + 1, start, start + 1]] });
           const data = new Uint8Array(Int16Array.of(one.text.charCodeAt(start)).buffer);
           this.#give(session, utterance, { type: "audio", pts: start, samples: 1, data });
-        } else if (one.ended && !one.isDone) {
+        } else if (one.ended) {
           one.isDone = true;
           this.#give(session, utterance, { type: "done", reason: "end", samples: one.at, text_chars: one.at });
         }
@@ -102,7 +122,36 @@ export class ModelServer {
   forget() {
     const wires = [...this.#sessions.values()].map(({ wire }) => wire);
     this.#sessions.clear();
+    this.refusal = null;
+    this.isDraining = false;
     for (const wire of wires) if (!wire.isCut) wire.cut();
+  }
+
+  /** What is held for a resume goes, as at the bound of the replay. */
+  letGo() {
+    for (const { utterances } of this.#sessions.values()) for (const one of utterances.values()) this.#letGo(one, one.seq);
+  }
+
+  /** It goes away: it says so, ends all that it still speaks and takes nothing more. */
+  drain() {
+    this.isDraining = true;
+    this.refusal = { code: "busy", retry_after_ms: 10 };
+    for (const session of this.#sessions.values()) {
+      this.#say(session.wire, { type: "drain", deadline_ms: 1000 });
+      for (const [utterance, { isDone }] of session.utterances) if (!isDone) this.#breakOff(session, utterance, "busy");
+    }
+  }
+
+  #breakOff(session, utterance, code) {
+    const one = session.utterances.get(utterance);
+    one.isDone = true;
+    this.#give(session, utterance, { type: "error", code, message: "no more", fatal: false });
+    this.#give(session, utterance, { type: "done", reason: "error", samples: one.at, text_chars: one.at });
+  }
+
+  #letGo(one, wanted) {
+    one.held = one.held.filter(({ seq }) => seq >= wanted);
+    one.gone = Math.max(one.gone, wanted - 1);
   }
 
   /** @param {Wire} wire */
@@ -112,7 +161,7 @@ export class ModelServer {
     if (resume && !session) this.#say(wire, { type: "error", code: "resume_failed", message: "gone" });
     const resumed = Boolean(session);
     if (!session) {
-      session = { id: `s${++this.#num}`, counted: 0, counts: new Map(), utterances: new Map(), newest: "", presented: "" };
+      session = { id: `s${++this.#num}`, counted: 0, counts: new Map(), utterances: new Map(), refused: new Set(), newest: "", presented: "" };
       this.#sessions.set(session.id, session);
     }
     const taken = resumed ? session.counted - session.counts.get(resume.token) : 0;
@@ -125,10 +174,12 @@ export class ModelServer {
       type: "ready", version: 1, session: session.id, resume_token: session.newest, resumed, client_messages: taken,
       server: { name: "model", version: "1" }, model: MODEL, audio: PCM, voice: "v", limits: {}, resume: "local", unknown: [],
     });
+    if (this.isDraining) this.#say(wire, { type: "drain", deadline_ms: 1000 });
     if (!resumed) return;
     for (const [utterance, one] of session.utterances) {
       const wanted = resume.received[utterance];
       if (wanted === undefined) session.utterances.delete(utterance);
+      else if (wanted <= one.gone) this.#breakOff(session, utterance, "replay_gap");
       else for (const message of one.held) if (message.seq >= wanted) this.#say(wire, message);
     }
   }
@@ -144,5 +195,87 @@ export class ModelServer {
 
   #say(wire, message) {
     if (!wire.isCut) wire.down.push(encode(message));
+  }
+}
+
+/** Numbers in 0..1, the same for a seed. (mulberry32) */
+export function dice(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** What a Link needs of its surroundings: sockets to a model server, and a clock that goes only when it is told to. */
+export class World {
+  server = new ModelServer();
+  /** @type {Wire[]} */
+  wires = [];
+  clock = 0;
+  #timers = new Map();
+  #num = 0;
+
+  /** @param {() => number} random */
+  constructor(random) {
+    this.random = random;
+  }
+
+  open = () => {
+    this.wires.push(new Wire());
+    return this.wires.at(-1);
+  };
+
+  now = () => this.clock;
+
+  later = (act, ms) => {
+    this.#timers.set(++this.#num, { at: this.clock + ms, act });
+    return this.#num;
+  };
+
+  forget = (timer) => this.#timers.delete(timer);
+
+  look = async () => "away";
+
+  get wire() {
+    return this.wires.at(-1);
+  }
+
+  /** Time goes on to a timer: the next, or one that is due little later. */
+  tick() {
+    const due = [...this.#timers].sort(([, left], [, right]) => left.at - right.at);
+    const soon = due.filter(([, { at }]) => at <= due[0][1].at + 20);
+    const chosen = soon[Math.floor(this.random() * soon.length)];
+    if (!chosen) return;
+    this.#timers.delete(chosen[0]);
+    this.clock = Math.max(this.clock, chosen[1].at);
+    chosen[1].act();
+  }
+
+  /** All that is on its way arrives, in order. */
+  flow() {
+    for (const wire of this.wires) {
+      if (wire.isCut || wire.isMute) continue;
+      if (wire.readyState === 0) wire.open();
+      while (wire.up.length) this.server.take(wire);
+      while (wire.down.length) wire.deliver();
+    }
+  }
+
+  /** A message arrives, time passes or a link breaks; by `chance` (0 to 1), in any order. */
+  happen(chance) {
+    const recent = this.wires.slice(-3);
+    const wire = recent[Math.floor(this.random() * recent.length)];
+    const alive = !wire.isCut && !wire.isMute;
+    if (chance < 0.2) this.server.work();
+    else if (chance < 0.4 && alive && wire.up.length) this.server.take(wire);
+    else if (chance < 0.75 && alive && wire.down.length) wire.deliver();
+    else if (chance < 0.83 && alive && wire.readyState === 0) wire.open();
+    else if (chance < 0.94) this.tick();
+    else if (chance < 0.985 && alive) wire.cut();
+    else if (chance < 0.995) wire.isMute = true;
+    else if (chance < 0.9965) this.server.forget();
   }
 }
