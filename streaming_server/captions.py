@@ -9,7 +9,7 @@ from protocol.messages import Segment, ServerMessage, Words
 from .runs import Hearing
 from .script import Script, SpokenWord
 from .spoken import SpokenText
-from .word_finder import WordFinder
+from .word_finder import WordFinder, usual_samples
 
 
 class Captions:
@@ -21,12 +21,14 @@ class Captions:
         script: Script,
         finder: WordFinder | None,
         *,
+        rate_hz: int,
         with_words: bool,
         hear: Callable[[Hearing], None],
     ) -> None:
         """`finder` finds the words that the model does not tell; `hear` takes its work, in the order of the audio."""
         self._utterance = utterance
         self._script = script
+        self._rate_hz = rate_hz
         self._with_words = with_words
         self._finder = finder
         self._hear = hear
@@ -56,6 +58,8 @@ class Captions:
         """Hear a patch that is sent: words of the next one are found, and earlier ones put right."""
         self._num_over += last
         self._pts += len(pcm) // 2
+        if last:
+            self.spoken.end_segment(self._pts)
         finder = self._finder
         if finder is None:
             return
@@ -101,7 +105,8 @@ class Captions:
     def _begin(self, index: int, pts: int) -> Segment:
         segment, spoken = self._script.segments[index]
         self.text_end = segment.text_end
-        self.spoken.add_segment(segment.text_start, segment.text_end, pts)
+        expected = usual_samples(spoken.text, self._rate_hz)
+        self.spoken.add_segment(segment.text_start, segment.text_end, pts, expected)
         return Segment(
             utterance=self._utterance,
             index=index,

@@ -96,7 +96,7 @@ async def embedded_narration(
     # A client without a server: it buffers all the speech, which is bounded by the text alone.
     line = Line(post=tell, pieces=_once, model=lambda: describe_model(engine), clock=studio.clock)
     speech = Speech(start, line)
-    utterance = Utterance(order, studio, emit=hear, recall=lambda _: 0, over=lambda _: None)
+    utterance = Utterance(order, studio, emit=hear, recall=lambda *_: 0, over=lambda _: None)
     writer = asyncio.create_task(speech.write_all(text))
     try:
         yield Narration(engine.info.sample_rate, _pcm(speech, gapless), lambda: speech.wait_s)

@@ -57,16 +57,20 @@ class Outbox:
             self._has_room.set()
         return message
 
-    def recall(self, utterance: str) -> int:
-        """Withdraw the speech of a cancelled utterance; its samples."""
-        messages, self._messages = self._messages, deque()
-        num_samples = 0
-        for message in messages:
-            if isinstance(message, Audio | Segment | Words | FormatChanged) and message.utterance == utterance:
+    def recall(self, utterance: str, pts: int) -> int:
+        """Withdraw the sound of a cancelled utterance that begins at that tick or later, and what announces it; its
+        samples."""
+        kept: deque[ServerMessage] = deque()
+        num_samples, is_heard = 0, False
+        for message in reversed(self._messages):
+            is_its = isinstance(message, UtteranceMessage) and message.utterance == utterance
+            is_heard |= is_its and isinstance(message, Audio) and message.pts < pts
+            if is_its and not is_heard and isinstance(message, Audio | Segment | Words | FormatChanged):
                 self.sound_bytes -= _sound_bytes(message)
                 num_samples += message.samples if isinstance(message, Audio) else 0
             else:
-                self._messages.append(message)
+                kept.appendleft(message)
+        self._messages = kept
         return num_samples
 
     def keep_only(self, utterances: Container[str]) -> None:

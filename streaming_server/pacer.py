@@ -14,6 +14,9 @@ TOLERANCE_MS = 10
 """Disagreement below this is not worth a message. A listener may be served late by as much for as long as it listens,
 which at 20 was all of the lateness that the slowest hundredth is allowed (p99 <= 20 ms)."""
 
+FRESH_S = 2.0
+"""A position told longer ago is no more than an estimate: a listener tells one every second while it plays."""
+
 
 class Pacer:
     """One utterance's listener. Times are monotonic seconds, positions ticks of the model's rate.
@@ -32,6 +35,8 @@ class Pacer:
         self._ended_at: float | None = None  # all was sent, or nothing more will be
         self._was_cut = False
         self.has_playhead = False
+        self._told_at = float("-inf")
+        self._is_paused = False
         self._rushed = False
 
     def attach(self, tell: Callable[[Reading], None], now: float) -> None:
@@ -58,6 +63,10 @@ class Pacer:
         """What the listener has heard, as well as can be known."""
         return self._heard.position(now)
 
+    def is_told(self, now: float) -> bool:
+        """Whether that is what the listener has said, a moment ago or before it paused."""
+        return self._told_at > now - FRESH_S or (self._is_paused and self._told_at > float("-inf"))
+
     def on_patch(self, num_samples: int, now: float) -> None:
         """The engine has emitted a patch."""
         self._mirror.emit(num_samples, now)
@@ -81,6 +90,9 @@ class Pacer:
             return  # nothing of it can have been heard yet
         self.has_playhead = True
         self._waits = False
+        self._is_paused = bool(paused)
+        if played is not None:
+            self._told_at = now
         if paused:
             if played is not None:
                 self._heard.release(now, position=played)

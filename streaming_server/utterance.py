@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from models.base import SpeechParams
@@ -13,12 +13,13 @@ from protocol.errors import ErrorCode
 from protocol.messages import AudioFormat, Done, Error, ServerMessage
 
 from .admission import GOING_AWAY, RETRY_AFTER_MS
+from .brake import Brake
 from .captions import Captions
 from .draft import Draft
 from .order import Order
 from .pacer import Pacer
 from .patience import Patience
-from .runs import Runs, faded
+from .runs import Runs
 from .script import Script
 from .stopwatch import Stopwatch
 from .studio import Studio
@@ -26,15 +27,12 @@ from .word_finder import find_words
 
 log = logging.getLogger(__name__)
 
-WORD_WAIT_S = 1.0
-"""A cancel at the word's end gives up waiting for that end after this."""
-
 
 class Utterance:
     """Lives from its `started` to its `done`.
 
-    `emit` takes messages in order; `recall` withdraws those that the socket has not taken and returns their samples;
-    `over` is told once, after `done` has been emitted.
+    `emit` takes messages in order; `recall` withdraws those that the socket has not taken, from a tick on, and returns
+    their samples; `over` is told once, after `done` has been emitted.
     """
 
     def __init__(
@@ -43,7 +41,7 @@ class Utterance:
         studio: Studio,
         *,
         emit: Callable[[ServerMessage], None],
-        recall: Callable[[str], int],
+        recall: Callable[[str, int], int],
         over: Callable[[Utterance], None],
         after: Pacer | None = None,
     ) -> None:
@@ -87,15 +85,16 @@ class Utterance:
             on_error=self._on_job_failed,
         )
         finder = find_words(studio.engine.info, order)
-        self._captions = Captions(self.id, self._script, finder, with_words=order.words, hear=self._runs.hear)
+        self._captions = Captions(
+            self.id, self._script, finder, rate_hz=self._rate_hz, with_words=order.words, hear=self._runs.hear
+        )
         self._num_spoken = 0  # segments whose last patch has come
         self._pts = 0  # ticks of all patches taken from the engine
         self._num_sent = 0  # audio messages
         self._all_spoken = False
         self._is_ended = False  # the engine has all the text
         self._is_last = False  # no other segment is to follow
-        self._stop_at: int | None = None
-        self._word_timer: asyncio.TimerHandle | None = None
+        self._brake = Brake(self._rate_hz, lambda at: self._stop(at, estimated=True))
         self._done = False
         self._watch = Stopwatch(studio.clock)
         emit(order.started(self._runs.announced))
@@ -143,14 +142,14 @@ class Utterance:
         now = self._studio.clock()
         if played is not None:
             self.pacer.on_playhead(played, None, now)
-        position = self.pacer.position(now)
+        position, estimated = self.pacer.position(now), not self.pacer.is_told(now)
         stop_at = self._captions.spoken.word_end_after(position) if at == "word" and position else position
         if stop_at <= self.pacer.sent:
-            self._stop(stop_at, estimated=played is None)
+            self._stop(stop_at, estimated=estimated)
+        elif stop_at <= self._pts:
+            self._runs.then(partial(self._stop, stop_at, estimated=estimated))
         else:
-            self._stop_at = stop_at
-            wait = asyncio.get_running_loop().call_later
-            self._word_timer = wait(WORD_WAIT_S, lambda: self._stop(stop_at, estimated=True))
+            self._brake.apply(stop_at)
 
     def suspend(self, suspended: bool) -> None:
         """Whether the engine is to wait, because the socket does not take what there is."""
@@ -158,6 +157,8 @@ class Utterance:
 
     def abandon(self) -> None:
         """The session is gone; nobody listens."""
+        heard = self._captions.spoken.heard(self.pacer.position(self._studio.clock())).text_end
+        log.info("utterance abandoned", extra={"utterance": self.id, "heard": heard, "of": self._script.num_chars})
         self._close()
 
     def wind_up(self, *, at_once: bool) -> None:
@@ -168,8 +169,7 @@ class Utterance:
             return
         self._stream.cancel()
         self._runs.end_run()
-        pts = self._pts
-        self._runs.then(lambda: self._break_off(pts))
+        self._runs.then(partial(self._break_off, self._pts))
 
     def fail(self, code: ErrorCode, message: str, retry_after_ms: int | None = None, at: int | None = None) -> None:
         """`at`: the listener goes on to there, instead of falling silent at once."""
@@ -177,8 +177,9 @@ class Utterance:
             return
         self._runs.close()
         self._emit(Error(code=code, message=message, utterance=self.id, retry_after_ms=retry_after_ms))
-        position = self.pacer.position(self._studio.clock()) if at is None else at
-        self._finish("error", position, estimated=at is not None or not self.pacer.has_playhead)
+        now = self._studio.clock()
+        position, is_told = (at, False) if at is not None else (self.pacer.position(now), self.pacer.is_told(now))
+        self._finish("error", position, estimated=not is_told)
 
     # ---- what the engine says
 
@@ -192,15 +193,14 @@ class Utterance:
         self.pacer.on_patch(num_samples, self._studio.clock())
         before = self._captions.before(patch.segment, patch.words, pts)
         self._num_spoken += patch.last
-        if self._stop_at is not None and self._pts >= self._stop_at:
-            stop_at, estimated = self._stop_at, not self.pacer.has_playhead
-            self._runs.send(before, pts, faded(pcm[: 2 * max(0, stop_at - pts)], self._rate_hz), run_ends=True)
-            self._captions.listen(patch.segment, pcm, last=patch.last)
-            self._runs.then(lambda: self._finish("cancelled", stop_at, estimated=estimated))
-            return
-        self._runs.send(before, pts, pcm, run_ends=patch.last and self._is_all_spoken())
+        ending = self._brake.cut(pts, pcm)
+        run_ends = ending is not None or (patch.last and self._is_all_spoken())
+        self._runs.send(before, pts, pcm if ending is None else ending, run_ends=run_ends)
         self._captions.listen(patch.segment, pcm, last=patch.last)
-        if self._is_last:
+        if ending is not None:
+            self._stream.cancel()
+            self._runs.then(self._end_once_sent)
+        elif self._is_last:
             self.wind_up(at_once=False)
 
     def on_closed(self) -> None:
@@ -250,13 +250,15 @@ class Utterance:
         if self._done:
             return
         self._runs.close()
-        self._runs.num_samples -= self._recall(self.id)
+        self._runs.num_samples -= self._recall(self.id, pts)
         self._finish("cancelled", min(pts, self._runs.num_samples), estimated=estimated)
 
     def _end_once_sent(self) -> None:
         """`done` tells when the first audio left: it is made when the last one has."""
         self._all_spoken = True
-        if self._num_sent == self._runs.num_messages:
+        if self._brake.at is not None:
+            self._stop(self._brake.at, estimated=not self.pacer.is_told(self._studio.clock()))
+        elif self._num_sent == self._runs.num_messages:
             self._finish("end")
 
     def _finish(
@@ -267,7 +269,7 @@ class Utterance:
         self._watch.mark("done")
         spoken = None
         if reason != "end":
-            spoken = self._captions.spoken.cut(self._script.original, stopped_at, self._pts, estimated=estimated)
+            spoken = self._captions.spoken.cut(self._script.original, stopped_at, estimated=estimated)
         self._close()
         self._emit(
             Done(
@@ -288,13 +290,11 @@ class Utterance:
         self._script.close()
         self._patience.close()
         self.pacer.detach()
-        if self._word_timer is not None:
-            self._word_timer.cancel()
+        self._brake.release()
 
     def _on_job_failed(self, error: BaseException) -> None:
         log.error("utterance job failed", exc_info=error)
         self.fail(ErrorCode.INTERNAL, "the server failed while preparing this utterance")
 
     def _give_up(self) -> None:
-        idle_s = self._studio.utterance_idle_s
-        self.fail(ErrorCode.TIMEOUT, f"expected text or end within {idle_s:g} s, none came")
+        self.fail(ErrorCode.TIMEOUT, f"expected text or end within {self._studio.utterance_idle_s:g} s, none came")

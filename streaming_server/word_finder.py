@@ -17,6 +17,11 @@ def find_words(info: ModelInfo, order: Order) -> WordFinder | None:
     return WordFinder(info, order.voice, order.speed) if is_needed and info.words == "estimated" else None
 
 
+def usual_samples(text: str, rate_hz: int) -> int:
+    """How long a voice of the usual pace takes for a text, whatever may be known of this one."""
+    return round(rate_hz * expected_seconds(text, USUAL_SYLLABLE_S))
+
+
 class WordFinder:
     """Expects each segment and hears its patches, in order; in any thread, one call at a time.
 

@@ -175,7 +175,7 @@ async def num_jobs(model: SpeechModel, start: Start, lead_ms: int | None) -> int
     with Counting(2) as executor:
         studio = replace(create_studio(Config(), engine, Normalizer()), executor=executor)
         order = resolve_order(start, engine=engine, config=Config(), session="s", audio=AudioFormat(), lead_ms=lead_ms)
-        utterance = Utterance(order, studio, emit=emit, recall=lambda _: 0, over=lambda _: over.set())
+        utterance = Utterance(order, studio, emit=emit, recall=lambda *_: 0, over=lambda _: over.set())
         utterance.text("Hello there.")
         utterance.end()
         async with asyncio.timeout(WAIT_S):
