@@ -23,6 +23,7 @@ from protocol.messages import (
     Text,
     UtteranceMessage,
 )
+from protocol.reconnect import LinkReport
 from protocol.speech import Speech
 
 from .config import Config
@@ -40,11 +41,15 @@ class NarrationFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Narration:
-    """`pcm`: little-endian int16 at `sample_rate`, a patch at a time. `wait_s`: how long it will still be held back."""
+    """`pcm`: little-endian int16 at `sample_rate`, a patch at a time. `wait_s`: how long it will still be held back.
+
+    `is_away`: whether the connection to the server is lost, and another looked for.
+    """
 
     sample_rate: int
     pcm: AsyncIterator[bytes]
     wait_s: Callable[[], float]
+    is_away: Callable[[], bool]
 
 
 @asynccontextmanager
@@ -99,7 +104,7 @@ async def embedded_narration(
     utterance = Utterance(order, studio, emit=hear, recall=lambda *_: 0, over=lambda _: None)
     writer = asyncio.create_task(speech.write_all(text))
     try:
-        yield Narration(engine.info.sample_rate, _pcm(speech, gapless), lambda: speech.wait_s)
+        yield Narration(engine.info.sample_rate, _pcm(speech, gapless), lambda: speech.wait_s, lambda: False)
         await writer
     finally:
         writer.cancel()
@@ -116,9 +121,15 @@ async def remote_narration(
 
     Raises NarrationFailed; `pcm` also what `text` raised.
     """
+    is_away = False
+
+    def note(report: LinkReport) -> None:
+        nonlocal is_away
+        is_away = report.state in ("lost", "connecting")
+
     try:
         async with SpeechClient(
-            http_url(url).replace("http", "ws", 1), token=api_key, lead_ms=None, name="voxwire say"
+            http_url(url).replace("http", "ws", 1), token=api_key, lead_ms=None, name="voxwire say", on_link=note
         ) as client:
             speech = client.speak(
                 text,
@@ -129,7 +140,8 @@ async def remote_narration(
                 seed=start.seed,
                 words=gapless,  # they tell how long the rest will be
             )
-            yield Narration(client.ready.model.sample_rate, _pcm(speech, gapless), lambda: speech.wait_s)
+            rate = client.ready.model.sample_rate
+            yield Narration(rate, _pcm(speech, gapless), lambda: speech.wait_s, lambda: is_away)
     except ProtocolError as error:
         raise NarrationFailed(error.message) from None
     except SpeechError as error:

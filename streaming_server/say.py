@@ -35,6 +35,7 @@ from .voices.catalogue import describe
 READ_BYTES = 65_536
 
 WAIT_INTERVAL_S = 0.25
+LINK_INTERVAL_S = 0.1
 WAIT_LINES_S = 30.0
 """Where nobody looks at a terminal."""
 
@@ -90,7 +91,10 @@ async def _say(options: argparse.Namespace, form: str) -> None:
     async with opened as narration:
         with open_writer(target, form, narration.sample_rate) as writer:
             progress = Progress(narration.sample_rate)
-            waiting = asyncio.create_task(progress.show_wait(narration.wait_s))
+            showing = [
+                asyncio.create_task(progress.show_wait(narration.wait_s)),
+                asyncio.create_task(progress.show_link(narration.is_away, is_played=is_played)),
+            ]
             try:
                 async for pcm in narration.pcm:
                     if is_played:  # a full pipe is not to hold up what is still to be made
@@ -99,7 +103,8 @@ async def _say(options: argparse.Namespace, form: str) -> None:
                         writer.write(as_samples(pcm))
                     progress.show(len(pcm) // 2)
             finally:
-                waiting.cancel()
+                for task in showing:
+                    task.cancel()
     progress.end("standard output" if is_played else options.output)
 
 
@@ -155,6 +160,25 @@ class Progress:
             line = f"slower than real time: speaking in about {left_s:.0f} s"
             start, end = ("\r", " " * 8) if self._on_terminal else ("voxwire: ", "\n")
             print(start + line, end=end, file=sys.stderr, flush=True)
+
+    async def show_link(self, is_away: Callable[[], bool], *, is_played: bool) -> None:
+        """Until cancelled. A lost connection is told once it can be heard, or at once where nobody listens."""
+        is_told = False
+        while True:
+            await asyncio.sleep(LINK_INTERVAL_S)
+            if not is_away():
+                is_told = False
+            elif not is_told and (not is_played or self._left_s <= 0):
+                is_told = True
+                line = "the connection is lost: reconnecting"
+                start, end = ("\r", " " * 8) if self._on_terminal else ("voxwire: ", "\n")
+                print(start + line, end=end, file=sys.stderr, flush=True)
+
+    @property
+    def _left_s(self) -> float:
+        """How long what was given away still plays, if it is played as it comes."""
+        began_at = self._began_at + (self._first_ms or 0.0) / 1000
+        return self._num_samples / self._sample_rate - (time.monotonic() - began_at)
 
     def end(self, name: str) -> None:
         if self._on_terminal:

@@ -18,6 +18,7 @@ import soundfile
 from models.tone import locate_tone, tone_samples
 from streaming_server import say
 from streaming_server.audio.opus import opus_available
+from tests.streaming_server.relay import Relay
 from tests.streaming_server.serving import serving, until
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +172,43 @@ async def test_a_wait_is_told_now_and_then_and_only_where_there_is_one(
             async with asyncio.timeout(0.05):
                 await progress.show_wait(lambda left_s=left_s: left_s)  # type: ignore[misc]
         assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("is_played", [False, True])
+async def test_that_the_connection_is_lost_is_told_once_and_only_when_it_can_be_heard(
+    is_played: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(say, "LINK_INTERVAL_S", 0.001)
+    away = [True]
+    progress = say.Progress(1000)
+    progress.show(250)
+    showing = asyncio.create_task(progress.show_link(lambda: away[0], is_played=is_played))
+    await asyncio.sleep(0.1)
+    line = "voxwire: the connection is lost: reconnecting\n"
+    assert capsys.readouterr().err == ("" if is_played else line)
+    await asyncio.sleep(0.3)
+    assert capsys.readouterr().err == (line if is_played else "")
+    away[0] = False
+    await asyncio.sleep(0.05)
+    away[0] = True
+    await asyncio.sleep(0.05)
+    assert capsys.readouterr().err == line
+    showing.cancel()
+
+
+async def test_say_goes_on_when_the_connection_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    text = TEXT * 40
+    async with serving("tone") as server, Relay(server.port).running() as relay:
+        args = ("say", text, "--url", f"127.0.0.1:{relay.port}", "--seed", "8", "-o", str(path))
+        relay.cut_answer_after[0] = 600_000
+        saying = asyncio.create_task(asyncio.to_thread(voxwire, *args))
+        await until(lambda: relay.num_connections > 1)
+        ended = await saying
+    assert ended.returncode == 0, ended.stderr
+    spoken, rate = soundfile.read(path, dtype="int16")
+    np.testing.assert_array_equal(spoken, tone_samples(8, 0, len(spoken)))
+    assert len(spoken) > 60 * rate
 
 
 def test_a_pipe_that_nobody_reads_any_more_ends_it_without_noise() -> None:
