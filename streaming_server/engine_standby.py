@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +19,10 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
 """Whether the voices are still those of the engine that speaks."""
+
+REST_S = 2.0
+"""Between a take-over and the start of the next: to load a model costs time that those who have just fallen silent
+need. It is cut short when the one that has taken over dies as well."""
 
 
 class StandbyEngine:
@@ -37,6 +42,7 @@ class StandbyEngine:
         self._standby = self._new()
         self._is_ready = asyncio.Event()  # what stands by
         self._is_taken = asyncio.Event()
+        self._is_wanted = asyncio.Event()
         self.num_restarts = 0
 
     @property
@@ -66,7 +72,9 @@ class StandbyEngine:
                 await self._active.until_lost(engine)
                 await self._active.stop()
                 self.num_restarts += 1
+                self._is_wanted.set()
                 await self._is_ready.wait()
+                self._is_wanted.clear()
                 self._active = self._standby
                 self._active.take_over(self._socket_path)
                 self._is_ready.clear()
@@ -88,9 +96,11 @@ class StandbyEngine:
                 self._is_ready.set()
                 await self._until_gone(engine)
                 self._is_ready.clear()
-            if not self._is_taken.is_set():
+            if self._is_taken.is_set():
+                self._is_taken.clear()
+                await self._rest()
+            else:
                 await self._standby.stop()
-            self._is_taken.clear()
             backoff_s = 0.0 if time.monotonic() - started_at > SETTLED_S else backed_off_s(backoff_s)
             await asyncio.sleep(backoff_s)
             started_at = time.monotonic()
@@ -99,6 +109,11 @@ class StandbyEngine:
                 await self._standby.start()
             except (ModelError, OSError) as error:
                 log.error("no second engine stands by: %s", error)
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_S):
+                await self._is_wanted.wait()
 
     async def _until_gone(self, engine: RemoteEngine) -> None:
         """What stands by has taken over, has ended, or hangs."""

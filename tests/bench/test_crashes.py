@@ -25,12 +25,12 @@ def heard(*arrivals: float, num_samples: int = 160) -> Heard:
 
 
 def test_all_who_listen_to_an_engine_that_is_killed_hear_every_sample(tmp_path: Path) -> None:
-    main(["--tone", "4", "--espeak", "0", "--trials", "1", "--chars", "34", "--output", str(tmp_path)])
+    main(["--tone", "4", "--espeak", "0", "--trials", "1", "--chars", "26", "--output", str(tmp_path)])
     (path,) = tmp_path.iterdir()
     result = json.loads(path.read_text())
     (crowd,) = result["crowds"]
     assert (crowd["wrong"], crowd["utterances"], crowd["max_difference"]) == ({}, 4, 0)
-    assert crowd["samples_compared"] > 4 * 2 * 44_100
+    assert crowd["samples_compared"] > 4 * 1 * 44_100
     assert crowd["pause_ms"]["max"] > 160
     assert result["goals"][0]["is_met"]
 

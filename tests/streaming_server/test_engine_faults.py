@@ -251,7 +251,7 @@ async def all_whole(ears: dict[int, Ear]) -> None:
         pytest.param(LOSES_DEVICE, Fault.EXITED, NUM_DEATHS + 2, marks=pytest.mark.full),
         pytest.param(HANGS, Fault.HUNG, NUM_DEATHS + 2, marks=pytest.mark.full),
         (f"ab{RAISES}", Fault.RAISED, 0),
-        (HAS_NO_MEMORY, Fault.OUT_OF_MEMORY, 0),
+        pytest.param(HAS_NO_MEMORY, Fault.OUT_OF_MEMORY, 0, marks=pytest.mark.full),
     ],
 )
 async def test_a_text_that_kills_is_refused_and_nobody_else(

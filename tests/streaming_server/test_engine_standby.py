@@ -116,6 +116,7 @@ async def test_a_text_that_kills_is_refused_however_many_stand_by(tmp_path: Path
         assert killer.ends == [KILLER]
 
 
+@pytest.mark.full
 async def test_it_knows_the_voices_that_were_learnt_meanwhile(tmp_path: Path) -> None:
     voices = tmp_path / "voices"
     options = ModelOptions(voices=voices)

@@ -67,7 +67,7 @@ def one_by_one(nums_blamed: Sequence[int]) -> Sequence[int]:
 def test_a_killer_is_found_with_few_deaths_and_hardly_later_than_by_the_better_of_two_plain_ways(
     restart_s: float, trial_s: float
 ) -> None:
-    for num_suspects in range(1, 113):
+    for num_suspects in (*range(1, 33), *range(40, 113, 8)):
         outcomes = [
             [search(num_suspects, killer, rule, restart_s, trial_s) for killer in range(num_suspects)]
             for rule in (ours(restart_s, trial_s), halves, one_by_one)
