@@ -157,7 +157,8 @@ export type NetToSink =
   | ({ type: "outlook"; track: number } & Prospect) // of a slow machine's speech
   | { type: "seam"; track: number; offset: number; length: number } // a clause of it
   | { type: "end"; track: number }
-  | { type: "splice"; track: number; offset: number } // what was to sound after that is dropped, other sound follows
+  /** What was to sound from there on is dropped, and other sound follows: `due` long ago, or some time. */
+  | { type: "splice"; track: number; offset: number; due: boolean }
   | { type: "truncate"; track: number; offset: number };
 
 /** The playing thread to the Worker. */

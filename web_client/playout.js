@@ -118,13 +118,17 @@ export class Playout {
       this.#late = Math.max(this.#late * 0.995, lead - track.best);
     }
     track.arrival = this.#frame;
-    if (track.dried) {
-      // Only now it is known that speech was due: a writer's pause would have begun a new run.
-      this.underruns += 1;
-      this.#event("dry", track, track.dried.frame);
-      track.dried = null;
-    }
+    this.admitGap(number); // a writer's pause would have begun a new run
     track.push(samples);
+  }
+
+  /** If it ran dry, speech was due: only now that is known. @param {number} number */
+  admitGap(number) {
+    const track = this.find(number);
+    if (!track?.dried) return;
+    this.underruns += 1;
+    this.#event("dry", track, track.dried.frame);
+    track.dried = null;
   }
 
   /** All of the track has been pushed. @param {number} number */
@@ -177,8 +181,7 @@ export class Playout {
   }
 
   /**
-   * Fills `out` with what sounds at `frame` and after it.
-   * @param {Float32Array} out
+   * @param {Float32Array} out filled with what sounds at `frame` and after it
    * @param {number} frame the caller's clock; grows by `out.length`, or jumps forward
    */
   pull(out, frame) {

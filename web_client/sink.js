@@ -103,6 +103,7 @@ export class Sink {
         this.#playout.end(message.track);
         break;
       case "splice":
+        if (message.due) this.#playout.admitGap(message.track);
         this.#say({ type: "spliced", track: message.track, offset: this.#playout.truncate(message.track, message.offset, true) });
         break;
       case "truncate":

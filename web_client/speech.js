@@ -47,7 +47,7 @@ export class Speech {
    * @param {import("./messages.js").Limits} [options.limits]
    * @param {object} options.hooks
    * @param {(id: string) => Speech | undefined} options.hooks.find another one, by the page's id
-   * @param {(track: number, offset: number) => Promise<number>} options.hooks.splice drops what waits to be played
+   * @param {(track: number, place: {offset: number, due: boolean}) => Promise<number>} options.hooks.splice drops what waits to be played
    */
   constructor({ start, stream, link, limits, hooks }) {
     this.wire = this.id = start.utterance;
@@ -159,7 +159,7 @@ export class Speech {
     this.#held = true;
     this.#renew();
     const { track } = this.stream;
-    const from = await this.stream.rewind(this.#outbox.points, (offset) => this.#hooks.splice(track, offset));
+    const from = await this.stream.rewind(this.#outbox.points, (place) => this.#hooks.splice(track, place));
     this.#held = false;
     this.#outbox.rewind(from);
     if (this.#cancelled || this.stream.cut) return this.#finishCancelled();

@@ -13,17 +13,17 @@ export class Splices {
   /**
    * @param {MessagePort | null} sink
    * @param {number} track
-   * @param {number} offset samples that may stay
+   * @param {{offset: number, due: boolean}} place samples that may stay, and whether others are due after them
    * @returns {Promise<number>} where the sound was cut: there or, if that has sounded already, later
    */
-  ask(sink, track, offset) {
+  ask(sink, track, { offset, due }) {
     if (!sink) return Promise.resolve(offset);
     return new Promise((resolve) => {
       const waiting = { track, resolve };
       this.#waiting.add(waiting);
       setTimeout(() => this.#settle(waiting, offset), ANSWER_MS);
       /** @type {import("./messages.js").NetToSink} */
-      const message = { type: "splice", track, offset };
+      const message = { type: "splice", track, offset, due };
       sink.postMessage(message);
     });
   }

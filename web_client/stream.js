@@ -171,7 +171,7 @@ export class Stream {
   /**
    * The server speaks it no more: it is to go on, from the first word that has not all come, in another utterance there.
    * @param {string[]} points the text
-   * @param {(offset: number) => Promise<number>} splice drops the sound from a sample on; resolves to where it did
+   * @param {(place: {offset: number, due: boolean}) => Promise<number>} splice drops sound; resolves to where it was cut
    * @returns {Promise<number>} where in the text that is, in code points
    */
   async rewind(points, splice) {
@@ -180,7 +180,7 @@ export class Stream {
     const timeline = this.#timeline;
     if (!timeline || this.over || this.cut) return this.#base.text;
     const { text, pts } = this.#bookmark.at(timeline.ticks, points);
-    timeline.splice(await splice(timeline.offsetAt(pts)));
+    timeline.splice(await splice({ offset: timeline.offsetAt(pts), due: text < points.length }));
     this.recording?.truncate(timeline.length);
     this.#bookmark.settle(text);
     this.#base = { text, pts: timeline.ticks };

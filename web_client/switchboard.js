@@ -122,7 +122,7 @@ export class Switchboard {
       stream,
       link: this.#link,
       limits: this.#ready?.limits,
-      hooks: { find: (id) => this.#speeches.get(id), splice: (...place) => this.#splices.ask(this.#sink, ...place) },
+      hooks: { find: (id) => this.#speeches.get(id), splice: (track, place) => this.#splices.ask(this.#sink, track, place) },
     });
     this.#speeches.set(utterance, speech);
     this.#forgetOldest();

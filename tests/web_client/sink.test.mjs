@@ -18,7 +18,13 @@ function playing(options = {}) {
   return {
     page, net, command: (message) => sink.command(message), send: (message) => port.onmessage({ data: message }),
     spend: (frames) => {
-      for (const end = frame + frames; frame < end; frame += QUANTUM) sink.pull(new Float32Array(QUANTUM), frame);
+      const sound = [];
+      for (const end = frame + frames; frame < end; frame += QUANTUM) {
+        const out = new Float32Array(QUANTUM);
+        sink.pull(out, frame);
+        sound.push(...out);
+      }
+      return sound;
     },
   };
 }
@@ -132,4 +138,48 @@ test("a playhead is sent on change only, and no more than ten a second", async (
   playhead.update({ played: 99 });
   await sleep(120);
   assert.equal(sent.at(-1).played, 49);
+});
+
+test("other sound takes the place of what was to come, after a fade and without a hole", () => {
+  const { net, page, send, spend } = playing();
+  send({ type: "open", track: 0 });
+  for (let count = 0; count < 4; count++) send({ type: "audio", track: 0, samples: new Int16Array(1000).fill(8192) });
+  spend(512);
+  send({ type: "splice", track: 0, offset: 1500, due: true });
+  assert.deepEqual(net.at(-1), { type: "spliced", track: 0, offset: 1500 });
+  send({ type: "run", track: 0 });
+  send({ type: "audio", track: 0, samples: new Int16Array(500).fill(16384) });
+  send({ type: "end", track: 0 });
+  const sound = spend(4096);
+  const at = 1500 - 512;
+  assert.ok(sound.slice(0, at - 80).every((value) => value === 0.25));
+  for (let index = at - 79; index < at; index++) assert.ok(sound[index] < sound[index - 1], "softer and softer");
+  assert.equal(sound[at - 1], 0);
+  assert.ok(sound.slice(at, at + 500).every((value) => value === 0.5));
+  assert.ok(sound.slice(at + 500).every((value) => value === 0));
+  assert.equal(net.findLast(({ type }) => type === "heard").offset, 2000);
+  assert.equal(page.at(-1).underruns, 0);
+});
+
+test("a splice where the ear has been already is made where it is, and a hole before it counts if speech was due", () => {
+  for (const due of [true, false]) {
+    const { net, page, send, spend } = playing();
+    send({ type: "open", track: 0 });
+    send({ type: "audio", track: 0, samples: new Int16Array(800).fill(9) });
+    spend(2048);
+    send({ type: "splice", track: 0, offset: 300, due });
+    assert.deepEqual(net.at(-1), { type: "spliced", track: 0, offset: 800 });
+    send({ type: "run", track: 0 });
+    send({ type: "audio", track: 0, samples: new Int16Array(800).fill(9) });
+    spend(2048);
+    assert.equal(page.at(-1).underruns, due ? 1 : 0);
+  }
+});
+
+test("a splice of a track that was stopped changes nothing", () => {
+  const { net, command, send } = playing();
+  send({ type: "open", track: 0 });
+  command({ type: "stop", track: 0 });
+  send({ type: "splice", track: 0, offset: 300, due: true });
+  assert.deepEqual(net.at(-1), { type: "spliced", track: 0, offset: 300 });
 });

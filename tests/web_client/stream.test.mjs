@@ -98,7 +98,7 @@ test("the rest of a text, spoken in another session, continues what has come up 
   await say("segment", { seq: 0, text_start: 0, text_end: 11, pts: 0 });
   await say("words", { seq: 0, words: [[0, 3, 0, 3], [4, 7, 4, 7], [8, 11, 8, 11]] });
   await say("audio", audio(0, 0, [1, 2, 3, 4, 5, 6]));
-  const from = await stream.rewind([..."one two six"], async (offset) => offset + 1); // one more had sounded
+  const from = await stream.rewind([..."one two six"], async ({ offset }) => offset + 1); // one more had sounded
   assert.equal(from, 4);
   assert.deepEqual(page.at(-1), { type: "restarted", utterance: "u", text_start: 4, ticks: 5, length: 5, bins: 0 });
   await say("started", { seq: 0, voice: "v", language: "en", audio: PCM });

@@ -113,6 +113,7 @@ def assert_continued(visit: Visit, text: str) -> None:
     state, tape = visit.state(), visit.tape()
     (utterance,) = state["utterances"]
     assert (utterance["reason"], utterance["restarts"], state["status"]) == ("end", 1, "statusFinished")
+    assert len(utterance["gaps"]) == state["position"]["underruns"]
     with visit.page.expect_download() as download:
         visit.click("Download WAV")
     kept, _ = soundfile.read(io.BytesIO(download.value.path().read_bytes()), dtype="int16")
