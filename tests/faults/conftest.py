@@ -22,8 +22,14 @@ SHORT = (
 """Time-outs that a test can wait for."""
 
 IMPATIENT = (
-    *("--handshake-timeout-ms", "400", "--hello-timeout-ms", "300", "--idle-ms", "1000", "--utterance-idle-ms", "1000"),
+    *("--handshake-timeout-ms", "400", "--hello-timeout-ms", "300", "--idle-ms", "1000"),
     *("--pending-chars", "20000"),
+)
+
+STRICT = (
+    *("--limit-loopback", "--connections-per-ip", "12", "--handshake-burst", "30", "--handshakes-per-s", "30"),
+    *("--max-sessions", "16"),
+    *("--resume-ms", "500", "--utterance-idle-ms", "400"),
 )
 
 
@@ -62,8 +68,7 @@ def patient() -> Iterator[Witness]:
 @pytest.fixture(scope="session")
 def strict() -> Iterator[Witness]:
     """A server that lets few in, and counts this machine's as anybody's."""
-    few = ("--limit-loopback", "--connections-per-ip", "12", "--handshake-burst", "30", "--handshakes-per-s", "30")
-    with victim(*few, "--max-sessions", "16", "--resume-ms", "500") as server:
+    with victim(*STRICT) as server:
         yield asyncio.run(Witness.of(server, num_listeners=8))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,7 +149,7 @@ async def test_a_server_that_cannot_be_reached_for_less_than_it_remembers(hasty:
         await asyncio.sleep(0.2)
         await one.proxy.admit()
         await one.hear_out(listening)
-        assert {each.state for each in one.reports} == {"ready", "connecting", "resumed"}
+        assert one.reports[-1].state == "resumed"
         assert one.speech.restarts == ()
 
 
@@ -211,14 +211,15 @@ async def test_a_web_process_that_is_killed(pair: Witness) -> None:
     server = pair.server
     async with pair.aftermath():
         await until_all_serve(server.process, server.port, 2)
-        async with user(server) as one, user(server) as two:
-            speeches = [one.begin(words()), two.begin(words())]
-            await one.heard()
-            await two.heard()
+        async with AsyncExitStack() as stack:
+            users = [await stack.enter_async_context(user(server)) for _ in range(6)]
+            speeches = [each.begin(words()) for each in users]
+            for each in users:
+                await each.heard()
             os.kill(server.pids["web"][1], signal.SIGKILL)
-            await one.hear_out(speeches[0])
-            await two.hear_out(speeches[1])
-            assert len(one.speech.restarts) + len(two.speech.restarts) == 1
+            for each, listening in zip(users, speeches, strict=True):
+                await each.hear_out(listening)
+            assert 0 < sum(len(each.speech.restarts) for each in users) < 6
 
 
 async def test_a_server_that_drains_and_another_in_its_place(hasty: Witness) -> None:
