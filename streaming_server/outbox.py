@@ -11,6 +11,9 @@ from protocol.messages import Audio, FormatChanged, Segment, ServerMessage, Utte
 MAX_MESSAGES = 1024
 """More than these, and the client is not read until some have left: its messages are what makes most of them."""
 
+MAX_SOUND_BYTES = 1 << 20
+"""12 s of PCM; then the engine waits. What a step or two of it adds beyond that is bounded, too."""
+
 
 class Outbox:
     """In order. A message gets its seq when it is taken; until then a cancel may recall it."""
@@ -24,6 +27,10 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def is_full(self, *, still: bool) -> bool:
+        """Whether too much sound waits for the socket. `still`: it was so; then until half of it is taken."""
+        return self.sound_bytes > (MAX_SOUND_BYTES // 2 if still else MAX_SOUND_BYTES)
 
     async def filled(self) -> None:
         """Wait until there is something to take."""

@@ -14,6 +14,9 @@ TOLERANCE_MS = 10
 """Disagreement below this is not worth a message. A listener may be served late by as much for as long as it listens,
 which at 20 was all of the lateness that the slowest hundredth is allowed (p99 <= 20 ms)."""
 
+MAX_SUCCESSORS = 128
+"""More than there may be utterances at a time."""
+
 FRESH_S = 2.0
 """A position told longer ago is no more than an estimate: a listener tells one every second while it plays."""
 
@@ -43,7 +46,7 @@ class Pacer:
         """The engine has opened the stream, held if `waits`."""
         self._tell = tell
         if self._after is not None:
-            self._after._successors.append(self)
+            self._after._add(self)
             self._start_at(self._after._ends_at(), now)
 
     def detach(self) -> None:
@@ -115,6 +118,13 @@ class Pacer:
         if cancelled:
             self._heard.hold(now)
         self._lead_on(now)
+
+    def _add(self, successor: Pacer) -> None:
+        """Of those that are over before they were heard only so many are told when it is their turn."""
+        self._successors.append(successor)
+        if len(self._successors) > MAX_SUCCESSORS:
+            over = next((each for each in self._successors if each._ended_at is not None), self._successors[0])
+            self._successors.remove(over)
 
     def _ends_at(self) -> float | None:
         """When its listener has heard it to the end; None while that cannot be known."""

@@ -17,6 +17,10 @@ FADE_MS = 10
 """How a voice that is cut off ends."""
 
 
+MAX_JOBS = 128
+"""That wait for the executor: a patch is one or two. Where there are more, the engine waits: background work for a slow
+coder would pile up by the hour."""
+
 Hearing = Callable[[], Callable[[], Sequence[ServerMessage]]]
 """Work for the executor, which listens to a patch; what it returns is called on the event loop, and gives messages."""
 
@@ -56,6 +60,10 @@ class Runs:
     def announced(self) -> AudioFormat:
         """The present run's format, with its `pre_skip`."""
         return self._announced
+
+    def is_behind(self, *, still: bool) -> bool:
+        """Whether more patches wait for the coder than should. `still`: it was so; then until half of them are done."""
+        return len(self._jobs) > (MAX_JOBS // 2 if still else MAX_JOBS)
 
     def switch(self, audio: AudioFormat) -> None:
         """A new run in another format. Raises UnsupportedFormat; then nothing changes."""

@@ -106,7 +106,8 @@ class Script:
         return "".join(self._deltas)
 
     def add(self, delta: str) -> None:
-        self._deltas.append(delta)
+        if delta:
+            self._deltas.append(delta)
         self._num_chars += len(delta)
         slices = (delta[start : start + SLICE_CHARS] for start in range(0, len(delta), SLICE_CHARS))
         self._do(*(partial(self._feed, piece) for piece in slices))

@@ -43,9 +43,6 @@ from .utterance import Utterance
 MAX_PLAYED_OUT = 64
 """Ended utterances whose listener is still followed, for those that come after them."""
 
-MAX_OUTBOX_BYTES = 1 << 20
-"""Sound that waits for its socket: 12 s of PCM. What a step or two of the engine adds beyond it is bounded, too."""
-
 
 class Session:
     """Everything synchronous between one endpoint and its utterances.
@@ -270,8 +267,9 @@ class Session:
 
     def _heed_bounds(self) -> None:
         """What the socket does not take, or the listener never hears, is not made: the engine waits for it."""
-        most = MAX_OUTBOX_BYTES // 2 if self._suspended else MAX_OUTBOX_BYTES
-        suspended = self.outbox.sound_bytes > most or self.ledger.full
+        still = self._suspended
+        suspended = self.outbox.is_full(still=still) or self.ledger.full
+        suspended |= any(each.is_behind(still=still) for each in self._utterances.values())
         if suspended is not self._suspended:
             self._suspended = suspended
             self._metrics.sessions_suspended.inc(suspended)

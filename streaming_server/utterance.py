@@ -61,6 +61,7 @@ class Utterance:
             emit=emit,
             on_error=self._on_job_failed,
         )
+        self.is_behind = self._runs.is_behind
         self.pacer = Pacer(self._rate_hz, studio.clock(), after=after)
         self._stream = studio.engine.open(
             self,
@@ -184,11 +185,9 @@ class Utterance:
     # ---- what the engine says
 
     def on_patch(self, patch: Spoke) -> None:
-        pcm = patch.pcm
-        num_samples = len(pcm) // 2
+        pts, pcm, num_samples = self._pts, patch.pcm, len(patch.pcm) // 2
         self._watch.mark("first_patch")
         self._watch.patch(patch.seconds)
-        pts = self._pts
         self._pts += num_samples
         self.pacer.on_patch(num_samples, self._studio.clock())
         before = self._captions.before(patch.segment, patch.words, pts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.engine import PlaybackClock, Reading
-from streaming_server.pacer import Pacer
+from streaming_server.pacer import MAX_SUCCESSORS, Pacer
 
 RATE_HZ = 44100
 PATCH = 7056
@@ -182,3 +182,14 @@ def test_a_detached_pacer_tells_nobody() -> None:
     pacer.detach()
     pacer.on_playhead(0, True, 1.5)
     assert told.readings == []
+
+
+def test_those_who_wait_for_one_that_is_never_heard_are_bounded_and_the_living_stay() -> None:
+    first = attached(Told())
+    first.on_playhead(0, True, 0.0)
+    living = attached(Told(), after=first)
+    for _ in range(1_000):
+        attached(Told(), after=first).on_end(0.0, cancelled=False)
+    assert len(first._successors) <= MAX_SUCCESSORS
+    first.on_end(0.0, cancelled=True)
+    assert not living.waits
