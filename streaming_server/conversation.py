@@ -80,6 +80,7 @@ class Conversation:
         self._is_sending = False
         self._is_lost = False  # the connection, not the session
         self._farewell: CloseCode | None = None
+        self._is_closing = False  # its last word is being said
         task = asyncio.current_task()
         assert task is not None, "an endpoint runs in a task"
         self.task = task
@@ -104,8 +105,9 @@ class Conversation:
         self._end(CloseCode.REPLACED)
 
     def _end(self, code: CloseCode) -> None:
-        self._farewell = code
-        self.task.cancel()
+        if self._farewell is None and not self._is_closing:
+            self._farewell = code
+            self.task.cancel()
 
     async def run(self) -> None:
         """The session's edge: the outermost of the broad nets (ARCHITECTURE.md, decision 13)."""
@@ -235,7 +237,7 @@ class Conversation:
             except ProtocolError as error:
                 if error.fatal:
                     raise
-                self._report(session, error)
+                session.emit(as_message(error))
             await self._visit.pause(message, session.throttle_s(message, clock()), clock())
             await session.outbox.room(taker)
 
@@ -283,10 +285,8 @@ class Conversation:
             async with asyncio.timeout(FAREWELL_S):
                 await self._empty(session)
 
-    def _report(self, session: Session, error: ProtocolError) -> None:
-        session.emit(as_message(error))
-
     async def _refuse(self, error: ProtocolError) -> None:
+        self._is_closing = True
         self._metrics.errors.labels(error.code).inc()
         with contextlib.suppress(ProtocolError, TimeoutError, _Gone):  # nobody may be there to hear it
             async with asyncio.timeout(FAREWELL_S):
@@ -294,6 +294,7 @@ class Conversation:
         await self._close(error.close_code)
 
     async def _close(self, code: CloseCode) -> None:
+        self._is_closing = True
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):  # it may be closed already
             async with asyncio.timeout(FAREWELL_S):
                 await self._send({"type": "websocket.close", "code": int(code)})

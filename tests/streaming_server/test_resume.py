@@ -220,6 +220,22 @@ async def test_who_comes_last_has_the_session_though_the_older_socket_lives(serv
     await goodbye(listener)
 
 
+async def test_a_server_that_ends_while_it_says_goodbye_to_a_replaced_socket_logs_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving("tone", tcp_user_timeout_ms=60_000) as server:
+        listener = await Listener(server, lead_ms=None).open()
+        older = listener.socket
+        older.transport.pause_reading()
+        await listener.say(Start(utterance="u", seed=7, text=TEXT * 30, end=True))
+        await asyncio.sleep(0.5)  # until it takes nothing any more, a goodbye neither
+        await listener.open()
+        await asyncio.sleep(0.05)
+        asyncio.get_running_loop().call_later(0.5, older.transport.abort)
+    assert await listener.close_code() == 1001
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_after_the_window_nothing_is_left(server: Server) -> None:
     async with serving("tone", resume_ms=300) as server:
         listener = await Listener(server).open()
