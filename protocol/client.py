@@ -190,7 +190,9 @@ class SpeechClient:
     def hear(self, message: ServerMessage) -> None:
         """From the link."""
         if isinstance(message, Pong) and isinstance(message.nonce, int) and message.nonce in self._pings:
-            self._pings.pop(message.nonce).set_result(None)
+            answer = self._pings.pop(message.nonce)
+            if not answer.done():  # who asked may have been cancelled a moment ago
+                answer.set_result(None)
         elif isinstance(message, Drain):
             self._roster.is_draining = True
         elif isinstance(message, UtteranceMessage):

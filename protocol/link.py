@@ -21,7 +21,7 @@ from .dial import CLOSE_TIMEOUT_S, Dial, Socket
 from .errors import ConnectionLost, ErrorCode, RemoteProtocolError, SpeechError
 from .journal import Journal
 from .messages import ClientMessage, Close, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
-from .reconnect import FINAL_CLOSES, FINAL_ERRORS, Backoff, LinkReport, Loss, Patience
+from .reconnect import FINAL_CLOSES, FINAL_ERRORS, MAX_WAIT_S, Backoff, LinkReport, Loss, Patience
 from .state import InputState
 from .wire import Encoding
 
@@ -208,12 +208,15 @@ class Link:
         """Keep a connection until it is lost."""
         socket = self._socket
         assert socket is not None, "expected a link that was opened"
+        begun_at = self._clock()
         async with asyncio.TaskGroup() as tasks:
             helpers = [tasks.create_task(self._write(socket)), tasks.create_task(self._watch(socket))]
             loss = await self._read(socket)
             self._is_up = False
             for helper in helpers:
                 helper.cancel()
+        if self._clock() - begun_at > MAX_WAIT_S:  # nothing was said, but it worked
+            self._num_tried, self._deadline = 0, None
         return loss
 
     async def _read(self, socket: Socket) -> Loss:

@@ -78,9 +78,10 @@ class Roster:
 
     def go_on(self, *, resumed: bool, cancelled: Collection[str]) -> None:
         """There is a connection again; those that its session does not know are begun anew, or were cancelled."""
-        self._has_moved |= not resumed
-        self.is_draining = False
-        self._broken_off.clear()
+        if not resumed:  # else it is the same server, which goes on leaving, and breaking off
+            self._has_moved = True
+            self.is_draining = False
+            self._broken_off.clear()
         live = self._link.journal.live
         strangers = [speech for name, speech in self._speeches.items() if name not in live]
         for speech in strangers:

@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from protocol.client import SpeechClient
 from protocol.errors import CloseCode, ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
-from protocol.messages import Cancel, End, Error, Limits, Ping, Playhead, Text
+from protocol.messages import Cancel, End, Error, Limits, Ping, Playhead, Pong, Text
 from protocol.reconnect import Backoff, LinkReport
 from tests.protocol.test_client import heard_from, until
 from tests.protocol.test_reconnect import Highest
@@ -126,6 +126,29 @@ async def test_waits_begin_anew_only_after_the_server_has_said_something() -> No
         server.drop()
         await until(lambda: client.num_resumes == 4)
     assert pauses.waits == pytest.approx([0.0, 0.1, 0.2, 0.0])
+
+
+async def test_a_pong_that_comes_as_its_ping_is_given_up_does_no_harm() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        asking = asyncio.ensure_future(client.ping())
+        await asyncio.sleep(0)
+        (nonce,) = client._pings
+        asking.cancel()
+        client.hear(Pong(nonce=nonce, server_ms=1.0))
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
+async def test_an_idle_link_may_be_lost_as_often_as_it_lasts_a_while() -> None:
+    now = 0.0
+    pauses = Pauses()
+    async with TinyServer().serving() as server, patient(server, pauses, clock=lambda: now) as client:
+        for number in range(1, 12):
+            now += 40
+            server.drop()
+            await until(lambda number=number: client.num_resumes == number)  # type: ignore[misc]
+        assert await client.ping() >= 0
+    assert set(pauses.waits) == {0.0}
 
 
 async def test_a_server_that_does_not_come_back_is_given_up() -> None:

@@ -205,6 +205,27 @@ async def test_what_a_server_breaks_off_as_it_leaves_goes_on_with_the_next() -> 
         assert not speech.errors
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_a_leaving_server_may_lose_the_connection_before_it_breaks_speech_off(is_told: bool) -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="drained")
+        await speech.write("ab")
+        await until(lambda: speech.buffered_bytes == 16)
+        await server.say(Drain(deadline_ms=1000))
+        if is_told:
+            await server.say(Error(code=ErrorCode.BUSY, message="expected more time", utterance=speech.wire_id))
+        await client.ping()
+        server.drop()
+        await until(lambda: client.num_resumes == 1)
+        await server.break_off(speech.wire_id, None if is_told else ErrorCode.BUSY)
+        await client.ping()
+        await speech.write("cd")
+        speech.end()
+        await lose_session(server, client)
+        assert await heard_from(speech) == "abcd"
+        assert len(speech.restarts) == 1
+
+
 async def test_what_a_leaving_server_does_not_even_begin_is_begun_by_the_next() -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url) as client:
         await client.ping()
