@@ -23,6 +23,7 @@ from .victim import KEY, Victim, Way
 
 TEXT = "Hello there. And a second."
 LOST, RESUMED = "voxwire_sessions_lost_total", "voxwire_sessions_resumed_total"
+RESET, SILENT = (f'voxwire_sockets_lost_total{{cause="{cause}"}}' for cause in ("reset", "silent"))
 EXPIRED, REFUSED = "voxwire_sessions_expired_total", "voxwire_resumes_failed_total"
 
 
@@ -75,7 +76,7 @@ async def until_metric(witness: Witness, name: str, enough: Callable[[float], bo
 
 async def test_a_reset_during_speech(hasty: Witness) -> None:
     """The client hears the rest on a new connection; the server kept it, and went on speaking."""
-    async with hasty.aftermath(LOST, RESUMED), linked(hasty.server) as (proxy, listener):
+    async with hasty.aftermath(RESET, LOST, RESUMED), linked(hasty.server) as (proxy, listener):
         await begin(listener, end=True)
         proxy.reset_all()
         await come_back(listener)
@@ -84,7 +85,7 @@ async def test_a_reset_during_speech(hasty: Witness) -> None:
 
 async def test_a_reset_between_the_upgrade_and_hello(hasty: Witness) -> None:
     """There is nothing to come back to; the server forgets the connection."""
-    async with hasty.aftermath("voxwire_connections_total"), linked(hasty.server) as (proxy, listener):
+    async with hasty.aftermath(RESET), linked(hasty.server) as (proxy, listener):
         async with await connected(Way(proxy.port)):
             proxy.reset_all()
         await begin(listener, end=True)
@@ -221,7 +222,7 @@ async def test_a_link_that_falls_silent_towards_the_client(hasty: Witness) -> No
 
 async def test_a_link_that_falls_silent_towards_the_server(hasty: Witness) -> None:
     """What the client says is lost; the server misses its pongs, ends the connection and keeps the session."""
-    async with hasty.aftermath(LOST, RESUMED), linked(hasty.server) as (proxy, listener):
+    async with hasty.aftermath(SILENT, LOST, RESUMED), linked(hasty.server) as (proxy, listener):
         await begin(listener)
         proxy.up = Conditions(is_black_hole=True)
         await listener.say(Text(utterance="u", text=" More."))

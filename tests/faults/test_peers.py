@@ -35,7 +35,6 @@ from .aftermath import Witness
 from .victim import KEY, Victim, Way
 
 SPEECH = "Hello there. And a second one."
-CONNECTED = "voxwire_connections_total"
 
 
 @asynccontextmanager
@@ -190,7 +189,7 @@ async def test_a_client_that_says_all_that_may_not_be_said(hasty: Witness) -> No
 async def test_a_frame_that_may_not_be(hasty: Witness, parts: list[bytes], close_code: int) -> None:
     """The server says which rule was broken, allocates nothing, and hangs up."""
     async with (
-        hasty.aftermath(CONNECTED),
+        hasty.aftermath(f'voxwire_frames_refused_total{{code="{close_code}"}}'),
         neighbour(hasty.server),
         raw_peer(hasty.server.port, REQUEST) as peer,
     ):

@@ -142,7 +142,7 @@ async def hear_on(listener: Listener) -> str:
 async def test_a_web_process_that_stands_still(hasty: Witness) -> None:
     """For longer than any of its time-outs: nobody is cut for it, and the engine is not taken for dead."""
     restarts = (await hasty.server.figures())[RESTARTS]
-    async with hasty.aftermath("voxwire_utterances_total"), crowd(hasty.server):
+    async with hasty.aftermath("voxwire_loop_stalls_total"), crowd(hasty.server):
         hasty.server.signal("web", signal.SIGSTOP)
         await asyncio.sleep(1.0)
         hasty.server.signal("web", signal.SIGCONT)

@@ -104,7 +104,7 @@ class Victim:
         figures, pids = await self.figures(), self.pids
         numbers = {
             name: figures[f"voxwire_{name}"]
-            for name in ("sessions", "sessions_parked", "host_streams", "host_listeners", "tasks")
+            for name in ("sessions", "sessions_parked", "open_connections", "host_streams", "host_listeners", "tasks")
         }
         for role, each in pids.items():
             numbers[role] = len(each)
