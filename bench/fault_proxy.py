@@ -275,6 +275,8 @@ class _Way:
         if limit is not None:
             piece = piece[: max(0, limit - self._num_bytes)]
         self._num_bytes += len(piece)
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError  # uvloop takes nothing for one that is closed
         self._writer.write(piece)
         await self._writer.drain()
         if limit is not None and self._num_bytes >= limit:
