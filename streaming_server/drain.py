@@ -6,10 +6,12 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from protocol.messages import Drain as Draining
 
 from .admission import Admission
+from .conversation import Conversation
 from .endpoint import StreamEndpoint
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Drain:
         self._limit_s = limit_s
         self._others = others
         self._ends_at = 0.0
-        self._told: set[str] = set()
+        self._told: WeakSet[Conversation] = WeakSet()
 
     def ask(self) -> None:
         self._asked.set()
@@ -81,7 +83,7 @@ class Drain:
                 log.warning("%d clients did not take their last messages", self._endpoint.num_busy)
 
     def _wind_up(self, *, at_once: bool) -> None:
-        for session in self._endpoint.sessions:
+        for _, session in self._endpoint.sessions:
             session.wind_up(at_once=at_once)
 
     async def _all_said(self) -> None:
@@ -90,9 +92,9 @@ class Drain:
             self._tell()
 
     def _tell(self) -> None:
-        """Those who have not heard of it: all, and later who has come back to a session."""
+        """Those who have not heard of it: all, and later who has come back to a session, maybe without having heard."""
         left_s = max(0.0, self._ends_at - asyncio.get_running_loop().time())
-        for session in self._endpoint.sessions:
-            if session.id not in self._told:
-                self._told.add(session.id)
+        for conversation, session in self._endpoint.sessions:
+            if conversation not in self._told:
+                self._told.add(conversation)
                 session.emit(Draining(deadline_ms=math.ceil(1000 * left_s)))

@@ -120,9 +120,9 @@ class StreamEndpoint:
         return True
 
     @property
-    def sessions(self) -> list[Session]:
-        """Those that have a connection."""
-        return [each.session for each in self._open if each.session is not None]
+    def sessions(self) -> list[tuple[Conversation, Session]]:
+        """Those that have a connection, and it."""
+        return [(each, each.session) for each in self._open if each.session is not None]
 
     @property
     def num_busy(self) -> int:

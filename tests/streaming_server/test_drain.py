@@ -203,6 +203,14 @@ async def test_a_lost_listener_may_come_back_while_others_are_spoken_to_and_nobo
             async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as back:
                 resume = {"session": ready["session"], "token": ready["resume_token"], "received": {"u": 0}}
                 await back.send("hello", version=1, resume=resume)
+                ready = await back.receive()
+                assert ready["resumed"]
+                await back.until("drain")
+                again.transport.abort()
+                await asyncio.sleep(0.1)
+            async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as back:
+                resume["token"] = ready["resume_token"]
+                await back.send("hello", version=1, resume=resume)
                 assert (await back.receive())["resumed"]
                 await back.send("end", utterance="u")
                 messages, code = await hear_out(back)
