@@ -63,6 +63,7 @@ export interface Model {
 
 export interface Limits {
   message_bytes?: number;
+  utterances?: number;
   chars_per_s?: number;
   pending_chars?: number;
   text_chars?: number;

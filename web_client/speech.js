@@ -47,6 +47,7 @@ export class Speech {
    * @param {import("./messages.js").Limits} [options.limits]
    * @param {object} options.hooks
    * @param {(id: string) => Speech | undefined} options.hooks.find another one, by the page's id
+   * @param {() => boolean} options.hooks.hasRoom whether the session takes one more
    * @param {(track: number, place: {offset: number, due: boolean}) => Promise<number>} options.hooks.splice drops what waits to be played
    */
   constructor({ start, stream, link, limits, hooks }) {
@@ -177,7 +178,7 @@ export class Speech {
    * @returns {boolean} whether that was done; a rest is asked for only when there is one
    */
   #begin() {
-    if (this.#link.draining) return false;
+    if (this.#link.draining || !this.#hooks.hasRoom()) return false;
     if (this.#num && !this.#outbox.length) {
       if (this.#endAsked) this.stream.finish({ reason: "end" });
       return false;

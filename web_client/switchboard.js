@@ -34,7 +34,7 @@ export class Switchboard {
       const speech = this.#byWire(wire);
       if (speech) this.#fail(speech, "bad_message", sentence);
     },
-    expecting: () => !this.#paused && [...this.#speeches.values()].some(({ stream }) => !stream.over),
+    expecting: () => !this.#paused && this.#live.length > 0,
   };
   #link;
   /** @type {import("./messages.js").Ready | null} */
@@ -65,6 +65,11 @@ export class Switchboard {
    */
   #toPage(message, transfer = []) {
     this.#scope.postMessage(message, transfer);
+  }
+
+  /** Those that the server has not finished with. */
+  get #live() {
+    return [...this.#speeches.values()].filter(({ stream }) => !stream.over);
   }
 
   /** @param {PageToNet} message */
@@ -122,7 +127,11 @@ export class Switchboard {
       stream,
       link: this.#link,
       limits: this.#ready?.limits,
-      hooks: { find: (id) => this.#speeches.get(id), splice: (track, place) => this.#splices.ask(this.#sink, track, place) },
+      hooks: {
+        find: (id) => this.#speeches.get(id),
+        hasRoom: () => this.#live.filter(({ isKnown }) => isKnown).length < (this.#ready?.limits?.utterances ?? Infinity),
+        splice: (track, place) => this.#splices.ask(this.#sink, track, place),
+      },
     });
     this.#speeches.set(utterance, speech);
     this.#forgetOldest();
@@ -218,6 +227,7 @@ export class Switchboard {
       speech.received();
       for (const { stream } of this.#speeches.values()) stream.outlook?.queue(performance.now());
     }
+    if (message.type === "done") for (const one of this.#live) if (!one.isKnown) one.pump(); // there is room again
     return undefined;
   }
 

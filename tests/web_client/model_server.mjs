@@ -172,7 +172,7 @@ export class ModelServer {
     wire.session = session;
     this.#say(wire, {
       type: "ready", version: 1, session: session.id, resume_token: session.newest, resumed, client_messages: taken,
-      server: { name: "model", version: "1" }, model: MODEL, audio: PCM, voice: "v", limits: {}, resume: "local", unknown: [],
+      server: { name: "model", version: "1" }, model: MODEL, audio: PCM, voice: "v", limits: { utterances: 2 }, resume: "local", unknown: [],
     });
     if (this.isDraining) this.#say(wire, { type: "drain", deadline_ms: 1000 });
     if (!resumed) return;

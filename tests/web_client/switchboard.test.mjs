@@ -145,6 +145,23 @@ test("what was begun without a connection is said when there is one", async () =
   assert.equal(page.server.starts.length, 1);
 });
 
+test("of many begun without a connection no more are asked for than the session takes at a time", async () => {
+  const page = await new Page().connected();
+  page.wire.cut();
+  for (let number = 0; number < 5; number++) {
+    page.start(number);
+    page.write(number, "abc");
+    page.end(number);
+  }
+  page.tick();
+  page.flow();
+  await settled();
+  page.flow();
+  assert.equal(page.server.starts.length, 2);
+  await page.run();
+  assert.deepEqual([0, 1, 2, 3, 4].map((number) => page.spoken(number)), Array(5).fill("abc"));
+});
+
 test("what was stopped is not begun again", async () => {
   const page = await new Page().connected();
   page.start(0);

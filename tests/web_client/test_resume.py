@@ -38,6 +38,14 @@ WATCH_STATUS = """
 """
 
 
+@pytest.fixture(scope="module")
+def small_port(browser: Browser) -> Iterator[int]:
+    """A server for one listener, who has to be back soon."""
+    flags = ("--lead-ms", "600", "--resume-ms", "200", "--max-sessions", "1")
+    with serving("--model", "tone", *flags) as server:
+        yield server.port
+
+
 @pytest.fixture
 def link(tone_port: int) -> Iterator[BadLink]:
     with bad_link(tone_port) as link:
@@ -134,12 +142,8 @@ def assert_continued(visit: Visit, text: str) -> None:
     assert len(differing) == 0 or (begun - 441 <= differing[0] and differing[-1] <= begun + 221), "but for the fades"
 
 
-def test_a_session_that_has_expired_goes_on_in_another(browser: Browser) -> None:
-    with (
-        serving("--model", "tone", "--lead-ms", "600", "--resume-ms", "200") as server,
-        bad_link(server.port) as link,
-        visiting(browser, link.port) as visit,
-    ):
+def test_a_session_that_has_expired_goes_on_in_another(browser: Browser, small_port: int) -> None:
+    with bad_link(small_port) as link, visiting(browser, link.port) as visit:
         visit.ready().paste(TEXT)
         visit.click("Speak")
         visit.until("state.heard?.ticks > 11025")
@@ -169,11 +173,11 @@ def test_a_server_that_is_restarted_goes_on_when_it_is_back(browser: Browser) ->
         assert_continued(visit, text)
 
 
-def test_a_server_that_has_no_room_is_not_called_one_that_refuses_the_page(browser: Browser) -> None:
-    with serving("--model", "tone", "--max-sessions", "1") as server, ExitStack() as stack:
+def test_a_server_that_has_no_room_is_not_called_one_that_refuses_the_page(browser: Browser, small_port: int) -> None:
+    with ExitStack() as stack:
         for _ in range(2):
-            taken = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            taken = stack.enter_context(socket.create_connection(("127.0.0.1", small_port)))
             taken.sendall(UPGRADE)
             assert b" 101 " in taken.recv(4096)
-        visit = stack.enter_context(visiting(browser, server.port))
+        visit = stack.enter_context(visiting(browser, small_port))
         expect(visit.page.locator("#link-text")).to_contain_text("opens no connection")
