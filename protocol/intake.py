@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
-from .chunk import Chunk
+from .chunk import SAMPLE_BYTES, Chunk
 from .chunk_buffer import ChunkBuffer
 from .headstart import HeadStart
 from .messages import Audio, AudioFormat, Done, FormatChanged, Segment, Started, Words, WordTiming
 from .told import Restart, Told
 
+MAX_LAG_MS: Final = 40
+"""Of a coder: one frame of Opus at its longest, and what it looks ahead."""
+
 
 class Intake:
-    """One utterance, in its own numbers; it goes on when the utterance is begun anew. `clock`: monotonic seconds."""
+    """One utterance, in its own numbers; it goes on when the utterance is begun anew.
 
-    def __init__(self, buffer: ChunkBuffer, head_start: HeadStart, clock: Callable[[], float]) -> None:
+    `sample_rate`: of the ticks. `clock`: monotonic seconds.
+    """
+
+    def __init__(
+        self, buffer: ChunkBuffer, head_start: HeadStart, sample_rate: int, clock: Callable[[], float]
+    ) -> None:
         self.told = Told()
         self._buffer = buffer
         self._head_start = head_start
+        self._sample_rate = sample_rate
         self._clock = clock
         self._audio = AudioFormat()
         self._new_run = True
@@ -52,7 +61,7 @@ class Intake:
 
         `next_word`: where in the text a word begins, at or after the end of another.
         """
-        found = self.told.first_unheard(since, self._buffer.end_pts)
+        found = self.told.first_unheard(since, max(0, self._buffer.end_pts - self._lag))
         self._buffer.cut(found.pts)
         at = Restart(text_start=next_word(found.text_start), pts=self._buffer.end_pts, estimated=found.estimated)
         self.told.forget_from(at.text_start)
@@ -60,6 +69,12 @@ class Intake:
         self._new_words.clear()
         self._new_segments.clear()
         return at
+
+    @property
+    def _lag(self) -> int:
+        """Ticks that may still be in the coder: the payload of all but native PCM is behind its `pts`."""
+        is_native = self._audio.codec in SAMPLE_BYTES and self._audio.sample_rate == self._sample_rate
+        return 0 if is_native else self._sample_rate * MAX_LAG_MS // 1000
 
     def done(self, utterance: str, reason: Literal["end", "cancelled"], text: str, played: int) -> Done:
         """The end, as a server would have told it."""

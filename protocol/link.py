@@ -12,16 +12,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import Final, Protocol
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .connection import Connection, Side
 from .dial import CLOSE_TIMEOUT_S, Dial, Socket
-from .errors import ConnectionLost, ErrorCode, RemoteProtocolError, SpeechError
+from .errors import CloseCode, ConnectionLost, ErrorCode, RemoteProtocolError, SpeechError
 from .journal import Journal
 from .messages import ClientMessage, Close, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
-from .reconnect import FINAL_CLOSES, FINAL_ERRORS, MAX_WAIT_S, Backoff, LinkReport, Loss, Patience
+from .reconnect import FINAL_CLOSES, FINAL_ERRORS, GHOST_S, MAX_WAIT_S, Backoff, LinkReport, Loss, Patience
 from .state import InputState
 from .wire import Encoding
 
@@ -83,6 +84,7 @@ class Link:
         self._lost: ConnectionLost | None = None
         self._num_tried = 0  # since something new was heard
         self._deadline: float | None = None
+        self._resumed_at = -inf
         self._outbox: deque[bytes | str] = deque()  # bounded: text waits for room, playheads have an interval
         self._filled = asyncio.Event()
 
@@ -184,6 +186,7 @@ class Link:
         self._filled.set()
         self._is_up = True
         if not is_first:
+            self._resumed_at = self._clock()
             cancelled = (page.name for page in before.pages.values() if page.state.input is InputState.CANCELLED)
             self._owner.joined(resumed=ready.resumed, cancelled=frozenset(cancelled))
 
@@ -239,7 +242,8 @@ class Link:
                     case _:  # the server works
                         self._num_tried, self._deadline = 0, None
                 self._owner.hear(received.message)
-        return Loss(last, is_final=socket.close_code in FINAL_CLOSES)
+        is_ghost = socket.close_code == CloseCode.REPLACED and self._clock() < self._resumed_at + GHOST_S
+        return Loss(last, is_final=socket.close_code in FINAL_CLOSES and not is_ghost)
 
     async def _write(self, socket: Socket) -> None:
         with suppress(ConnectionClosed):  # the reader has seen it, too

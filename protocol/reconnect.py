@@ -18,6 +18,9 @@ FINAL_CLOSES: Final = frozenset(
 """What another connection would only meet again: a goodbye, a refusal, a fault of ours, or another client in our place.
 After all others (1001 going away, 1006 none at all, 1011, 1012, 1013, 4408 ...) the server may be back in a moment."""
 
+GHOST_S: Final = 10.0
+"""So soon after a resume 4409 means that a try of our own, given up before, was read only then."""
+
 FINAL_ERRORS: Final = frozenset(
     {
         ErrorCode.BAD_MESSAGE,

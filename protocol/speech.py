@@ -34,7 +34,7 @@ from .messages import (
 )
 from .passage import Passage
 from .playhead import PlayheadTeller
-from .told import Restart
+from .told import MAX_RESTARTS, Restart, is_stuck
 
 
 class Speech:
@@ -62,7 +62,7 @@ class Speech:
         self._head_start.write(start.text or "", line.clock())
         self._over = asyncio.Event()
         self._buffer = ChunkBuffer(self._head_start, self._over, line.clock)
-        self._intake = Intake(self._buffer, self._head_start, line.clock)
+        self._intake = Intake(self._buffer, self._head_start, self.sample_rate, line.clock)
         self._failure: Exception | None = None
         self._left = False
         self._cancelled = False
@@ -247,10 +247,8 @@ class Speech:
             self._end_here("cancelled")
 
     def restart(self, utterance: str, *, after: str | None, piece_chars: int) -> list[ClientMessage]:
-        """From the client: begin anew at the first word that was not heard. Returns what to tell the server.
-
-        `utterance`: its id there. Nothing is returned, and it is over, if it was cancelled or all was heard.
-        """
+        """From the client: begin anew at the first word that was not heard, under this id. Returns what to tell the
+        server; nothing if it is over, because it was cancelled or all was heard."""
         self.stop()
         if self.is_over:
             return []
@@ -261,6 +259,10 @@ class Speech:
             return []
         if self.started is not None:
             self.restarts += (at,)
+            if is_stuck(self.restarts) and at.text_start < len(text):
+                sentence = f"expected a server that speaks on from {at.text_start}, {MAX_RESTARTS} were lost over it"
+                self.lose(SpeechError(ErrorCode.ENGINE_FAILED, sentence))
+                return []
         self._passage = Passage(
             utterance=utterance,
             text=text[: at.text_start],

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from .messages import Segment, Spoken, Words, WordTiming
+
+MAX_RESTARTS: Final = 5
+"""At one word; then it may be the text that brings servers down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +23,12 @@ class Restart:
     text_start: int  # code points of the utterance's text
     pts: int  # ticks
     estimated: bool
+
+
+def is_stuck(restarts: Sequence[Restart]) -> bool:
+    """Whether one server after the other was lost at the same word."""
+    last = restarts[-MAX_RESTARTS:]
+    return len(last) == MAX_RESTARTS and len({restart.text_start for restart in last}) == 1
 
 
 class Told:

@@ -101,6 +101,25 @@ async def test_some_goodbyes_are_for_good(code: int) -> None:
         assert len(server.ledgers) == 1
 
 
+async def test_a_ghost_of_our_own_does_not_take_the_session_away() -> None:
+    now = 0.0
+    async with TinyServer().serving() as server, SpeechClient(server.url, clock=lambda: now) as client:
+        speech = client.speak(voice="endless")
+        await until(lambda: speech.started)
+        server.drop()
+        for number in (1, 2):
+            await until(lambda number=number: client.num_resumes == number)  # type: ignore[misc]
+            await client.ping()
+            for socket in list(server.sockets):
+                await socket.close(CloseCode.REPLACED)
+        await until(lambda: client.num_resumes == 3)
+        now += 11.0
+        for socket in list(server.sockets):
+            await socket.close(CloseCode.REPLACED)
+        with pytest.raises(ConnectionLost):
+            await speech.finished()
+
+
 async def test_who_listens_to_the_link_is_told_all() -> None:
     reports: list[LinkReport] = []
     pauses = Pauses()

@@ -8,7 +8,7 @@ import pytest
 
 from protocol.client import SpeechClient
 from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
-from protocol.messages import Cancel, Drain, Error, Limits, Playhead, Start, Text
+from protocol.messages import AudioFormat, Cancel, Drain, Error, Limits, Playhead, Start, Text
 from protocol.reconnect import LinkReport
 from protocol.told import Restart
 from tests.protocol.test_client import heard_from, until
@@ -176,7 +176,7 @@ async def test_a_start_that_the_other_server_refuses_is_an_exception() -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url) as client:
         speech = client.speak(voice="lazy")
         await until(lambda: speech.started)
-        server.refused_voice = "plain"
+        server.refused_voice = "lazy"
         await lose_session(server, client)
         with pytest.raises(SpeechError) as caught:
             await speech.finished()
@@ -247,6 +247,33 @@ async def test_a_live_id_is_no_new_one_though_the_server_knows_another() -> None
         await lose_session(server, client)
         with pytest.raises(LocalProtocolError, match="expected a new utterance id, got mine again"):
             client.speak(utterance="mine")
+        speech.cancel()
+
+
+async def test_a_text_that_brings_one_server_down_after_the_other_is_given_up() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech, quiet = client.speak(voice="lazy"), client.speak(voice="lazy")
+        await speech.write("abc")
+        for number in range(1, 6):
+            assert not speech.is_over
+            await until(lambda number=number: len(server.heard_of(Start)) == 2 * number)  # type: ignore[misc]
+            await client.ping()
+            await lose_session(server, client)
+        with pytest.raises(SpeechError, match="speaks on from 0, 5 were lost over it"):
+            await speech.finished()
+        assert len(quiet.restarts) == 5, "it has nothing to say yet"
+        quiet.cancel()
+
+
+async def test_what_may_still_be_in_a_coder_was_not_heard() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak()
+        await speech.write("a")
+        speech.change_format(AudioFormat(codec="opus"))
+        await speech.write("b" * 1000)
+        await until(lambda: speech.buffered_bytes == 8 * 1001)
+        await lose_session(server, client)
+        assert speech.restarts == (Restart(text_start=1001 - 441, pts=4 * (1001 - 441), estimated=True),)
         speech.cancel()
 
 

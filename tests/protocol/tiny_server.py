@@ -199,7 +199,7 @@ class TinyServer:
                 await put(Error(code=self.refusal, message=sentence, utterance=message.utterance))
                 return
             self.jobs[message.utterance] = Job(message)
-            await put(make_started(message.utterance))
+            await put(replace(make_started(message.utterance), voice=message.voice or "plain"))
         job = self.jobs.get(message.utterance)
         if job is None:
             return
