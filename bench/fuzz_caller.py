@@ -123,7 +123,7 @@ class Caller(WebSocket):
         self._num_nonces += 1
         nonce = f"n{self._num_nonces}"
         self.send(Ping(nonce=nonce))
-        return await self._answer(lambda: any(message.get("nonce") == nonce for message in self._heard))
+        return await self._answer(lambda: self._has_answered(nonce, probe.due))
 
     def judge(self, due: Due, answer: Answer, *, is_opening: bool, is_goodbye: bool = False) -> str | None:
         """What is wrong with the answer, if anything is."""
@@ -180,6 +180,11 @@ class Caller(WebSocket):
         heard = await self._until(is_there)
         errors = tuple(message for message in self._heard if message["type"] == "error")
         return Answer(errors, self.close_code, self._is_lost, is_silent=not heard and not self._is_lost)
+
+    def _has_answered(self, nonce: str, due: Due) -> bool:
+        """An error that concerns a live utterance stands in its order, and so may come after what was said later."""
+        has_error = any(message["type"] == "error" for message in self._heard)
+        return (due.passes or has_error) and any(message.get("nonce") == nonce for message in self._heard)
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
         """Whether it came to be. Ends with the connection, too: after a fatal error, which the close is to follow."""

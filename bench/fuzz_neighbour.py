@@ -14,7 +14,7 @@ import uvloop
 from .listener import ANSWER_TIMEOUT_S, Listener, Plan, Tally
 from .websocket import BUFFER_BYTES, Address
 
-LEAD_MS = 500
+LEAD_MS = 1000
 
 
 class NeighbourFailed(Exception):
