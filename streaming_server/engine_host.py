@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -151,6 +152,7 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
             collecting.cancel()
     server.close()
     if not host.stop():
+        logging.shutdown()
         os._exit(1)  # it hangs, or the device is lost: nothing waits for it or touches it again
 
 

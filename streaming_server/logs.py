@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
+from .log_queue import LogQueue
+
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _CREDENTIAL = re.compile(r"(?i)(bearer\s+|(?:token|key|password)=)[^\s&\"',;]+")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -27,7 +29,7 @@ def configure(level: str, format: Literal["text", "json"], *, secrets: Sequence[
     at `debug` they print what passes through them. Fields given as `extra=` are appended. uvicorn's access log stays
     off: it prints query strings. A second call replaces the first.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogQueue(sys.stderr)
     handler.setFormatter(_JsonLine(secrets) if format == "json" else _TextLine(secrets))
     threshold = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(threshold, logging.INFO), handlers=[handler], force=True)

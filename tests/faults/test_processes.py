@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -177,6 +178,24 @@ async def test_a_log_that_has_no_more_room(hasty: Witness) -> None:
                     await connected(hasty.server, origin=websockets.Origin("http://evil.example"))
                 async with await connected(hasty.server) as wire:
                     assert await wire.close_code() == 4400
+
+
+async def test_a_log_that_nobody_reads() -> None:
+    """A pipe that is full holds nobody up: neither who is spoken to nor who comes."""
+    unread, log = os.pipe()
+    fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        with victim(*SHORT, log_fd=log) as server:
+            async with crowd(server):
+                for _ in range(100):
+                    with pytest.raises(websockets.InvalidStatus):
+                        await connected(server, origin=websockets.Origin("http://evil.example"))
+                await speaks_at_once(server)
+            server.process.terminate()
+            assert await asyncio.to_thread(server.process.wait, 10) == 0
+    finally:
+        os.close(unread)
+        os.close(log)
 
 
 async def test_a_clock_that_is_set_a_day_ahead(troubled: Witness) -> None:

@@ -138,9 +138,13 @@ def _figures(page: str) -> dict[str, float]:
 
 
 @contextmanager
-def victim(*flags: str, module: str = "streaming_server", within: tuple[str, ...] = ()) -> Iterator[Victim]:
-    """A server with these flags until the block is left; by then it may have ended. `module`: what is run; `within`:
-    the command that runs it."""
+def victim(
+    *flags: str, module: str = "streaming_server", within: tuple[str, ...] = (), log_fd: int | None = None
+) -> Iterator[Victim]:
+    """A server with these flags until the block is left; by then it may have ended.
+
+    `module`: what is run; `within`: the command that runs it; `log_fd`: where it logs, if not where it is read.
+    """
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         command = (
@@ -165,7 +169,7 @@ def victim(*flags: str, module: str = "streaming_server", within: tuple[str, ...
                 env={**os.environ, "VOXWIRE_API_KEY": KEY},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=errors if log_fd is None else log_fd,
                 text=True,
                 start_new_session=True,
             ) as process,

@@ -21,7 +21,13 @@ log = logging.getLogger("streaming_server.session")
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     """What has come out on standard error; the process's loggers are put back afterwards."""
-    yield lambda: capsys.readouterr().err
+
+    def taken() -> str:
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        return capsys.readouterr().err
+
+    yield taken
     logging.captureWarnings(False)
     logging.getLogger("uvicorn.access").disabled = False
     logging.basicConfig(level=logging.WARNING, handlers=[], force=True)
