@@ -61,10 +61,6 @@ class StreamEndpoint:
         if (await receive())["type"] != "websocket.connect":
             return
         headers = Headers(scope=scope)
-        if not self._doorkeeper.allows_origin(headers):
-            self._metrics.turned_away.labels("403").inc()
-            await send({"type": "websocket.close", "code": CloseCode.POLICY})  # HTTP 403, before the upgrade
-            return
         if len(self._open) >= self._admission.max_connections:
             await self._turn_away(send, 503, Refusal("all connections of this server are in use"))
             return
@@ -78,6 +74,12 @@ class StreamEndpoint:
             await self._turn_away(send, 429, visit.refusal)
             return
         try:
+            if not self._doorkeeper.allows_origin(headers):
+                self._metrics.turned_away.labels("403").inc()
+                await send({"type": "websocket.close", "code": CloseCode.POLICY})  # HTTP 403, before the upgrade
+                return
+            if socket is not None:
+                socket.quotas = visit.quotas
             self._metrics.connections.inc(is_new)
             await self._let_in(scope, visit, headers, receive, send)
         finally:

@@ -116,6 +116,10 @@ class HttpSocket(HttpToolsProtocol):
             self._is_answered = True
             self._wait(LEFTOVER_S if self._in_body else self._head_s)
 
+    def send_400_response(self, msg: str) -> None:
+        self._metrics.turned_away.labels("400").inc()
+        super().send_400_response(msg)
+
     def handle_websocket_upgrade(self) -> None:
         self._leave()
         super().handle_websocket_upgrade()

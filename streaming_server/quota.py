@@ -40,3 +40,7 @@ class Quota:
         if isinstance(message, Text | Start):
             wait_s = max(wait_s, self._chars.take(len(message.text or ""), now))
         return wait_s
+
+    def take_frame(self, now: float) -> float:
+        """The same for a frame that is no message: a ping, or a fragment."""
+        return self._messages.take(1, now)

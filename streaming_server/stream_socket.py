@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import termios
 from array import array
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import Config
@@ -22,6 +23,7 @@ from protocol.errors import CloseCode
 
 from .admission import Throttle
 from .metrics import Metrics
+from .quota import Quota
 from .upgrade_socket import UpgradeSocket
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ class StreamSocket(UpgradeSocket):
         self._goes_on = False  # more of that is parsed at the loop's next turn
         self._holds_for_pongs = False
         self._frames = Throttle(frames_per_s)
+        self.quotas: Sequence[Quota] = ()
+        """What it shares with others of its address or key."""
+        self._paid_at = 0.0  # when what was read is no longer too much
         self._pause: asyncio.TimerHandle | None = None
         self._num_untaken = 0
         self._taken_at = 0.0
@@ -155,18 +160,20 @@ class StreamSocket(UpgradeSocket):
 
     def _count_frame(self) -> None:
         """It is read more slowly where these come too fast."""
-        wait_s = self._frames.take(1, self.loop.time())
+        now = self.loop.time()
+        own_s = self._frames.take(1, now)
+        wait_s = max(own_s, *(quota.take_frame(now) for quota in self.quotas)) if self.quotas else own_s
+        self._paid_at = now + wait_s
         if wait_s > 0 and self._pause is None:
             self._hold()
             self._pause = self.loop.call_later(wait_s, self._end_pause)
-            self._metrics.throttled.labels("session").inc()
+            self._metrics.throttled.labels("session" if wait_s <= own_s else "shared").inc()
 
     def _end_pause(self) -> None:
         """Unless more came in the slice that was being parsed."""
         self._pause = None
-        wait_s = self._frames.owed_s(self.loop.time())
-        if wait_s > 0:
-            self._pause = self.loop.call_later(wait_s, self._end_pause)
+        if self.loop.time() < self._paid_at:
+            self._pause = self.loop.call_at(self._paid_at, self._end_pause)
         self._read_on()
 
     # ---- what uvicorn does

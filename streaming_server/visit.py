@@ -26,7 +26,8 @@ class Visit:
         self._is_new = is_new
         self._metrics = metrics
         self._counted: list[Address | Key] = []
-        self._quotas: list[Quota] = []
+        self.quotas: list[Quota] = []
+        """Its allowances; those of a key come later."""
         self._num_taken = 0
         self.refusal: Refusal | None = self._count(address)
         """Why it may not come in."""
@@ -47,7 +48,7 @@ class Visit:
     def admit(self, message: ClientMessage, ledger: Ledger, now: float) -> None:
         """Raises RemoteProtocolError (`text_limit`) for text of which there was too much already; it was not taken."""
         try:
-            for quota in self._quotas:
+            for quota in self.quotas:
                 quota.admit(message, now)
         except RemoteProtocolError:
             if isinstance(message, Text):
@@ -56,7 +57,7 @@ class Visit:
 
     async def pause(self, message: ClientMessage | None, own_s: float, now: float) -> None:
         """Leave the socket unread for as long as it takes, `own_s` for its session, and now and then for a turn."""
-        shared_s = max((quota.take(message, now) for quota in self._quotas), default=0.0)
+        shared_s = max((quota.take(message, now) for quota in self.quotas), default=0.0)
         if own_s > 0 or shared_s > 0:
             self._metrics.throttled.labels("session" if own_s >= shared_s else "shared").inc()
         self._num_taken += 1
@@ -69,5 +70,5 @@ class Visit:
         refusal = self._callers.knock(who, is_new=self._is_new)
         if refusal is None:
             self._counted.append(who)
-            self._quotas.append(self._callers.quota(who))
+            self.quotas.append(self._callers.quota(who))
         return refusal

@@ -179,11 +179,11 @@ async def test_who_reads_at_the_last_moment_is_told_why_it_is_cut() -> None:
     assert told == ["slow_consumer", 4408]
 
 
-def read_too_late(peer: socket.socket) -> list[object]:
+def read_too_late(peer: socket.socket, after_s: float = 1.8) -> list[object]:
     peer.sendall(frame(BINARY, msgpack.packb({"type": "hello", "version": 1, "lead_ms": None})))
     start = {"type": "start", "utterance": "u", "text": "This is what nobody listens to. " * 60, "end": True}
     peer.sendall(frame(BINARY, msgpack.packb(start)))
-    time.sleep(1.8)  # full within a moment, cut a second later, and gone two seconds after that
+    time.sleep(after_s)  # full within a moment, cut a second later, and gone two seconds after that
     told: list[object] = []
     for opcode, payload in frames_of(peer):
         if opcode == CLOSE:
@@ -243,6 +243,29 @@ async def test_pings_and_fragments_are_read_no_faster_than_messages_and_not_one_
         assert 0.4 < time.monotonic() - begun_at < 5, "expected the rest to come as it may, give or take a slice"
         page = await asyncio.to_thread(metrics, server.port)
     assert 'voxwire_throttled_total{allowance="session"}' in page
+
+
+async def test_pings_of_one_address_are_read_no_faster_on_two_connections() -> None:
+    async with (
+        serving(messages_per_s_per_ip=500, limit_loopback=True) as server,
+        raw_socket(server.port) as peer,
+        raw_socket(server.port) as other,
+    ):
+        begun_at = time.monotonic()
+        pings = 1000 * frame(PING, b"") + fragmented(b"never mind", 0)
+        assert await asyncio.gather(*(asyncio.to_thread(pongs_of, each, pings) for each in (peer, other))) == [
+            1000,
+            1000,
+        ]
+        assert time.monotonic() - begun_at > 0.7
+        page = await asyncio.to_thread(metrics, server.port)
+    assert 'voxwire_throttled_total{allowance="shared"}' in page
+
+
+@pytest.mark.full
+async def test_with_the_settings_as_they_come_a_slow_reader_can_be_told_before_the_kernel_cuts_it() -> None:
+    async with serving() as server, raw_socket(server.port, receive_buffer=65_536) as peer:
+        assert await asyncio.to_thread(read_too_late, peer, 4.3) == ["slow_consumer", 4408]
 
 
 def fragmented(text: bytes, num_empty: int) -> bytes:
