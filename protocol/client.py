@@ -187,6 +187,11 @@ class SpeechClient:
             self._pings.pop(nonce, None)
         return 1000 * (self._clock() - start)
 
+    @property
+    def is_waiting(self) -> bool:
+        """For the link: whether a pong is to come."""
+        return bool(self._pings)
+
     def hear(self, message: ServerMessage) -> None:
         """From the link."""
         if isinstance(message, Pong) and isinstance(message.nonce, int) and message.nonce in self._pings:

@@ -36,6 +36,10 @@ IDLE_PING_S: Final = 60.0
 class Owner(Protocol):
     """Whose link it is."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it wants an answer that the journal knows nothing of."""
+
     def hear(self, message: ServerMessage) -> None:
         """What the server says: news only."""
 
@@ -267,9 +271,13 @@ class Link:
                 if num_silent >= asked_at + LOOKS // 2:
                     socket.transport.abort()
                     return
-            elif num_silent * each_s >= (self._patience.silence_s / 2 if self.journal.live else IDLE_PING_S):
+            elif num_silent * each_s >= (self._patience.silence_s / 2 if self._is_expecting else IDLE_PING_S):
                 asked_at = num_silent
                 self.post(Ping())
+
+    @property
+    def _is_expecting(self) -> bool:
+        return self._owner.is_waiting or bool(self.journal.live)
 
     async def _return(self, loss: Loss) -> Loss | None:
         """Find a server again. Returns the last loss if there is none."""

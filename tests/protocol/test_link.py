@@ -269,6 +269,18 @@ async def test_a_server_that_answers_is_not_silent() -> None:
         speech.cancel()
 
 
+async def test_a_ping_on_a_dead_link_is_answered_on_another() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url, silence_s=0.2) as client:
+        server.is_deaf = True
+        asking = asyncio.ensure_future(client.ping())
+        await until(lambda: server.heard_of(Ping))
+        server.is_shut = True
+        await until(lambda: not client._link._is_up)
+        server.is_deaf = server.is_shut = False
+        assert await asking > 0
+        assert client.num_resumes == 1
+
+
 async def test_an_idle_link_is_looked_after_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url, silence_s=0.1) as client:
         await asyncio.sleep(0.3)
