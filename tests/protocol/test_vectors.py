@@ -11,8 +11,10 @@ import msgpack
 import pytest
 
 from protocol.errors import RemoteProtocolError
+from protocol.journal import Journal
 from protocol.messages import CLIENT_TYPES, SERVER_TYPES
 from protocol.wire import Encoding, decode_client, decode_server, encode
+from tests.protocol.pair import make_ready
 
 VECTORS = json.loads((Path(__file__).parents[2] / "protocol" / "vectors.json").read_text(encoding="utf-8"))
 
@@ -96,3 +98,20 @@ def test_malformed_message_is_refused(vector: dict[str, Any]) -> None:
 def test_every_type_has_a_vector() -> None:
     told = {(vector["side"], vector["decoded"]["type"]) for vector in VECTORS["messages"]}
     assert told == {("client", name) for name in CLIENT_TYPES} | {("server", name) for name in SERVER_TYPES}
+
+
+@pytest.mark.parametrize("vector", VECTORS["resumes"], ids=by_name)
+def test_a_client_drops_and_repeats_what_the_vector_says(vector: dict[str, Any]) -> None:
+    journal = Journal()
+    for step in vector["steps"]:
+        match step:
+            case {"sends": message}:
+                journal.give(decode_client(json.dumps(message))[0])
+            case {"gets": message, "news": news}:
+                assert journal.take(decode_server(json.dumps(message))[0]) is news
+            case {"resumes": {"received": received, "client_messages": taken}, "again": again}:
+                assert journal.received == received
+                resent = journal.ready(make_ready(resumed=True, client_messages=taken))
+                assert list(resent) == [decode_client(json.dumps(message))[0] for message in again]
+            case _:
+                pytest.fail(f"expected a known step, got {step}")

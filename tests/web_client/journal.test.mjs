@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { Journal, OrderFault } from "../../web_client/journal.js";
 
+const VECTORS = JSON.parse(readFileSync(new URL("../../protocol/vectors.json", import.meta.url), "utf8"));
 const start = (utterance) => ({ type: "start", utterance });
 const text = (utterance, delta) => ({ type: "text", utterance, text: delta });
 const said = (type, seq, fields = {}) => ({ type, utterance: "u", seq, ...fields });
@@ -15,6 +17,19 @@ function heard(...messages) {
   journal.give(start("u"));
   for (const message of messages) assert.equal(journal.take(message), true);
   return journal;
+}
+
+for (const { name, steps } of VECTORS.resumes) {
+  test(name, () => {
+    const journal = new Journal();
+    for (const { sends, gets, news, resumes, again } of steps) {
+      if (sends) journal.give(sends);
+      if (gets) assert.equal(journal.take(gets), news, `${gets.type} ${gets.seq}`);
+      if (!resumes) continue;
+      assert.deepEqual(journal.received, resumes.received);
+      assert.deepEqual(journal.ready(resumed(resumes.client_messages)), again);
+    }
+  });
 }
 
 test("what the server has not taken is sent again, and counted anew", () => {
