@@ -1,7 +1,8 @@
 """The engine's own process: one thread steps, the main thread serves web processes over a Unix socket.
 
-    python -m streaming_server.engine_host MODEL OPTIONS SOCKET LOG_LEVEL LOG_FORMAT
+    python -m streaming_server.engine_host MODEL OPTIONS SOCKET LOG_LEVEL LOG_FORMAT [hurry]
 
+In a hurry, because utterances wait for it, it measures its speed with one listener only; the crowd shows the rest.
 It prints JSON lines on standard output: {"doing": what} as often as it has come further, then {"ready": true} or
 {"error": sentence}. It ends when its standard input does: whoever started it is then gone.
 """
@@ -26,7 +27,7 @@ from models.registry import load_model
 
 from . import logs
 from .engine_faults import FaultCounts
-from .engine_link import unpack_options
+from .engine_link import HURRY, unpack_options
 from .engine_port import EnginePort, Shared
 from .engine_record import StepRecord
 from .engine_thread import EngineThread
@@ -133,12 +134,12 @@ class _Parent(asyncio.Protocol):
         self._ended.set()
 
 
-async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
+async def _serve(model: SpeechModel, socket_path: Path, report: TextIO, *, hurries: bool) -> None:
     loop = asyncio.get_running_loop()
     shared = Shared.beside(socket_path)
     record = StepRecord(shared.steps, model.info.max_batch, FaultCounts(shared.faults))
     engine = Engine(model, witness=record)
-    warm_up(engine)
+    warm_up(engine, max_listeners=1 if hurries else None)
     host = EngineHost(engine, shared)
     server = await loop.create_unix_server(host.connect, socket_path)
     os.chmod(socket_path, 0o600)
@@ -158,7 +159,7 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO) -> None:
 
 def main(load: Callable[[str, ModelOptions], SpeechModel] = load_model) -> None:
     """`load` makes the model of that name with these options. Exits with 1 when there is none, or when it breaks."""
-    model_name, options, socket_path, log_level, log_format = sys.argv[1:6]
+    model_name, options, socket_path, log_level, log_format, *rest = sys.argv[1:]
     logs.configure(log_level, "json" if log_format == "json" else "text")
     # It ends with its parent, which may have speech to finish when a terminal or a supervisor signals them all.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -168,7 +169,7 @@ def main(load: Callable[[str, ModelOptions], SpeechModel] = load_model) -> None:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
             how = replace(unpack_options(options), progress=lambda doing: _report(report, doing=doing))
-            asyncio.run(_serve(load(model_name, how), Path(socket_path), report))
+            asyncio.run(_serve(load(model_name, how), Path(socket_path), report, hurries=HURRY in rest))
         except ModelError as error:
             _report(report, error=str(error))
             sys.exit(1)

@@ -33,6 +33,9 @@ from models.engine import (
     Suspend,
 )
 
+HURRY = "hurry"
+"""Said to a host for which utterances wait."""
+
 _HISTORY = tuple(field.name for field in fields(History))
 
 

@@ -16,7 +16,7 @@ from models.engine import Fault
 
 from .engine_client import EngineUnavailable, RemoteEngine
 from .engine_faults import FaultCounts
-from .engine_link import pack_options
+from .engine_link import HURRY, pack_options
 from .engine_port import Shared
 
 log = logging.getLogger(__name__)
@@ -80,11 +80,12 @@ class EngineProcess:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    async def start(self) -> None:
+    async def start(self, *, hurries: bool = False) -> None:
         """Until the engine is ready. Raises ModelError when it cannot be: the sentence that the process gave."""
         self.socket_path.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
+            *((HURRY,) if hurries else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=child_environment(),
@@ -109,7 +110,7 @@ class EngineProcess:
             backoff_s = backed_off_s(backoff_s)
             self.num_restarts += 1
             try:
-                await self.start()
+                await self.start(hurries=True)
             except (ModelError, OSError) as error:
                 log.error("%s did not start again: %s", self._name, error)
 

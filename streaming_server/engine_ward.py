@@ -117,9 +117,7 @@ class EngineWard:
         if not self._courtroom.enter():
             self._try_in(COURT_IS_BUSY_S)
             return
-        now = self._trial_began_at = self._loop.time()
-        if self._lost_since is not None:
-            self._restart_s, self._lost_since = now - self._lost_since, None
+        self._trial_began_at = self._loop.time()
         group = next_group([each.num_blamed for each in suspects], self._restart_s, self._usual_trial_s)
         for stream in [suspects[place] for place in group]:
             if not self._reopen(stream):
@@ -152,6 +150,8 @@ class EngineWard:
             return False
         self._waiting.pop(stream).cancel()
         self.num_reopened += stream.was_lost
+        if self._lost_since is not None:
+            self._restart_s, self._lost_since = self._loop.time() - self._lost_since, None
         return True
 
     def _try_in(self, wait_s: float) -> None:

@@ -20,6 +20,7 @@ from models.base import ModelError
 from models.engine.steps import MAX_FAILED_STEPS
 from models.engine.streams import FAILED
 from streaming_server.engine_client import EngineUnavailable, RemoteEngine
+from streaming_server.engine_link import HURRY
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST
 
@@ -313,3 +314,15 @@ def test_engine_is_started_and_restarted_under_uvloop_from_anywhere(
             (await hear(engine, "hello", seed=9)).heard_the_tone(9, "hello")
 
     under_uvloop(main)
+
+
+async def test_one_that_is_started_again_is_told_to_hurry(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    process = scripted_process(path)
+    async with watched(process, path) as engine:
+        first = process.pid
+        assert first is not None
+        assert HURRY not in psutil.Process(first).cmdline()
+        os.kill(first, signal.SIGKILL)
+        await is_back(engine, process, first)
+        assert psutil.Process(process.pid).cmdline()[-1] == HURRY
