@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,21 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -> None:
+@contextlib.contextmanager
+def _own_directory() -> Iterator[Path]:
+    """Where sockets and shared memory have their names: a process that is started again needs them. Locked, so that
+    systemd-tmpfiles, which empties /tmp of what is days old, leaves it alone (tmpfiles.d(5))."""
     with tempfile.TemporaryDirectory(prefix="voxwire-") as name:
-        directory = Path(name)
+        lock = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+async def _serve(config: Config, listener: socket.socket, argv: Sequence[str]) -> None:
+    with _own_directory() as directory:
         async with running_engine(config, config.model or default_model(), directory) as engine:
             _check(config, engine.info)
             Neighbours.create(directory, config.workers)
