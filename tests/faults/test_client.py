@@ -17,6 +17,7 @@ from bench.fault_proxy import Conditions, FaultProxy
 from models.tone import tone_samples
 from protocol.client import SpeechClient
 from protocol.errors import ConnectionLost, SpeechError
+from protocol.messages import AudioFormat
 from protocol.reconnect import LinkReport
 from protocol.speech import Speech
 from tests.streaming_server.test_drain import until_all_serve
@@ -97,6 +98,26 @@ async def test_a_reset(hasty: Witness) -> None:
         await one.hear_out(listening)
         assert one.client.num_resumes == 1
         assert one.speech.restarts == ()
+
+
+async def test_resets_while_opus_is_spoken(hasty: Witness) -> None:
+    """The packets are those that an undisturbed listener gets, to the byte."""
+    async with hasty.aftermath(LOST, RESUMED), user(hasty.server, audio=AudioFormat(codec="opus")) as one:
+
+        async def packets() -> list[bytes]:
+            speech = one.client.speak(TEXT, seed=SEED)
+            got: list[bytes] = []
+            async for chunk in speech:
+                got += chunk.packets or ()
+                if disturbed and len(got) % 3 == 0:
+                    one.proxy.reset_all()
+            return got
+
+        disturbed = False
+        undisturbed = await packets()
+        disturbed = True
+        assert await packets() == undisturbed
+        assert one.client.num_resumes
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

@@ -191,6 +191,56 @@ async def test_a_done_that_is_lost(hasty: Witness) -> None:
         await hear_the_rest(listener, num_chars=3)
 
 
+async def test_a_reset_while_sixteen_utterances_are_spoken(hasty: Witness) -> None:
+    """Each goes on where it was: some ended, some waiting for another, some still being written."""
+    async with hasty.aftermath(LOST, RESUMED), linked(hasty.server, lead_ms=600) as (proxy, listener):
+        await listener.open()
+        names = [f"u{number}" for number in range(16)]
+        for number, name in enumerate(names):
+            after = names[number - 1] if number % 4 == 3 else None
+            await listener.say(
+                Start(utterance=name, seed=number, text=TEXT[: 2 + number], end=number % 2 == 0, after=after)
+            )
+        await listener.hear_some("u15")
+        for _ in range(2):
+            proxy.reset_all()
+            await come_back(listener)
+        for number in range(1, 16, 2):
+            await listener.say(End(utterance=names[number]))
+        await listener.hear_out(*names)
+        for number, name in enumerate(names):
+            done = listener.done[name]
+            assert (done.reason, done.text_chars, done.samples) == ("end", 2 + number, listener.num_heard[name])
+
+
+async def test_thirty_connections_that_want_one_session(hasty: Witness) -> None:
+    """Each in its turn, until none wants it any more; the last one has it, and hears all of it."""
+    async with hasty.aftermath(RESUMED), linked(hasty.server) as (_, listener):
+        await begin(listener)
+        older = []
+        for _ in range(30):
+            older.append(listener.socket)
+            await listener.greet()
+        await listener.hear(lambda: isinstance(listener.messages[-1], Ready))
+        assert listener.ready.resumed
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(each.wait_closed() for each in older))
+        assert {each.close_code for each in older} == {4409}
+        await listener.say(End(utterance="u"))
+        await hear_the_rest(listener)
+
+
+async def test_an_end_of_the_stream_without_a_goodbye(hasty: Witness) -> None:
+    """As when a client's process is killed: it may come back."""
+    async with hasty.aftermath(LOST, RESUMED), linked(hasty.server) as (_, listener):
+        await begin(listener, end=True)
+        listener.socket.transport.write_eof()
+        with pytest.raises(websockets.ConnectionClosed):
+            await listener.hear_out("u")
+        await come_back(listener)
+        await hear_the_rest(listener)
+
+
 async def test_many_quick_cuts(hasty: Witness) -> None:
     """Ten in a second, wherever they fall: in handshakes, in ready, in what is sent again."""
     async with hasty.aftermath(LOST, RESUMED), linked(hasty.server, lead_ms=400) as (proxy, listener):

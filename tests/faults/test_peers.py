@@ -205,6 +205,17 @@ async def test_a_connection_that_never_says_hello(hasty: Witness) -> None:
         assert await wire.close_code() == 4400
 
 
+@pytest.mark.full
+async def test_a_peer_that_does_not_hang_up(hasty: Witness) -> None:
+    """It is told why, and is gone ten seconds later, though it holds on to its end."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", hasty.server.port))
+        async with hasty.aftermath(errors("bad_state")):
+            peer.sendall(REQUEST)
+            await asyncio.sleep(10)
+
+
 async def test_a_session_in_which_nothing_is_said(hasty: Witness) -> None:
     """It is told timeout and closed with 4408."""
     async with hasty.aftermath(errors("timeout")), greeted(hasty.server) as wire:

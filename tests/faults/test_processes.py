@@ -7,7 +7,9 @@ import contextlib
 import fcntl
 import os
 import resource
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -148,6 +150,46 @@ async def test_a_web_process_that_stands_still(hasty: Witness) -> None:
         await asyncio.sleep(1.0)
         hasty.server.signal("web", signal.SIGCONT)
     assert (await hasty.server.figures())[RESTARTS] == restarts
+
+
+async def test_a_machine_that_stands_still(hasty: Witness) -> None:
+    """As when its lid is closed, or it is moved to another host: all goes on afterwards, on the same connections."""
+    pids = [pid for each in hasty.server.pids.values() for pid in each]
+    async with hasty.aftermath("voxwire_loop_stalls_total"), crowd(hasty.server):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(1.2)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.full
+async def test_a_sweeper_of_temporary_files() -> None:
+    """It spares what a server will need when its engine or a web process dies."""
+    with tempfile.TemporaryDirectory() as temporary, victim(*SHORT, "--workers", "2", temporary=temporary) as server:
+        await until_all_serve(server.process, server.port, 2)
+        web = server.pids["web"][1]
+        async with crowd(server):
+            sweep(temporary)
+            server.signal("engine", signal.SIGKILL)
+            await asyncio.sleep(0.3)
+        os.kill(web, signal.SIGKILL)
+        await asyncio.sleep(0.3)
+        await until_all_serve(server.process, server.port, 2)
+        await speaks_at_once(server)
+
+
+def sweep(temporary: str) -> None:
+    """As tmpfiles.d(5) has it: a directory that is locked is left alone."""
+    for name in os.listdir(temporary):
+        directory = os.open(os.path.join(temporary, name), os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(os.path.join(temporary, name))
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(directory)
 
 
 async def test_a_server_that_has_no_more_files(hasty: Witness) -> None:

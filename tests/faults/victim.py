@@ -139,11 +139,16 @@ def _figures(page: str) -> dict[str, float]:
 
 @contextmanager
 def victim(
-    *flags: str, module: str = "streaming_server", within: tuple[str, ...] = (), log_fd: int | None = None
+    *flags: str,
+    module: str = "streaming_server",
+    within: tuple[str, ...] = (),
+    log_fd: int | None = None,
+    temporary: str = tempfile.gettempdir(),
 ) -> Iterator[Victim]:
     """A server with these flags until the block is left; by then it may have ended.
 
-    `module`: what is run; `within`: the command that runs it; `log_fd`: where it logs, if not where it is read.
+    `module`: what is run; `within`: the command that runs it; `log_fd`: where it logs, if not where it is read;
+    `temporary`: where it keeps what it needs while it runs.
     """
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
@@ -166,7 +171,7 @@ def victim(
             subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "VOXWIRE_API_KEY": KEY},
+                env={**os.environ, "VOXWIRE_API_KEY": KEY, "TMPDIR": temporary},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors if log_fd is None else log_fd,
