@@ -43,6 +43,8 @@ SERVER_FLAGS = (
 )
 """Who is cut here does not come back; and what is too fast is another bench's business."""
 NEIGHBOURS = 2
+MOST_ALONE_S = 10.0
+"""So long they listen before, to tell what the machine itself makes late."""
 TRACEBACK = "Traceback (most recent call last)"
 MAX_GROWTH_MIB = 20.0
 WARM_SHARE = 0.25
@@ -55,7 +57,10 @@ class Fuzz:
     """What came of it."""
 
     findings: Findings = field(default_factory=Findings)
+    alone: Tally = field(default_factory=Tally)
+    """What the neighbours heard before."""
     tally: Tally = field(default_factory=Tally)
+    """And meanwhile."""
     seconds: float = 0.0
     samples: list[tuple[float, float]] = field(default_factory=list)
     """Share of the messages that were sent, and MiB of the server's processes."""
@@ -105,6 +110,8 @@ async def tell_all(server: Server, num_messages: int, num_callers: int, seed: in
     openings, others = schedule(num_messages, seed)
     num_tasks = len(openings) + len(others)
     address, buffer = Address.of(server.url), bytearray(BUFFER_BYTES)
+    async with neighbours(address, NEIGHBOURS) as fuzz.alone:
+        await asyncio.sleep(min(MOST_ALONE_S, num_messages / 10_000))
     async with neighbours(address, NEIGHBOURS) as fuzz.tally:
         began_at = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
@@ -193,6 +200,7 @@ def _result(fuzz: Fuzz, options: argparse.Namespace) -> dict[str, Any]:
             "patches_compared": tally.num_checked,
             "gaps": tally.num_late,
             "lateness_ms": percentiles(tally.lateness_s),
+            "lateness_ms_before": percentiles(fuzz.alone.lateness_s),
         },
         "answers": {str(row.pop("what was done")): row for row in _outcomes(findings)},
         "fields": spoilt,
