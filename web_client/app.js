@@ -151,7 +151,7 @@ class App {
   #linkChanged(report) {
     const { state } = report;
     this.#view.outage.learn(report, performance.now());
-    if (state === "lost") setTimeout(() => this.#view.render(), PATIENCE_MS);
+    if (state === "lost") setTimeout(() => this.#view.render(), PATIENCE_MS + 50); // clocks are coarse
     if (state === "refused" || state === "unauthorized") this.#composer.letGo();
     if (state !== "unauthorized") return;
     setText("token-error", load("session", "token") ? this.#say("tokenWrong") : "");
