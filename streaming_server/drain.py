@@ -60,6 +60,7 @@ class Drain:
         begun_at = loop.time()
         log.info("draining: %d sessions, at most %g s", len(self._endpoint.sessions), self._limit_s)
         self._ends_at = begun_at + self._limit_s
+        self._endpoint.on_return(self._tell)
         self._tell()
         try:
             async with asyncio.timeout_at(begun_at + WIND_UP_AT * self._limit_s):
@@ -87,9 +88,8 @@ class Drain:
             session.wind_up(at_once=at_once)
 
     async def _all_said(self) -> None:
-        while self._endpoint.num_busy:  # a look every now and then is cheaper than word from each
+        while self._endpoint.num_busy:  # noqa: ASYNC110 - a look every now and then is cheaper than word from each
             await asyncio.sleep(LOOK_EVERY_S)
-            self._tell()
 
     def _tell(self) -> None:
         """Those who have not heard of it: all, and later who has come back to a session, maybe without having heard."""

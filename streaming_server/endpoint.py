@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from starlette.datastructures import Headers
@@ -125,6 +126,10 @@ class StreamEndpoint:
     def sessions(self) -> list[tuple[Conversation, Session]]:
         """Those that have a connection, and it."""
         return [(each, each.session) for each in self._open if each.session is not None]
+
+    def on_return(self, tell: Callable[[], None]) -> None:
+        """`tell` is called from now on when somebody has come back to a session."""
+        self._lobby.on_return = tell
 
     @property
     def num_busy(self) -> int:

@@ -68,6 +68,8 @@ class Lobby:
         self._seats: dict[str, _Seat] = {}
         self._parked: dict[str, _Seat] = {}  # who has waited longest comes first
         self._parked_bytes = 0
+        self.on_return: Callable[[], None] | None = None
+        """Called when somebody has come back, before anything that they say is heard."""
 
     @property
     def has_parked(self) -> bool:
@@ -107,6 +109,8 @@ class Lobby:
             seat.holder.replaced()
         seat.holder = holder
         self._metrics.sessions_resumed.inc()
+        if self.on_return is not None:
+            asyncio.get_running_loop().call_soon(self.on_return)
         return seat.session
 
     def has(self, session: str) -> bool:

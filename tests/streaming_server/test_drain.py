@@ -212,10 +212,13 @@ async def test_a_lost_listener_may_come_back_while_others_are_spoken_to_and_nobo
                 resume["token"] = ready["resume_token"]
                 await back.send("hello", version=1, resume=resume)
                 assert (await back.receive())["resumed"]
+                await back.send("start", utterance="late", text=SHORT)
                 await back.send("end", utterance="u")
                 messages, code = await hear_out(back)
         assert code == 1001
-        assert "drain" in {message["type"] for message in messages}
+        (late,) = of_utterance(messages, "late")
+        (drain,) = [message for message in messages if message["type"] == "drain"]
+        assert messages.index(drain) < messages.index(late), "expected to be told why before it is refused"
         assert_complete(of_utterance(messages))
         assert of_utterance(messages)[-1]["reason"] == "end"
         assert await asyncio.to_thread(process.wait, 10) == 0
