@@ -27,14 +27,18 @@ BACK_S = 3.0
 async def crowd(server: Victim, num_listeners: int = 8) -> AsyncIterator[Sequence[Listener]]:
     """Listeners who have heard the first of it, and hear all the rest afterwards."""
     listeners = [await Listener(server, token=KEY, lead_ms=800).open() for _ in range(num_listeners)]
-    for number, listener in enumerate(listeners):
-        await listener.say(Start(utterance="u", seed=100 + number, text=TEXT, end=True))
-    for listener in listeners:
-        await listener.hear_some("u")
-    yield listeners
-    began_at = time.monotonic()
-    await asyncio.gather(*(hear_out(each) for each in listeners))
-    assert time.monotonic() - began_at < BACK_S + 2
+    try:
+        for number, listener in enumerate(listeners):
+            await listener.say(Start(utterance="u", seed=100 + number, text=TEXT, end=True))
+        for listener in listeners:
+            await listener.hear_some("u")
+        yield listeners
+        began_at = time.monotonic()
+        await asyncio.gather(*(hear_out(each) for each in listeners))
+        assert time.monotonic() - began_at < BACK_S + 2
+    finally:
+        for listener in listeners:
+            listener.cut()
 
 
 async def hear_out(listener: Listener) -> None:
@@ -55,10 +59,14 @@ async def hurt(server: Victim, number: Signals = SIGKILL) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [SIGKILL, SIGSTOP], ids=["is killed", "hangs"])
-async def test_an_engine_that(troubled: Witness, number: Signals) -> None:
+def faults(kind: str) -> str:
+    return f'voxwire_engine_faults_total{{kind="{kind}"}}'
+
+
+@pytest.mark.parametrize(("number", "kind"), [(SIGKILL, "killed"), (SIGSTOP, "hung")], ids=["is killed", "hangs"])
+async def test_an_engine_that(troubled: Witness, number: Signals, kind: str) -> None:
     """Nobody loses a sample, and nobody's connection is touched; the server has another engine."""
-    async with troubled.aftermath(RESTARTS, LOST, REOPENED), crowd(troubled.server):
+    async with troubled.aftermath(RESTARTS, LOST, REOPENED, faults(kind)), crowd(troubled.server):
         await hurt(troubled.server, number)
 
 
@@ -107,16 +115,25 @@ async def test_who_comes_while_there_is_no_engine(troubled: Witness) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["KILL", "EXIT", pytest.param("HANG", marks=pytest.mark.full), "RAISE", "MEMORY"], ids=str.lower
+    ("word", "kind"),
+    [
+        ("KILL", "killed"),
+        ("EXIT", "exited"),
+        pytest.param("HANG", "hung", marks=pytest.mark.full),
+        ("RAISE", "raised"),
+        ("MEMORY", "out_of_memory"),
+        ("UNSOUND", "unsound"),
+    ],
 )
-async def test_a_text_that_breaks_the_engine(troubled: Witness, word: str) -> None:
+async def test_a_text_that_breaks_the_engine(troubled: Witness, word: str, kind: str) -> None:
     """Whoever has it is told engine_failed and keeps the session; all others hear every sample."""
-    async with troubled.aftermath(FAILED, traceback=True), crowd(troubled.server):
+    async with troubled.aftermath(FAILED, faults(kind), traceback=True), crowd(troubled.server):
         poisoner = await Listener(troubled.server, token=KEY, lead_ms=800).open()
         await poisoner.say(Start(utterance="u", seed=666, text=f"This is a {word} here.", end=True))
         await poisoner.hear_out("u")
         assert poisoner.done["u"].reason == "error"
         assert [each.code for each in poisoner.messages if isinstance(each, Error)] == ["engine_failed"]
+        await until_ready(troubled.server)
         await poisoner.say(Start(utterance="v", seed=667, text="And it goes on.", end=True))
         await poisoner.hear_out("v")
         assert poisoner.done["v"].reason == "end"

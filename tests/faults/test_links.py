@@ -32,9 +32,12 @@ async def linked(server: Victim, **hello: Any) -> AsyncIterator[tuple[FaultProxy
     """A bad link, good as yet, and a listener at its end who will say goodbye."""
     async with FaultProxy("127.0.0.1", server.port) as proxy:
         listener = Listener(Way(proxy.port), token=KEY, **{"lead_ms": 1500, **hello})
-        yield proxy, listener
-        await listener.say(Close())
-        assert await listener.close_code() == 1000
+        try:
+            yield proxy, listener
+            await listener.say(Close())
+            assert await listener.close_code() == 1000
+        finally:
+            listener.cut()
 
 
 async def begin(listener: Listener, text: str = TEXT, **fields: Any) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import msgpack
@@ -260,6 +260,27 @@ async def drip(peer: RawWebSocket) -> None:
     for byte in REQUEST:
         await peer.write(bytes([byte]))
         await asyncio.sleep(0.02)
+
+
+async def test_a_voice_whose_form_never_ends(hasty: Witness) -> None:
+    """It is answered, and cut after so many bytes; none of them is kept."""
+    head = (
+        *("POST /v1/voices HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {KEY}"),
+        *("Content-Type: multipart/form-data; boundary=x", "Transfer-Encoding: chunked", "", ""),
+    )
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    async with hasty.aftermath("voxwire_http_responses_total"), neighbour(hasty.server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", hasty.server.port)
+        writer.write("\r\n".join(head).encode())
+        assert (await reader.readline()).split()[1] in (b"413", b"501")
+        num_chunks = 0
+        with suppress(ConnectionError):
+            while num_chunks < 2_000:
+                writer.write(chunk)
+                await writer.drain()
+                num_chunks += 1
+        assert num_chunks < 2_000
+        writer.transport.abort()
 
 
 async def test_more_connections_than_one_address_may_have(strict: Witness) -> None:

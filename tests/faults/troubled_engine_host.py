@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from models.base import ModelOptions, SpeechModel
+from models.base import Failure, ModelOptions, Patch, SpeechModel
 from models.slots import Done
 from models.tone import ToneModel
 from streaming_server import engine_host
@@ -26,27 +26,39 @@ TROUBLE: dict[str, Callable[[], None]] = {
 }
 """In the first step of a segment that holds the word."""
 
+UNSOUND = "UNSOUND"
+"""Every patch of a slot with a text that holds it is no sound; others' are."""
+
 
 class TroubledTone(ToneModel):
     def __init__(self) -> None:
         super().__init__()
         self._due: dict[int, Callable[[], None]] = {}
+        self._unsound: set[int] = set()
 
     def extend(self, slot: int, text: str) -> None:
         super().extend(slot, text)
         for word, act in TROUBLE.items():
             if word in text:
                 self._due[slot] = act
+        if UNSOUND in text:
+            self._unsound.add(slot)
 
     def submit(self, slots: Sequence[int]) -> Done:
         for slot in slots:
             if slot in self._due:
                 self._due.pop(slot)()
-        return super().submit(slots)
+        return Done([self._spoilt(each) for each in super().submit(slots).patches()])
 
     def close(self, slot: int) -> None:
         self._due.pop(slot, None)
+        self._unsound.discard(slot)
         super().close(slot)
+
+    def _spoilt(self, patch: Patch | Failure) -> Patch | Failure:
+        if patch.slot not in self._unsound:
+            return patch
+        return Failure(slot=patch.slot, generation=patch.generation, message="expected numbers, got NaN")
 
 
 def load(name: str, options: ModelOptions) -> SpeechModel:
