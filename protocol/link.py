@@ -135,6 +135,7 @@ class Link:
             last = await self._return(loss) if self.resumes else loss
             if last is not None:
                 self.lose(last.error)
+                self._owner.report(LinkReport(state="gone"))
                 return
 
     def lose(self, error: SpeechError) -> None:

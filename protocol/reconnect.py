@@ -40,9 +40,10 @@ class LinkReport:
     """What became of the way to the server. `connecting`: try number `attempt` will be made in `wait_s`.
 
     `resumed`: nothing is lost. `restarted`: the server had forgotten the session, and unfinished speech starts anew.
+    `gone`: there will be no connection any more.
     """
 
-    state: Literal["connecting", "ready", "lost", "resumed", "restarted"]
+    state: Literal["connecting", "ready", "lost", "resumed", "restarted", "gone"]
     attempt: int = 0
     wait_s: float = 0.0
 

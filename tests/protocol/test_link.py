@@ -93,12 +93,14 @@ async def test_a_server_that_may_be_back_is_asked_again(code: int) -> None:
 
 @pytest.mark.parametrize("code", [1000, 1008, 1009, 4400, 4409])
 async def test_some_goodbyes_are_for_good(code: int) -> None:
-    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+    reports: list[LinkReport] = []
+    async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
         speech = client.speak(voice=f"close {code}")
         await speech.write("ab")
         with pytest.raises(ConnectionLost):
             await speech.finished()
         assert len(server.ledgers) == 1
+        assert [report.state for report in reports] == ["connecting", "ready", "lost", "gone"]
 
 
 async def test_a_ghost_of_our_own_does_not_take_the_session_away() -> None:
