@@ -18,6 +18,8 @@ from typing import Final
 USUAL_S: Final = 1 / 15
 """Seconds that a letter takes, as long as nothing is known; this belief is worth USUAL_LETTERS."""
 USUAL_LETTERS: Final = 30
+SEEN_LETTERS: Final = 8
+"""From so many on they tell how slow a voice is; before, it may have been a pause."""
 USUAL_SEGMENT: Final = 60
 """Letters of a segment; the belief is worth one segment."""
 TOLD_S: Final = 3.0
@@ -131,7 +133,10 @@ class Outlook:
     @property
     def _letter_s(self) -> float:
         letters, seconds = self._known
-        return (USUAL_LETTERS * USUAL_S + seconds) / (USUAL_LETTERS + letters)
+        believed_s = (USUAL_LETTERS * USUAL_S + seconds) / (USUAL_LETTERS + letters)
+        if letters < SEEN_LETTERS:
+            return believed_s
+        return max(believed_s, seconds / letters)  # a slower voice is believed at once: too short a wait is heard
 
     def _letters_at(self, position: int) -> int:
         return self._letters[min(position, len(self._letters) - 1)]

@@ -11,6 +11,8 @@
 
 /** Seconds for one letter before anything is learnt, and how many letters that belief is worth. */
 const USUAL = { seconds: 1 / 15, letters: 30 };
+/** From so many on they tell how slow a voice is; before, it may have been a pause. */
+const SEEN_LETTERS = 8;
 /** Letters of a clause; the belief is worth one clause. */
 const USUAL_CLAUSE = 60;
 /** The announced speed counts as if it had been seen over so many seconds of speech. */
@@ -93,7 +95,9 @@ export class Outlook {
   /** Seconds for one letter. */
   get #each() {
     const { letters, seconds } = this.#spoken;
-    return (USUAL.letters * this.#usual + seconds) / (USUAL.letters + letters);
+    const believed = (USUAL.letters * this.#usual + seconds) / (USUAL.letters + letters);
+    // A slower voice is believed at once: too short a wait is heard.
+    return letters < SEEN_LETTERS ? believed : Math.max(believed, seconds / letters);
   }
 
   /**

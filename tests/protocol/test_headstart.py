@@ -52,6 +52,8 @@ def play(
 
 @given(rtf=st.floats(1.02, 8.0), num_letters=st.integers(10, 2000), letter=st.integers(40, 110))
 @example(rtf=1.25, num_letters=108, letter=110)
+@example(rtf=1.25, num_letters=89, letter=110)
+@example(rtf=1.09, num_letters=130, letter=106)
 def test_the_rest_plays_without_a_gap(rtf: float, num_letters: int, letter: int) -> None:
     """None above a hundredth of the speech, or above a patch: a voice may be far slower than is believed."""
     wait_s, gap_s = play("x" * num_letters, rtf, letter=letter)
