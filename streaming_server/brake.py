@@ -12,25 +12,25 @@ WORD_WAIT_S = 1.0
 
 
 class Brake:
-    """`give_up` is told where it was to stop, once the word's end has been waited for in vain."""
+    """It holds nothing of its utterance but while it waits: a circle would be left to the garbage collector."""
 
-    def __init__(self, rate_hz: int, give_up: Callable[[int], None]) -> None:
+    def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._give_up = give_up
         self._timer: asyncio.TimerHandle | None = None
         self.at: int | None = None
         """The tick where the sound ends; None: it goes on."""
 
-    def apply(self, at: int) -> None:
-        """Let it end there, at a tick that is not made yet."""
+    def apply(self, at: int, give_up: Callable[[int], None]) -> None:
+        """Let it end there, at a tick that is not made yet: which `give_up` is told when it was waited for in vain."""
         self.release()
         self.at = at
-        self._timer = asyncio.get_running_loop().call_later(WORD_WAIT_S, self._give_up, at)
+        self._timer = asyncio.get_running_loop().call_later(WORD_WAIT_S, give_up, at)
 
     def release(self) -> None:
         """Nobody waits any more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def cut(self, pts: int, pcm: bytes) -> bytes | None:
         """What is to be heard of the patch at `pts`, faded out, if the end is in it; None if it is not.

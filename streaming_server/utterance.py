@@ -95,7 +95,7 @@ class Utterance:
         self._all_spoken = False
         self._is_ended = False  # the engine has all the text
         self._is_last = False  # no other segment is to follow
-        self._brake = Brake(self._rate_hz, lambda at: self._stop(at, estimated=True))
+        self._brake = Brake(self._rate_hz)
         self._done = False
         self._watch = Stopwatch(studio.clock)
         emit(order.started(self._runs.announced))
@@ -150,7 +150,7 @@ class Utterance:
         elif stop_at <= self._pts:
             self._runs.then(partial(self._stop, stop_at, estimated=estimated))
         else:
-            self._brake.apply(stop_at)
+            self._brake.apply(stop_at, lambda at: self._stop(at, estimated=True))
 
     def suspend(self, suspended: bool) -> None:
         """Whether the engine is to wait, because the socket does not take what there is."""

@@ -15,10 +15,14 @@ def patch(num_samples: int) -> bytes:
     return np.full(num_samples, 10_000, "<i2").tobytes()
 
 
+def never(at: int) -> None:
+    raise AssertionError(f"expected no wait for {at} to end")
+
+
 async def test_the_patch_that_has_the_end_is_cut_and_faded() -> None:
-    brake = Brake(1_000, lambda _: None)
+    brake = Brake(1_000)
     assert brake.cut(0, patch(100)) is None
-    brake.apply(150)
+    brake.apply(150, never)
     assert brake.cut(0, patch(100)) is None
     ending = brake.cut(100, patch(100))
     brake.release()
@@ -31,8 +35,8 @@ async def test_the_patch_that_has_the_end_is_cut_and_faded() -> None:
 
 
 async def test_a_fade_is_never_shorter_than_it_is_long() -> None:
-    brake = Brake(1_000, lambda _: None)
-    brake.apply(103)
+    brake = Brake(1_000)
+    brake.apply(103, never)
     ending = brake.cut(100, patch(100))
     brake.release()
     assert ending is not None
@@ -41,9 +45,9 @@ async def test_a_fade_is_never_shorter_than_it_is_long() -> None:
 
 async def test_an_end_that_does_not_come_is_given_up_once() -> None:
     gave_up: list[int] = []
-    brake = Brake(1_000, gave_up.append)
-    brake.apply(50)
-    brake.apply(60)
+    brake = Brake(1_000)
+    brake.apply(50, gave_up.append)
+    brake.apply(60, gave_up.append)
     await asyncio.sleep(1.2)
     assert gave_up == [60]
 
