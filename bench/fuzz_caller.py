@@ -90,8 +90,9 @@ class Caller(WebSocket):
         return self.is_ready and not self._is_lost
 
     def fresh_name(self) -> str:
+        """That no other becomes by a few bits that are flipped."""
         self._num_names += 1
-        return f"u{self._num_names}"
+        return f"u{self._num_names}-{self._random.getrandbits(32):08x}"
 
     async def open(self) -> None:
         """Raises ConnectionFailed."""
