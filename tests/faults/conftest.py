@@ -22,7 +22,7 @@ SHORT = (
 """Time-outs that a test can wait for."""
 
 IMPATIENT = (
-    *("--handshake-timeout-ms", "1000", "--hello-timeout-ms", "800", "--idle-ms", "1000"),
+    *("--handshake-timeout-ms", "1000", "--hello-timeout-ms", "800"),
     *("--pending-chars", "20000"),
 )
 

@@ -19,8 +19,8 @@ from .victim import KEY, Victim, until_ready
 TEXT = "Hello there. And a second."
 RESTARTS, LOST, REOPENED = (f"voxwire_engine_{name}" for name in ("restarts", "lost_streams", "reopened_streams"))
 FAILED = 'voxwire_errors_total{code="engine_failed"}'
-BACK_S = 3.0
-"""So long speech may be away with an engine."""
+BACK_S = 8.0
+"""By then all is heard, on a busy machine, too."""
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def crowd(server: Victim, num_listeners: int = 8) -> AsyncIterator[Sequenc
         yield listeners
         began_at = time.monotonic()
         await asyncio.gather(*(hear_out(each) for each in listeners))
-        assert time.monotonic() - began_at < BACK_S + 2
+        assert time.monotonic() - began_at < BACK_S
     finally:
         for listener in listeners:
             listener.cut()
