@@ -10,7 +10,7 @@ from typing import Final
 
 from .errors import ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
 from .link import Link
-from .messages import Audio, Cancel, Done, Error, UtteranceMessage
+from .messages import Audio, Cancel, Done, Error, Ready, UtteranceMessage
 from .speech import Speech
 from .text_flow import TextFlow
 
@@ -48,6 +48,11 @@ class Roster:
             sentence = f"expected a new utterance id, got {utterance} again"
             raise LocalProtocolError(ErrorCode.DUPLICATE_UTTERANCE, sentence, utterance=utterance)
 
+    @property
+    def _ready(self) -> Ready:
+        assert self._link.ready is not None, "expected a session"
+        return self._link.ready
+
     def enter(self, speech: Speech) -> None:
         """It was started."""
         self._speeches[speech.wire_id] = speech
@@ -78,9 +83,9 @@ class Roster:
 
     def go_on(self, *, resumed: bool, cancelled: Collection[str]) -> None:
         """There is a connection again; those that its session does not know are begun anew, or were cancelled."""
-        if not resumed:  # else it is the same server, which goes on leaving, and breaking off
-            self._has_moved = True
-            self.is_draining = False
+        self._has_moved |= not resumed
+        self.is_draining &= resumed and self._ready.resume == "local"  # else it may be another server
+        if not resumed:
             self._broken_off.clear()
         live = self._link.journal.live
         strangers = [speech for name, speech in self._speeches.items() if name not in live]
@@ -125,8 +130,7 @@ class Roster:
         self.flow.look_again()
 
     def _restart(self, speech: Speech) -> None:
-        assert self._link.ready is not None, "expected a session"
-        rate = self._link.ready.model.sample_rate
+        rate = self._ready.model.sample_rate
         if rate != speech.sample_rate:
             sentence = f"expected a server whose model speaks at {speech.sample_rate} Hz, got one at {rate} Hz"
             speech.lose(SpeechError(ErrorCode.UNSUPPORTED_FORMAT, sentence))

@@ -240,6 +240,17 @@ async def test_what_a_leaving_server_does_not_even_begin_is_begun_by_the_next() 
         assert await heard_from(speech) == "abc"
 
 
+async def test_another_server_of_the_group_is_not_taken_for_one_that_leaves() -> None:
+    async with TinyServer(reach="shared").serving() as server, SpeechClient(server.url) as client:
+        await server.say(Drain(deadline_ms=1000))
+        await client.ping()
+        server.drop()
+        await until(lambda: client.num_resumes == 1)
+        server.refusal = ErrorCode.BUSY
+        with pytest.raises(SpeechError, match="busy"):
+            await client.speak("abc", voice="nobody").finished()
+
+
 async def test_a_live_id_is_no_new_one_though_the_server_knows_another() -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url) as client:
         speech = client.speak(utterance="mine")

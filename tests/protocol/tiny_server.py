@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
@@ -58,6 +58,7 @@ class TinyServer:
     is_shut: bool = False  # to newcomers
     refused_voice: str = ""
     refusal: ErrorCode = ErrorCode.UNKNOWN_VOICE
+    reach: Literal["local", "shared"] = "local"
     sample_rate: int = 44100
     is_deaf: bool = False  # to pings
 
@@ -133,7 +134,12 @@ class TinyServer:
             taken = ledger.client_messages
             await put(
                 make_ready(
-                    session=hello.resume.session, limits=self.limits, model=model, resumed=True, client_messages=taken
+                    session=hello.resume.session,
+                    limits=self.limits,
+                    model=model,
+                    resumed=True,
+                    client_messages=taken,
+                    resume=self.reach,
                 )
             )
             for data in connection.resend(replay.messages):
