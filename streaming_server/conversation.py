@@ -250,14 +250,14 @@ class Conversation:
     async def _empty(self, session: Session) -> None:
         """Say all there is: first, in its order, what is held for a client that has come back."""
         while self._again:
-            for data in self._connection.resend((self._again.popleft(),)):
-                await self._transmit(data)
+            for data in self._connection.resend((held := self._again.popleft(),)):
+                await self._transmit(data, held)
             await asyncio.sleep(0)  # a socket with room keeps nobody waiting, and it may be a lot
         while self._session is session and (message := session.outbox.take()) is not None:
             data = self._connection.send(message)
             self._is_sending = True
             try:
-                await self._transmit(data)
+                await self._transmit(data, message)
             finally:  # it is in the ledger, whatever becomes of this socket
                 self._is_sending = False
                 session.on_sent(message)
@@ -270,12 +270,12 @@ class Conversation:
         return data if data is not None else message["text"]
 
     async def _put(self, message: ServerMessage) -> None:
-        await self._transmit(self._connection.send(message))
+        await self._transmit(self._connection.send(message), message)
 
-    async def _transmit(self, data: bytes | str) -> None:
+    async def _transmit(self, data: bytes | str, message: ServerMessage) -> None:
         key = "bytes" if isinstance(data, bytes) else "text"
         try:
-            await self._send({"type": "websocket.send", key: data})
+            await self._send({"type": "websocket.send", key: data, "sound_s": self._studio.sound_s(message)})
         except OSError:
             raise _Gone from None
 

@@ -179,7 +179,7 @@ class Config(BaseModel):
 
     send_buffer_bytes: int = setting(65_536, "sockets", "BYTES", "kernel send buffer of a connection", ge=4_096)
     notsent_lowat_bytes: int = setting(16_384, "sockets", "BYTES", "unsent bytes above which a writer waits", ge=1_024)
-    tcp_user_timeout_ms: int = setting(5_000, "sockets", "MS", "unacknowledged data after which a peer is cut", ge=100)
+    tcp_user_timeout_ms: int = setting(4_000, "sockets", "MS", "unacknowledged data after which a peer is cut", ge=100)
     write_stall_ms: int = setting(3_000, "sockets", "MS", "a full socket that takes nothing is cut after this", ge=100)
     ping_interval_ms: int = setting(10_000, "sockets", "MS", "time between WebSocket pings", ge=100)
     ping_timeout_ms: int = setting(10_000, "sockets", "MS", "wait for a WebSocket pong", ge=100)

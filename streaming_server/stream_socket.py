@@ -7,10 +7,6 @@ is kept for ever, since closing waits until all is written.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import termios
-from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +20,8 @@ from protocol.errors import CloseCode
 from .admission import Throttle
 from .metrics import Metrics
 from .quota import Quota
+from .socket_queues import num_unread, num_untaken
+from .sound_window import SoundWindow
 from .upgrade_socket import UpgradeSocket
 
 if TYPE_CHECKING:
@@ -80,6 +78,8 @@ class StreamSocket(UpgradeSocket):
         self._pause: asyncio.TimerHandle | None = None
         self._num_untaken = 0
         self._taken_at = 0.0
+        self._sound = SoundWindow()
+        self._num_unacknowledged = 0  # when a pong was overdue
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -90,8 +90,7 @@ class StreamSocket(UpgradeSocket):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._num_untaken, self._taken_at = self._count_untaken(), self.loop.time()
-        self._watch(self._stall_s / LOOKS)
+        self._watch_from_now()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -196,8 +195,10 @@ class StreamSocket(UpgradeSocket):
 
     def keepalive_timeout(self) -> None:
         """A pong may be among what is not read: while the socket is full (then the other watch is enough), while its
-        peer is read more slowly, and when this process has stood still."""
-        if self.ping_timeout is not None and (self._is_full or self._rest or self._count(termios.FIONREAD)):
+        peer is read more slowly, and when this process has stood still. Or the ping has not come: sound goes before."""
+        before, self._num_unacknowledged = self._num_unacknowledged, self._untaken()
+        is_behind = self._sound.lies_there(self._num_unacknowledged) and self._num_unacknowledged != before
+        if self.ping_timeout is not None and (self._is_full or is_behind or self._rest or num_unread(self.transport)):
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
             self._is_silent = True
@@ -238,17 +239,33 @@ class StreamSocket(UpgradeSocket):
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
+        was_stalled = self._is_stalled
+        sound_s: float = message.get("sound_s", 0.0)  # type: ignore[assignment]  # ours, beside what ASGI knows
         if self._is_full:
             await self.writable.wait()
-            if self._is_stalled:
-                raise ClientDisconnected
+        if self._sound.is_over(sound_s, self._untaken):
+            self._watch_from_now()
+            await self._sound.taken(sound_s, self._untaken, lambda: self._is_stalled or self.transport.is_closing())
+            if not (self._is_full or self._is_stalled):
+                self._stop_watching()
+        if self._is_stalled and not was_stalled:
+            raise ClientDisconnected
         if self.close_sent and message["type"] == "websocket.send":
             raise ClientDisconnected  # its pong was overdue; uvicorn would call it a fault of ours
         await super().send(message)
+        if message["type"] == "websocket.send":
+            self._sound.write(len(message.get("bytes") or message.get("text") or b""), sound_s)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
 
     # ---- the watch
+
+    def _untaken(self) -> int:
+        return num_untaken(self.transport)
+
+    def _watch_from_now(self) -> None:
+        self._num_untaken, self._taken_at = self._untaken(), self.loop.time()
+        self._watch(self._stall_s / LOOKS)
 
     def _watch(self, delay_s: float) -> None:
         self._stop_watching()
@@ -263,7 +280,7 @@ class StreamSocket(UpgradeSocket):
         if self._is_stalled:
             self.transport.abort()
             return
-        num_untaken, now = self._count_untaken(), self.loop.time()
+        num_untaken, now = self._untaken(), self.loop.time()
         if num_untaken < self._num_untaken:
             self._taken_at = now
         self._num_untaken = num_untaken
@@ -274,14 +291,3 @@ class StreamSocket(UpgradeSocket):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.TIMEOUT, "reason": "slow_consumer"})
         self.writable.set()
         self._watch(LAST_WORD_S)
-
-    def _count_untaken(self) -> int:
-        """Bytes that the peer has not acknowledged: ours, and the kernel's, which asks for more only now and then."""
-        return self.transport.get_write_buffer_size() + self._count(termios.TIOCOUTQ)
-
-    def _count(self, queue: int) -> int:
-        """Bytes in a queue of the kernel's."""
-        queued = array("i", [0])
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), queue, queued)
-        return queued[0]

@@ -30,7 +30,7 @@ from protocol.messages import (
 )
 from protocol.wire import Encoding
 from tests.streaming_server.listener import Listener
-from tests.streaming_server.serving import Server, connected, serving, until
+from tests.streaming_server.serving import WAIT_S, Server, connected, serving, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,7 +47,7 @@ async def server() -> AsyncIterator[Server]:
 async def metric(server: Server, name: str) -> float:
     async with httpx.AsyncClient(base_url=server.http_url) as http:
         page = (await http.get("/metrics")).text
-    return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
+    return sum(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
 
 
 def assert_whole(listener: Listener, utterance: str, num_chars: int) -> None:
@@ -258,11 +258,15 @@ async def test_after_the_window_nothing_is_left(server: Server) -> None:
 
 
 async def test_what_was_cancelled_before_the_loss_is_not_said_again(server: Server) -> None:
+    ended = 'voxwire_utterances_ended_total{reason="cancelled"}'
+    num_ended = await metric(server, ended)
     listener = await Listener(server, lead_ms=4000).open()
     await listener.say(Start(utterance="u", seed=15, text=TEXT * 5, end=True))
     await listener.hear_some("u")
     await listener.say(Cancel(utterance="u"))
-    await until(lambda: not server.engine.num_streams)
+    async with asyncio.timeout(WAIT_S):
+        while await metric(server, ended) == num_ended:
+            pass
     listener.cut()
     await listener.open()
     await listener.hear_out("u")
