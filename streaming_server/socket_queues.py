@@ -21,6 +21,6 @@ def num_unread(transport: asyncio.Transport) -> int:
 
 def _count(transport: asyncio.Transport, queue: int) -> int:
     queued = array("i", [0])
-    with contextlib.suppress(OSError):  # it may be closed
+    with contextlib.suppress(OSError, ValueError):  # it may be closed, and have no number any more
         fcntl.ioctl(transport.get_extra_info("socket").fileno(), queue, queued)
     return queued[0]
