@@ -99,7 +99,11 @@ class SpeechClient:
         )
         self._roster = Roster(self._link, clock=clock, max_buffered_bytes=max_buffered_bytes, over=self._stop_writing)
         self._line = Line(
-            post=self._link.post, pieces=self._roster.flow.pieces, model=lambda: self.ready.model, clock=clock
+            post=self._link.post,
+            pieces=self._roster.flow.pieces,
+            look_again=self._roster.flow.look_again,
+            model=lambda: self.ready.model,
+            clock=clock,
         )
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._pings: dict[int, asyncio.Future[None]] = {}

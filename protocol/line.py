@@ -14,5 +14,6 @@ class Line:
 
     post: Callable[[ClientMessage], None]  # raises LocalProtocolError; does nothing once the connection is lost
     pieces: Callable[[str], AsyncIterator[str]]  # a text in parts that the server has room for, when it has
+    look_again: Callable[[], None]  # for who waits for that room: there may be some
     model: Callable[[], ModelDescription]  # the server's
     clock: Callable[[], float]  # monotonic seconds

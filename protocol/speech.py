@@ -64,8 +64,7 @@ class Speech:
         self._buffer = ChunkBuffer(self._head_start, self._over, line.clock)
         self._intake = Intake(self._buffer, self._head_start, self.sample_rate, line.clock)
         self._failure: Exception | None = None
-        self._left = False
-        self._cancelled = False
+        self._left = self._cancelled = False
         self._is_refusable = True
 
     @property
@@ -101,7 +100,8 @@ class Speech:
     @property
     def num_pending_chars(self) -> int:
         """Code points given that no segment has told of yet."""
-        return 0 if self.is_over else self.num_chars - (self.segments[-1].text_end if self.segments else 0)
+        num_told = self.segments[-1].text_end if self.segments else 0
+        return 0 if self.is_over or self._cancelled else self.num_chars - num_told
 
     @property
     def buffered_bytes(self) -> int:
@@ -152,6 +152,7 @@ class Speech:
     def cancel(self, *, at: Literal["now", "word"] | None = None, played: int | None = None) -> None:
         """Barge-in. `played`: ticks that the listener has heard. What still comes, `done.spoken` last, tells where."""
         self._cancelled = True
+        self._line.look_again()
         if played is not None:
             self._playhead.played = played
         self._tell(Cancel(utterance=self._passage.utterance, at=at, played=self._playhead.to_wire(played)))
@@ -216,7 +217,7 @@ class Speech:
 
     def lose(self, failure: SpeechError) -> None:
         """From the client: no more will come."""
-        self._failure = self._failure or failure
+        self._failure = self._failure or (None if self.is_over else failure)
         self._over.set()
         self._buffer.wake()
 

@@ -99,7 +99,13 @@ async def embedded_narration(
                 pass  # where the listener is makes no difference to background work
 
     # A client without a server: it buffers all the speech, which is bounded by the text alone.
-    line = Line(post=tell, pieces=_once, model=lambda: describe_model(engine), clock=studio.clock)
+    line = Line(
+        post=tell,
+        pieces=_once,
+        look_again=lambda: None,  # nobody waits
+        model=lambda: describe_model(engine),
+        clock=studio.clock,
+    )
     speech = Speech(start, line)
     utterance = Utterance(order, studio, emit=hear, recall=lambda *_: 0, over=lambda _: None)
     writer = asyncio.create_task(speech.write_all(text))

@@ -312,6 +312,34 @@ async def test_a_writer_that_waits_for_room_is_let_go_when_all_is_lost() -> None
             await writing
 
 
+async def test_a_writer_that_waits_for_room_is_let_go_when_its_speech_is_cancelled_while_away() -> None:
+    async with TinyServer(limits=Limits(pending_chars=8)).serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="lazy")
+        await speech.write("1234")
+        writing = asyncio.ensure_future(speech.write("5"))
+        await asyncio.sleep(0.01)
+        server.cut()
+        await until(lambda: not client._link._is_up)
+        speech.cancel()
+        async with asyncio.timeout(3):
+            await writing
+
+
+async def test_what_was_cancelled_as_a_server_leaves_stays_so_though_no_other_comes() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="drained")
+        await until(lambda: speech.started)
+        await server.say(Drain(deadline_ms=1000))
+        await server.break_off(speech.wire_id)
+        await client.ping()
+        speech.cancel()
+        for socket in list(server.sockets):
+            await socket.close(1008)
+        with pytest.raises(ConnectionLost):
+            await client.ping()
+        assert (await speech.finished()).reason == "cancelled"
+
+
 async def test_what_can_no_longer_be_replayed_is_begun_anew() -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url) as client:
         speech = client.speak(voice="drained")
