@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
@@ -15,8 +15,8 @@ from .quota import Quota
 MAX_CALLERS = 65_536
 """More are not remembered: those that knocked longest ago, and have no connection, are forgotten."""
 
-BURST_S = 10.0
-"""So many seconds' worth of requests may come at once: a page is some fifty."""
+BURST_S = 30.0
+"""So many seconds' worth of requests may come at once: a page is some fifty, and whole offices share an address."""
 
 MAX_HOPS = 16
 """Of X-Forwarded-For, from its end."""
@@ -64,10 +64,10 @@ class Callers:
     def __len__(self) -> int:
         return len(self._callers)
 
-    def address(self, scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> Address | None:
+    def address(self, scope: Mapping[str, Any]) -> Address | None:
         """Who is counted; None for who is not: this machine itself, or a peer without an address."""
         peer = _parsed((scope.get("client") or ("",))[0])
-        hops = headers.get("x-forwarded-for", "").split(",")[-MAX_HOPS:]
+        hops = _hops(scope) if peer is not None and self._is_proxy(peer) else []
         while peer is not None and self._is_proxy(peer) and hops:
             before = _parsed(hops.pop())
             if before is None:
@@ -81,7 +81,7 @@ class Callers:
 
     def peer(self, client: tuple[str, int] | None) -> Address | None:
         """Who is counted before it has said a word; a proxy is not."""
-        address = self.address({"client": client}, {})
+        address = self.address({"client": client})
         return None if address is None or self._is_proxy(address) else address
 
     def enter(self, address: Address | None) -> bool:
@@ -149,18 +149,25 @@ class Callers:
             )
             requests = Throttle(self._requests_per_s, burst=BURST_S * self._requests_per_s)
             caller = _Caller(quota, requests, self._burst, now)
+            self._forget()
         self._callers[who] = caller
-        self._forget()
         return caller
 
     def _is_proxy(self, peer: Address) -> bool:
         return any(peer in network for network in self._proxies)
 
     def _forget(self) -> None:
-        if len(self._callers) > MAX_CALLERS:
+        if len(self._callers) >= MAX_CALLERS:
             idle = (who for who, caller in self._callers.items() if not caller.num_connections)
-            oldest = next(idle)
-            del self._callers[oldest]
+            oldest = next(idle, None)
+            if oldest is not None:
+                del self._callers[oldest]
+
+
+def _hops(scope: Mapping[str, Any]) -> list[str]:
+    """The last ones. Some proxies append to the header that came, some add a second one below it."""
+    lines = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-forwarded-for"]
+    return ",".join(lines).split(",")[-MAX_HOPS:]
 
 
 def _parsed(text: str) -> Address | None:

@@ -70,7 +70,7 @@ class StreamEndpoint:
         if is_new and self._admission.draining and not self._lobby.has_parked:
             await self._turn_away(send, 503, Refusal(GOING_AWAY))
             return
-        visit = Visit(self._callers, self._callers.address(scope, headers), self._metrics, is_new=is_new)
+        visit = Visit(self._callers, self._callers.address(scope), self._metrics, is_new=is_new)
         if visit.refusal is not None:
             await self._turn_away(send, 429, visit.refusal)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp
 
 from .admission import Refusal
@@ -35,7 +34,7 @@ class HttpLimits:
             await self._app(scope, receive, send)
             return
         answer = self._counting(send)
-        refusal = self._callers.request(self._callers.address(scope, Headers(scope=scope)))
+        refusal = self._callers.request(self._callers.address(scope))
         if refusal is not None:
             await self._turn_away(answer, 429, refusal)
         elif self._num_requests >= MAX_REQUESTS:

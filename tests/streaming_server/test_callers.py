@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -28,9 +29,9 @@ def callers(**settings: Any) -> tuple[Callers, Clock]:
     return Callers(Config(**settings), clock), clock
 
 
-def counted(config: dict[str, Any], peer: str, forwarded: str | None = None) -> str | None:
-    headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
-    address = callers(**config)[0].address({"client": (peer, 4711)}, headers)
+def counted(config: dict[str, Any], peer: str, *forwarded: str | None) -> str | None:
+    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded if line is not None]
+    address = callers(**config)[0].address({"client": (peer, 4711), "headers": headers})
     return None if address is None else str(address)
 
 
@@ -60,6 +61,13 @@ def test_only_trusted_proxies_say_who_it_is(peer: str, forwarded: str | None, ex
     assert counted({"trusted_proxies": ("10.0.0.0/8",)}, peer, forwarded) == expected
 
 
+def test_a_header_of_the_clients_own_above_that_of_the_proxy_says_nothing() -> None:
+    assert counted({"trusted_proxies": ("10.0.0.0/8",)}, "10.0.0.1", "192.0.2.77", "198.51.100.1") == "198.51.100.1"
+    assert counted({"trusted_proxies": ("10.0.0.0/8",)}, "10.0.0.1", "192.0.2.77", "198.51.100.1, 10.0.0.2") == (
+        "198.51.100.1"
+    )
+
+
 def test_this_machine_is_counted_on_request() -> None:
     assert counted({"limit_loopback": True}, "127.0.0.1") == "127.0.0.1"
 
@@ -72,7 +80,7 @@ def test_a_proxy_that_is_no_network_is_refused() -> None:
 
 def test_a_burst_is_let_in_and_then_a_few_a_second() -> None:
     door, clock = callers(handshakes_per_s=2, handshake_burst=5)
-    address, other = (door.address({"client": (peer, 1)}, {}) for peer in ("203.0.113.9", "203.0.113.10"))
+    address, other = (door.address({"client": (peer, 1)}) for peer in ("203.0.113.9", "203.0.113.10"))
     assert [door.knock(address) is None for _ in range(6)] == 5 * [True] + [False]
     refusal = door.knock(address)
     assert refusal is not None
@@ -87,7 +95,7 @@ def test_a_burst_is_let_in_and_then_a_few_a_second() -> None:
 
 def test_a_connection_that_came_in_elsewhere_is_no_handshake_but_a_connection() -> None:
     door, _ = callers(handshake_burst=1, connections_per_ip=3)
-    address = door.address({"client": ("203.0.113.9", 1)}, {})
+    address = door.address({"client": ("203.0.113.9", 1)})
     assert door.knock(address) is None
     assert door.knock(address) is not None
     assert [door.knock(address, is_new=False) is None for _ in range(3)] == [True, True, False]
@@ -95,7 +103,7 @@ def test_a_connection_that_came_in_elsewhere_is_no_handshake_but_a_connection() 
 
 def test_connections_at_a_time_are_bounded_and_given_back() -> None:
     door, _ = callers(connections_per_ip=2)
-    address = door.address({"client": ("203.0.113.9", 1)}, {})
+    address = door.address({"client": ("203.0.113.9", 1)})
     assert [door.knock(address) is None for _ in range(3)] == [True, True, False]
     door.leave(address)
     assert door.knock(address) is None
@@ -103,14 +111,23 @@ def test_connections_at_a_time_are_bounded_and_given_back() -> None:
 
 def test_who_knocked_long_ago_is_forgotten_unless_connected() -> None:
     door, _ = callers()
-    stays = door.address({"client": ("203.0.113.9", 1)}, {})
+    stays = door.address({"client": ("203.0.113.9", 1)})
     assert door.knock(stays) is None
     for number in range(MAX_CALLERS + 100):
-        address = door.address({"client": (f"198.{18 + number // 65536}.{number // 256 % 256}.{number % 256}", 1)}, {})
+        address = door.address({"client": (f"198.{18 + number // 65536}.{number // 256 % 256}.{number % 256}", 1)})
         assert door.knock(address) is None
         door.leave(address)
     assert len(door) == MAX_CALLERS
     door.leave(stays)
+
+
+def test_more_than_are_remembered_may_be_connected() -> None:
+    door, _ = callers()
+    addresses = [IPv4Address(number) for number in range(MAX_CALLERS + 2)]
+    assert all(door.knock(address) is None for address in addresses)
+    assert door.request(addresses[-1]) is None
+    for address in addresses:
+        door.leave(address)
 
 
 async def knock(server: Server, **headers: str) -> ClientConnection:
