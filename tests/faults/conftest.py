@@ -15,7 +15,7 @@ from .victim import victim
 
 SHORT = (
     *("--resume-ms", "1500"),
-    *("--ping-interval-ms", "300", "--ping-timeout-ms", "400"),
+    *("--ping-interval-ms", "300", "--ping-timeout-ms", "700"),
     *("--write-stall-ms", "500"),
     *("--engine-step-timeout-ms", "700"),
 )
