@@ -69,6 +69,7 @@ class EngineProcess:
             log_level,
             log_format,
         )
+        self._steps_path = Shared.beside(socket_path).steps
         self._process: asyncio.subprocess.Process | None = None
         self.num_restarts = 0
 
@@ -115,13 +116,14 @@ class EngineProcess:
                 log.error("%s did not start again: %s", self._name, error)
 
     async def stop(self) -> None:
-        """Kill it, if it lives, reap it and remove its socket."""
+        """Kill it, if it lives, reap it and remove its files: who has mapped its steps may still read them."""
         process = self._process
         if process is not None:
             if process.returncode is None:
                 process.kill()
             await process.wait()
         self.socket_path.unlink(missing_ok=True)
+        self._steps_path.unlink(missing_ok=True)
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         doing = ""
@@ -173,7 +175,10 @@ class EngineProcess:
         log.error("%s ended, exit=%s", self._name, process.returncode)
 
     def _count(self, kind: Fault) -> None:
-        FaultCounts(Shared.beside(self.socket_path).faults).count(kind)
+        try:
+            FaultCounts(Shared.beside(self.socket_path).faults).count(kind)
+        except OSError as error:  # out of files, say: no reason to leave the engine as it is
+            log.warning("a fault of %s is not counted: %s", self._name, error)
 
     async def _is_hung(self, engine: RemoteEngine) -> bool:
         try:

@@ -55,10 +55,13 @@ class Courtroom:
         self._file: int | None = None
 
     def enter(self) -> bool:
-        """False while another is in it. Never waits."""
+        """False while another is in it, or where no file can be opened. Never waits."""
         if self._path is None or self._file is not None:
             return True
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

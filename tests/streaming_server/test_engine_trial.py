@@ -98,3 +98,11 @@ def test_the_courtroom_has_room_for_one_web_process(tmp_path: Path) -> None:
     first.leave()
     assert second.enter()
     second.leave()
+
+
+def test_no_court_is_held_where_no_file_can_be_opened(tmp_path: Path) -> None:
+    court = Courtroom(tmp_path / "later" / "trial")
+    assert not court.enter()
+    (tmp_path / "later").mkdir()
+    assert court.enter()
+    court.leave()
