@@ -244,6 +244,7 @@ class Link:
                 match received.message:
                     case Error(code=code, message=sentence, retry_after_ms=retry_after_ms, fatal=True):
                         last = SpeechError(code, sentence, retry_after_ms=retry_after_ms)
+                        self._is_up = False  # what is said until the close comes is for the next connection
                     case _:  # the server works
                         self._num_tried, self._deadline = 0, None
                 self._owner.hear(received.message)

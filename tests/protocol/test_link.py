@@ -172,6 +172,18 @@ async def test_an_idle_link_may_be_lost_as_often_as_it_lasts_a_while() -> None:
     assert set(pauses.waits) == {0.0}
 
 
+async def test_what_is_said_after_a_fatal_error_and_before_the_close_is_kept() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url, silence_s=0.4) as client:
+        speech = client.speak()
+        await speech.write("ab")
+        await until(lambda: speech.buffered_bytes == 16)
+        await server.say(Error(code=ErrorCode.TIMEOUT, message="expected more", fatal=True))
+        await until(lambda: not client._link._is_up)
+        await speech.write("cd")  # the server, too, leaves the connection open: it is the client that gives it up
+        speech.end()
+        assert await heard_from(speech) == "abcd"
+
+
 async def test_a_server_that_does_not_come_back_is_given_up() -> None:
     now = 0.0
 
