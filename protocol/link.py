@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .connection import Connection, Side
 from .dial import CLOSE_TIMEOUT_S, Dial, Socket
-from .errors import CloseCode, ConnectionLost, ErrorCode, RemoteProtocolError, SpeechError
+from .errors import CloseCode, ConnectionLost, ErrorCode, ProtocolError, RemoteProtocolError, SpeechError
 from .journal import Journal
 from .messages import ClientMessage, Close, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
 from .reconnect import FINAL_CLOSES, FINAL_ERRORS, GHOST_S, MAX_WAIT_S, Backoff, LinkReport, Loss, Patience
@@ -169,9 +169,9 @@ class Link:
             return Loss(ConnectionLost(ErrorCode.TIMEOUT, sentence), is_final=False)
         except SpeechError as refusal:
             return Loss(refusal, is_final=refusal.code in FINAL_ERRORS)
-        except (OSError, WebSocketException, RemoteProtocolError) as error:
+        except (OSError, WebSocketException, ProtocolError) as error:
             sentence = f"expected a server at {self._dial.url}, got: {error}"
-            return Loss(ConnectionLost(ErrorCode.INTERNAL, sentence), isinstance(error, RemoteProtocolError))
+            return Loss(ConnectionLost(ErrorCode.INTERNAL, sentence), isinstance(error, ProtocolError))
         return None
 
     async def _join(self) -> None:

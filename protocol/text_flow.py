@@ -43,15 +43,17 @@ class TextFlow:
 
     async def pieces(self, text: str) -> AsyncIterator[str]:
         """The text in parts, each when there is room for it."""
-        for start in range(0, len(text), self.piece_chars):
-            piece = text[start : start + self.piece_chars]
-            while not self._has_room_for(len(piece)):
+        start = 0
+        while start < len(text):
+            while not self._has_room_for(num_chars := min(len(text) - start, self.piece_chars)):
                 self._changed.clear()
                 await self._changed.wait()
-            early_s = self.spend(len(piece))
+            early_s = self.spend(num_chars)
             if early_s > 0:
                 await asyncio.sleep(early_s)
-            yield piece
+            end = start + min(num_chars, self.piece_chars)  # it may be another server by now
+            yield text[start:end]
+            start = end
 
     @property
     def piece_chars(self) -> int:

@@ -80,6 +80,15 @@ async def test_a_message_that_is_too_large_is_refused_while_away_too() -> None:
         assert len(server.heard_of(Cancel)) == 1
 
 
+async def test_a_session_that_no_hello_can_ask_for_is_lost_without_a_crash() -> None:
+    async with TinyServer(limits=Limits(message_bytes=1024)).serving() as server, SpeechClient(server.url) as client:
+        speeches = [client.speak(utterance=60 * "\U0001f600" + str(number), voice="endless") for number in range(5)]
+        await until(lambda: speeches[-1].started)
+        server.drop()
+        with pytest.raises(ConnectionLost, match="at most 1024 bytes"):
+            await speeches[0].finished()
+
+
 @pytest.mark.parametrize("code", [1001, 1011, 1012, 1013, 4408])
 async def test_a_server_that_may_be_back_is_asked_again(code: int) -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url) as client:

@@ -340,6 +340,21 @@ async def test_what_was_cancelled_as_a_server_leaves_stays_so_though_no_other_co
         assert (await speech.finished()).reason == "cancelled"
 
 
+async def test_a_text_goes_on_in_smaller_pieces_where_messages_may_be_no_larger() -> None:
+    async with TinyServer(limits=Limits(chars_per_s=400)).serving() as server, SpeechClient(server.url) as client:
+        speech = client.speak(voice="lazy")
+        await until(lambda: speech.started)
+        writing = asyncio.ensure_future(speech.write(900 * "x"))
+        await until(lambda: server.heard_of(Text))
+        server.limits = Limits(message_bytes=1174, chars_per_s=10_000)
+        await lose_session(server, client)
+        async with asyncio.timeout(3):
+            await writing
+        assert speech.num_chars == 900
+        assert {len(text.text) for text in server.heard_of(Text)} >= {400, 25}
+        speech.cancel()
+
+
 async def test_what_can_no_longer_be_replayed_is_begun_anew() -> None:
     async with TinyServer().serving() as server, SpeechClient(server.url) as client:
         speech = client.speak(voice="drained")
