@@ -77,7 +77,7 @@ class EngineWard:
             stream.refuse()
         else:
             self._keep(stream)
-            self._try_in(0.0)  # another engine may be there
+        self._try_in(0.0)  # another engine may be there, or the same one, and others may wait for the verdict
 
     def expect(self, stream: LastingStream) -> None:
         self._keep(stream, NEWCOMER_WAITS_S)
