@@ -88,6 +88,7 @@ async def test_an_engine_that_is_asked_to_end(troubled: Witness) -> None:
     assert (await troubled.server.figures())[RESTARTS] == restarts
 
 
+@pytest.mark.full
 async def test_an_engine_that_is_killed_three_times_in_a_row(troubled: Witness) -> None:
     """As soon as it is back."""
     async with troubled.aftermath(RESTARTS, LOST, REOPENED), crowd(troubled.server):
@@ -118,7 +119,7 @@ async def test_who_comes_while_there_is_no_engine(troubled: Witness) -> None:
     ("word", "kind"),
     [
         ("KILL", "killed"),
-        ("EXIT", "exited"),
+        pytest.param("EXIT", "exited", marks=pytest.mark.full),
         pytest.param("HANG", "hung", marks=pytest.mark.full),
         ("RAISE", "raised"),
         ("MEMORY", "out_of_memory"),

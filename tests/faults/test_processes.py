@@ -222,6 +222,7 @@ async def test_a_log_that_has_no_more_room(hasty: Witness) -> None:
                     assert await wire.close_code() == 4400
 
 
+@pytest.mark.full
 async def test_a_log_that_nobody_reads() -> None:
     """A pipe that is full holds nobody up: neither who is spoken to nor who comes."""
     unread, log = os.pipe()
