@@ -50,8 +50,8 @@ every_test() {
     return
   fi
   local folder lane log outcome=0 pids=() logs=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those have just been run
-  for lane in 'models bench' 'faults web_client'; do
-    log="$venv/lane-${lane// /-}.log"
+  for lane in 'models bench streaming_server/text streaming_server/voices' 'faults web_client'; do
+    log="$venv/lane-${lane%% *}.log"
     read -ra folder <<<"$lane"
     python -m pytest "${marks[@]}" "${folder[@]/#/tests/}" >"$log" 2>&1 &
     pids+=($!) logs+=("$log")
