@@ -83,7 +83,7 @@ class Throttle:
         """Seconds to wait before the next message is read."""
         self._fill(now)
         self._level -= amount
-        return self.owed_s(now)
+        return max(0.0, -self._level / self.rate_per_s)
 
     def owed_s(self, now: float) -> float:
         """Seconds until all that was taken is paid for."""

@@ -44,7 +44,7 @@ class LocalEngine(EngineStreams):
     def __init__(self, model: SpeechModel, engine: Engine | None = None) -> None:
         """`engine`: the model's, where it has been warmed up."""
         super().__init__()
-        self._info = model.info
+        self.known_info = model.info
         self._ended = False
         self._steps_ahead = threading.BoundedSemaphore(MAX_STEPS_AHEAD)
         self._thread = EngineThread(engine or Engine(model), self._deliver, self._end)

@@ -39,7 +39,7 @@ class EngineFleet:
         self._ward = EngineWard(patience_s=patience_s, trial_s=trial_s, courtroom=courtroom)
         for host in hosts:
             host.when_ready(self._ward.bring_back)
-        self._infos: tuple[ModelInfo, ...] = ()
+        self._infos: list[ModelInfo | None] = []
         self._merged: ModelInfo | None = None
 
     @property
@@ -57,9 +57,9 @@ class EngineFleet:
     @property
     def info(self) -> ModelInfo:
         """That of all: their slots together, and the voices which each of them has."""
-        infos = tuple(info for host in self._hosts if (info := _known_info(host)) is not None)
-        if self._merged is None or infos != self._infos:  # compared by identity first: this is asked for every patch
-            self._merged, self._infos = _merged(infos), infos
+        infos = [host.known_info for host in self._hosts]
+        if self._merged is None or infos != self._infos:  # compared by identity first: this is asked for every message
+            self._merged, self._infos = _merged([info for info in infos if info is not None]), infos
         return self._merged
 
     @property
@@ -193,13 +193,6 @@ def _by_room(hosts: Iterable[EngineStreams], ear: Ear) -> list[EngineStreams]:
         return (num_others + 1) / host.capacity, num_others, num_streams
 
     return sorted(hosts, key=load)
-
-
-def _known_info(host: EngineClient) -> ModelInfo | None:
-    try:
-        return host.info
-    except EngineUnavailable:
-        return None
 
 
 def _merged(infos: Sequence[ModelInfo]) -> ModelInfo:

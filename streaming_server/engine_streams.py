@@ -91,7 +91,7 @@ class EngineStreams:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._info: ModelInfo | None = None
+        self.known_info: ModelInfo | None = None
         self._listeners: dict[int, Listener] = {}
         self._keepers: dict[int, Callable[[Loss], None]] = {}  # of some of these: who is told of their loss instead
         self._watchers: list[Callable[[], None]] = []
@@ -119,9 +119,9 @@ class EngineStreams:
     @property
     def info(self) -> ModelInfo:
         """Raises EngineUnavailable before the first engine has reported."""
-        if self._info is None:
+        if self.known_info is None:
             raise EngineUnavailable("the voice engine is still starting")
-        return self._info
+        return self.known_info
 
     @property
     def ready(self) -> bool:
@@ -281,7 +281,7 @@ class EngineStreams:
         self.rtf, self.is_slow, self.capacity = told.rtf, told.is_slow, told.capacity
 
     def _learn(self, info: ModelInfo) -> None:
-        self._info = info
+        self.known_info = info
 
     def _end_reload(self, key: int, error: EngineUnavailable | ModelError | None) -> None:
         reload = self._reloads.get(key)

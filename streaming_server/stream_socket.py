@@ -255,7 +255,7 @@ class StreamSocket(UpgradeSocket):
         await super().send(message)
         if message["type"] == "websocket.send":
             self._sound.write(len(message.get("bytes") or message.get("text") or b""), sound_s)
-        if message["type"] == "websocket.http.response.body":
+        elif message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
 
     # ---- the watch

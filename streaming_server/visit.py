@@ -57,12 +57,14 @@ class Visit:
 
     async def pause(self, message: ClientMessage | None, own_s: float, now: float) -> None:
         """Leave the socket unread for as long as it takes, `own_s` for its session, and now and then for a turn."""
-        shared_s = max((quota.take(message, now) for quota in self.quotas), default=0.0)
-        if own_s > 0 or shared_s > 0:
-            self._metrics.throttled.labels("session" if own_s >= shared_s else "shared").inc()
+        wait_s = own_s
+        for quota in self.quotas:
+            wait_s = max(wait_s, quota.take(message, now))
+        if wait_s > 0:
+            self._metrics.throttled.labels("session" if own_s >= wait_s else "shared").inc()
         self._num_taken += 1
-        if own_s > 0 or shared_s > 0 or self._num_taken % TURN == 0:
-            await asyncio.sleep(max(own_s, shared_s))
+        if wait_s > 0 or self._num_taken % TURN == 0:
+            await asyncio.sleep(wait_s)
 
     def _count(self, who: Address | Key | None) -> Refusal | None:
         if who is None:
