@@ -158,13 +158,13 @@ class Config(BaseModel):
     text_timeout_ms: int = setting(600, "limits", "MS", "pause of the writer after which the rest is spoken", ge=10)
     session_ms: int = setting(86_400_000, "limits", "MS", "longest life of a session", ge=1_000)
     hello_timeout_ms: int = setting(10_000, "limits", "MS", "wait for a connection's first message", ge=10)
-    connections_per_ip: int = setting(500, "limits", "N", "connections of one address to a web process", ge=1)
+    connections_per_ip: int = setting(1_000, "limits", "N", "connections of one address to a web process", ge=1)
     handshakes_per_s: int = setting(50, "limits", "N/S", "new connections of one address, averaged", ge=1)
     requests_per_s: int = setting(100, "limits", "N/S", "HTTP requests of one address, averaged", ge=1)
     handshake_timeout_ms: int = setting(
         10_000, "limits", "MS", "wait for a request, or the rest of its head, on a connection", ge=10
     )
-    handshake_burst: int = setting(500, "limits", "N", "new connections of one address at once", ge=1)
+    handshake_burst: int = setting(1_000, "limits", "N", "new connections of one address at once", ge=1)
     messages_per_s_per_ip: int = setting(
         10_000, "limits", "N/S", "messages and pings of one address, averaged; then it is read more slowly", ge=1
     )

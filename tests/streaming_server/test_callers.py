@@ -109,6 +109,14 @@ def test_connections_at_a_time_are_bounded_and_given_back() -> None:
     assert door.knock(address) is None
 
 
+def test_all_sessions_of_a_backend_come_back_while_their_dead_connections_still_count() -> None:
+    door, clock = callers()
+    backend = door.peer(("203.0.113.9", 1))
+    assert all(door.knock(backend) is None for _ in range(500))
+    clock.now += 60
+    assert all(door.knock(backend) is None for _ in range(500))
+
+
 def test_who_knocked_long_ago_is_forgotten_unless_connected() -> None:
     door, _ = callers()
     stays = door.address({"client": ("203.0.113.9", 1)})
