@@ -49,13 +49,14 @@ every_test() {
     python -m pytest "${marks[@]}" "$@"
     return
   fi
-  local folder lane log outcome=0 pids=() logs=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those have just been run
-  for lane in 'models bench streaming_server/text streaming_server/voices' 'faults web_client'; do
-    log="$venv/lane-${lane%% *}.log"
-    read -ra folder <<<"$lane"
-    python -m pytest "${marks[@]}" "${folder[@]/#/tests/}" >"$log" 2>&1 &
+  local lane log name outcome=0 paths pids=() logs=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those have just been run
+  for lane in 'models faults streaming_server/text streaming_server/voices streaming_server/test_engine*' 'bench web_client'; do
+    log="$venv/lane-${lane%% *}.log" paths=()
+    # shellcheck disable=SC2206 # names are patterns
+    for name in $lane; do paths+=(tests/$name); done
+    python -m pytest "${marks[@]}" "${paths[@]}" >"$log" 2>&1 &
     pids+=($!) logs+=("$log")
-    elsewhere+=("${folder[@]/#/--ignore=tests/}")
+    elsewhere+=("${paths[@]/#/--ignore=}")
   done
   python -m pytest "${marks[@]}" "${elsewhere[@]}" || outcome=$?
   for lane in "${!pids[@]}"; do

@@ -10,8 +10,10 @@ from typing import Final
 MAX_SOUND_S: Final = 1.2
 """More is not put into a socket: it could not be recalled any more when the listener barges in."""
 
-LOOK_EVERY_S: Final = 0.02
-"""What the peer has acknowledged meanwhile."""
+FIRST_LOOK_S: Final = 0.000_5
+LAST_LOOK_S: Final = 0.02
+"""The pauses between looks at what the peer has acknowledged meanwhile double from the first to the last: on a short way
+it is there at once, and who fills a file would have waited most of the time."""
 
 MAX_MESSAGES: Final = 64
 """More are not remembered without a look at which of them still lie there."""
@@ -41,8 +43,10 @@ class SoundWindow:
 
     async def taken(self, sound_s: float, count_untaken: Callable[[], int], is_lost: Callable[[], bool]) -> None:
         """Wait until there is room for so much more, or nobody to take it."""
-        while self.is_over(sound_s, count_untaken) and not is_lost():  # noqa: ASYNC110 - the kernel tells nobody
-            await asyncio.sleep(LOOK_EVERY_S)
+        pause_s = FIRST_LOOK_S
+        while self.is_over(sound_s, count_untaken) and not is_lost():  # the kernel tells nobody
+            await asyncio.sleep(pause_s)
+            pause_s = min(LAST_LOOK_S, 2 * pause_s)
 
     def _look(self, num_untaken: int) -> float:
         num_bytes, there_s, num_there = 0, 0.0, 0

@@ -17,6 +17,7 @@ from tests.streaming_server.serving import greeted, serving, until
 SECONDS = 3.0
 
 
+@pytest.mark.full
 def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
     assert main(["--minutes", str(SECONDS / 60), "--visitors", "6", "--output", str(tmp_path)]) == 0
     (path,) = tmp_path.iterdir()

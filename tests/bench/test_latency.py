@@ -16,6 +16,7 @@ def figures(p50: float, p99: float, maximum: float | None = None) -> dict[str, A
     return {"n": 200, "p50": p50, "p95": p99, "p99": p99, "max": p99 if maximum is None else maximum}
 
 
+@pytest.mark.full
 def test_every_scene_is_measured_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--quick", "--model", "tone", "--listeners", "4", "--warm-up", "0", "--output", str(tmp_path)]
     assert main(arguments) == 0

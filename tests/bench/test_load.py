@@ -31,6 +31,7 @@ def test_pcm_listeners_lose_nothing_and_are_accounted_for(tmp_path: Path) -> Non
     assert rung["first_audio_ms"]["n"] == 6
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not opus_available(), reason="the system has no libopus")
 def test_opus_listeners_lose_nothing(tmp_path: Path) -> None:
     rung = rung_of(tmp_path, ["--ladder", "4", "--codec", "opus", "--generators", "1"])

@@ -6,9 +6,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from bench.storm import Storm, goals, main
 
 
+@pytest.mark.full
 def test_who_comes_is_let_in_or_told_when_to_come_again_and_who_listens_hears_all(tmp_path: Path) -> None:
     flags = "--server-flags=--max-sessions 44"
     main(["--streams", "4", "--reconnects", "60", "--within", "0.5", "--output", str(tmp_path), flags])

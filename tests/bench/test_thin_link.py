@@ -11,6 +11,7 @@ from bench.thin_link import Heard, goals, main
 from streaming_server.audio.opus import opus_available
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not opus_available(), reason="the system has no libopus")
 def test_nothing_is_lost_where_nothing_goes_through_for_a_while(tmp_path: Path) -> None:
     main(["--seconds", "1", "--outage", "1", "--output", str(tmp_path)])
