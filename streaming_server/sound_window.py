@@ -12,8 +12,8 @@ MAX_SOUND_S: Final = 1.2
 
 FIRST_LOOK_S: Final = 0.000_5
 LAST_LOOK_S: Final = 0.02
-"""The pauses between looks at what the peer has acknowledged meanwhile double from the first to the last: on a short way
-it is there at once, and who fills a file would have waited most of the time."""
+"""The pauses between looks at what the peer has acknowledged double from the first to the last: on a short way it is
+there at once, and who fills a file would have waited most of the time."""
 
 MAX_MESSAGES: Final = 64
 """More are not remembered without a look at which of them still lie there."""
