@@ -50,7 +50,7 @@ every_test() {
     return
   fi
   local lane log name outcome=0 paths pids=() logs=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those have just been run
-  for lane in 'models faults streaming_server/text streaming_server/voices streaming_server/test_engine*' 'bench web_client'; do
+  for lane in 'models faults streaming_server/text streaming_server/voices streaming_server/test_engine*' 'bench test_* web_client'; do
     log="$venv/lane-${lane%% *}.log" paths=()
     # shellcheck disable=SC2206 # names are patterns
     for name in $lane; do paths+=(tests/$name); done

@@ -55,7 +55,7 @@ async def test_many_streams_hear_what_is_theirs(form: str, tmp_path: Path) -> No
         assert engine.num_patches == sum(len(ear.patches) for ear in ears.values())
         assert 0 < engine.num_steps <= engine.num_patches
         assert engine.rtf is not None
-        assert 0 < engine.rtf < 0.1
+        assert 0 < engine.rtf < 0.5
         assert engine.busy_s > 0
 
 
