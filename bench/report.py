@@ -51,10 +51,10 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> dict[str, Any]:
-    """`commit` and `dirty`: whether tracked files differ from it. None where this is no checkout."""
+    """`commit` and `dirty`: whether tracked files other than results differ from it. None where this is no checkout."""
     try:
         commit = _git("rev-parse", "HEAD")
-        dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+        dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)bench/results"))
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": dirty}
