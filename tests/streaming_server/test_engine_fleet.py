@@ -195,7 +195,8 @@ async def test_one_engine_goes_and_its_utterances_go_on_in_the_others(tmp_path: 
         await until(lambda: not fleet.hosts[0].ready)
         assert fleet.ready
         assert speak(fleet, "a")[0].ends == []
-        await until(lambda: streams_of(fleet)[1] == 9)
+        await until(lambda: fleet.num_reopened == 4)
+        assert streams_of(fleet)[0] == 0
         for seed, ear in enumerate(ears, start=1):
             await soon(ear.ended.wait())
             ear.heard_the_tone(seed, text)
