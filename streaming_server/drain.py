@@ -71,21 +71,17 @@ class Drain:
             await asyncio.wait(self._others, timeout=begun_at + self._limit_s + GRACE_S - loop.time())
 
     async def _cut_short(self, break_off_at: float, ends_at: float) -> None:
-        self._wind_up(at_once=False)
+        self._endpoint.wind_up(at_once=False)
         try:
             async with asyncio.timeout_at(break_off_at):
                 await self._all_said()
         except TimeoutError:
-            self._wind_up(at_once=True)
+            self._endpoint.wind_up(at_once=True)
             try:
                 async with asyncio.timeout_at(ends_at):
                     await self._all_said()
             except TimeoutError:
                 log.warning("%d clients did not take their last messages", self._endpoint.num_busy)
-
-    def _wind_up(self, *, at_once: bool) -> None:
-        for _, session in self._endpoint.sessions:
-            session.wind_up(at_once=at_once)
 
     async def _all_said(self) -> None:
         while self._endpoint.num_busy:  # noqa: ASYNC110 - a look every now and then is cheaper than word from each

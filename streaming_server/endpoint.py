@@ -67,7 +67,7 @@ class StreamEndpoint:
             return
         socket = _socket_of(scope)
         is_new = socket is None or not socket.was_handed_over
-        if is_new and self._admission.draining and not self._lobby.has_parked:
+        if is_new and self._admission.draining and not self._lobby.may_be_resumed:
             await self._turn_away(send, 503, Refusal(GOING_AWAY))
             return
         visit = Visit(self._callers, self._callers.address(scope), self._metrics, is_new=is_new)
@@ -133,8 +133,13 @@ class StreamEndpoint:
 
     @property
     def num_busy(self) -> int:
-        """Connections that something is still being said on."""
-        return sum(each.is_busy for each in self._open)
+        """Connections that something is still being said on, and those that are expected back for the rest of it."""
+        return sum(each.is_busy for each in self._open) + self._lobby.num_awaited
+
+    def wind_up(self, *, at_once: bool) -> None:
+        """End what speaks, with an error: at once, or where its segment ends. The lost hear of it if they come back."""
+        for session in self._lobby.sessions:
+            session.wind_up(at_once=at_once)
 
     async def say_goodbye(self) -> None:
         """The server is going away: every connection is closed with 1001, and nobody comes back."""

@@ -25,6 +25,9 @@ MAX_PARKED_BYTES: Final = 1 << 30
 
 TOKEN_BYTES: Final = 16
 
+RETURN_S: Final = 3.0
+"""After its loss a client that means to come back has tried several times by then: the first time at once."""
+
 
 class Holder(Protocol):
     """A connection that has a session."""
@@ -42,6 +45,7 @@ class _Seat:
     newest: bytes = b""
     presented: bytes = b""  # what the newest was given for; good until it is known to have arrived
     num_bytes: int = 0
+    parked_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
 
 
@@ -72,9 +76,22 @@ class Lobby:
         """Called when somebody has come back, before anything that they say is heard."""
 
     @property
-    def has_parked(self) -> bool:
-        """Whether somebody may come back, here or to another web process."""
-        return bool(self._parked) or (self._neighbours is not None and self._neighbours.turns.has_parked)
+    def sessions(self) -> list[Session]:
+        """All, with a connection or without."""
+        return [seat.session for seat in self._seats.values()]
+
+    @property
+    def may_be_resumed(self) -> bool:
+        """Whether there is a session to come back to, here or in another web process. Its client may know of a loss
+        that nobody here has noticed."""
+        in_others = self._neighbours is not None and self._neighbours.turns.has_sessions
+        return self._resume_s > 0 and (bool(self._seats) or in_others)
+
+    @property
+    def num_awaited(self) -> int:
+        """Sessions that have something left to say to a client who was lost a moment ago."""
+        since = self._clock() - RETURN_S
+        return sum(seat.parked_at > since and _has_more(seat.session) for seat in self._parked.values())
 
     def new_name(self) -> str:
         """For a session that is to enter."""
@@ -83,6 +100,7 @@ class Lobby:
     def enter(self, session: Session, holder: Holder) -> None:
         """A new session."""
         self._seats[session.id] = _Seat(session, holder)
+        self._tell_neighbours()
         self._admission.num_sessions += 1
         self._metrics.sessions.inc()
 
@@ -126,10 +144,10 @@ class Lobby:
             self.leave(session)
             return
         seat.holder = None
+        seat.parked_at = self._clock()
         seat.num_bytes = session.ledger.held_bytes + session.outbox.sound_bytes
         seat.timer = asyncio.get_running_loop().call_later(wait_s, self._expire, seat)
         self._parked[session.id] = seat
-        self._tell_parked()
         self._parked_bytes += seat.num_bytes
         self._metrics.sessions_parked.inc()
         self._metrics.sessions_lost.inc()
@@ -140,6 +158,7 @@ class Lobby:
     def leave(self, session: Session) -> None:
         """It is over."""
         seat = self._seats.pop(session.id)
+        self._tell_neighbours()
         self._unpark(seat)
         session.close()
         self._admission.num_sessions -= 1
@@ -158,20 +177,24 @@ class Lobby:
     def _unpark(self, seat: _Seat) -> None:
         if self._parked.pop(seat.session.id, None) is None:
             return
-        self._tell_parked()
         assert seat.timer is not None, "a parked session has a timer"
         seat.timer.cancel()
         seat.timer = None
         self._parked_bytes -= seat.num_bytes
         self._metrics.sessions_parked.dec()
 
-    def _tell_parked(self) -> None:
+    def _tell_neighbours(self) -> None:
         if self._neighbours is not None:
-            self._neighbours.turns.tell_parked(len(self._parked))
+            self._neighbours.turns.tell_sessions(len(self._seats))
 
 
 def _hashed(token: str, principal: Hashable) -> bytes:
     return sha256(f"{principal} {token}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _has_more(session: Session) -> bool:
+    """What was sent last may not have arrived."""
+    return not session.is_idle or session.ledger.held_bytes > 0
 
 
 def _opens(seat: _Seat, hashed: bytes) -> bool:

@@ -29,14 +29,14 @@ _ABSENT = -1
 
 
 class Turns:
-    """How many connections each web process has, and how many sessions without one, in a file that all of them map."""
+    """How many connections and how many sessions each web process has, in a file that all of them map."""
 
     def __init__(self, path: Path, number: int) -> None:
         """As web process `number` of those that `create` was told."""
         with path.open("r+b") as file:
             numbers = memoryview(mmap.mmap(file.fileno(), 0)).cast("i")
         self.num_processes = len(numbers) // 2
-        self._counts, self._parked = numbers[: self.num_processes], numbers[self.num_processes :]
+        self._counts, self._sessions = numbers[: self.num_processes], numbers[self.num_processes :]
         self._number = number
 
     @classmethod
@@ -47,19 +47,19 @@ class Turns:
     def tell(self, num_connections: int) -> None:
         self._counts[self._number] = num_connections
 
-    def tell_parked(self, num_sessions: int) -> None:
-        """So many sessions wait for their clients to come back."""
-        self._parked[self._number] = num_sessions
+    def tell_sessions(self, num_sessions: int) -> None:
+        """So many have a client, or wait for theirs to come back."""
+        self._sessions[self._number] = num_sessions
 
     @property
-    def has_parked(self) -> bool:
-        """Whether a session waits, in any of them."""
-        return any(self._parked)
+    def has_sessions(self) -> bool:
+        """Whether there is one in any of them."""
+        return any(self._sessions)
 
     def leave(self, number: int) -> None:
         """Nobody waits for that one any more."""
         self._counts[number] = _ABSENT
-        self._parked[number] = 0
+        self._sessions[number] = 0
 
     def is_mine(self) -> bool:
         """Whether no other process has fewer connections."""

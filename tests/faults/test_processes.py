@@ -70,9 +70,12 @@ async def test_sigterm_during_speech() -> None:
             server.process.terminate()
             for listener in listeners:
                 await listener.hear(lambda listener=listener: isinstance(listener.messages[-1], Drain))  # type: ignore[misc]
-            with pytest.raises(websockets.InvalidStatus) as refused:
-                await connected(server)
-            assert refused.value.response.status_code == 503
+            stranger = Listener(server, token=KEY)
+            await stranger.greet()
+            assert await stranger.close_code() == 1013
+            refusal = stranger.messages[-1]
+            assert isinstance(refusal, Error)
+            assert (refusal.code, refusal.fatal) == ("busy", True)
             assert await asyncio.gather(*(each.close_code() for each in listeners)) == 8 * [1001]
             for listener in listeners:
                 assert listener.done["u"].reason == "end"

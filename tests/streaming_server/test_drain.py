@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from tests.streaming_server.serving import Wire, assert_complete
 from tests.streaming_server.test_serve import engines_of, num_clients, voxwire_serve, workers_of
@@ -49,10 +49,24 @@ async def until_all_serve(process: subprocess.Popen[str], port: int, num_process
             await asyncio.sleep(0.05)
 
 
-async def knock_until_refused(port: int) -> None:
-    while True:  # the signal may still be on its way
-        async with connect(f"ws://127.0.0.1:{port}/v1/stream"):
-            await asyncio.sleep(0.005)
+async def refusal(port: int) -> dict[str, Any]:
+    """What somebody new is told; the signal may still be on its way."""
+    while True:
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream") as link, Wire(link, as_json=False) as stranger:
+            await stranger.send("hello", version=1)
+            if (answer := await stranger.receive())["type"] == "error":
+                assert await stranger.close_code() == 1013
+                return answer
+
+
+@asynccontextmanager
+async def come_back(port: int, ready: dict[str, Any]) -> AsyncIterator[Wire]:
+    """To the session of that `ready`, as one who has heard nothing of the utterance."""
+    resume = {"session": ready["session"], "token": ready["resume_token"], "received": {"u": 0}}
+    url = f"ws://127.0.0.1:{port}/v1/stream"
+    async with connect(url, compression=None, max_size=None) as link, Wire(link, as_json=False) as wire:
+        await wire.send("hello", version=1, resume=resume)
+        yield wire
 
 
 async def hear_out(wire: Wire) -> tuple[list[dict[str, Any]], int]:
@@ -77,11 +91,10 @@ async def test_thirty_streams_are_finished_and_new_ones_refused_at_once(num_work
                 await wire.until("audio")
             process.terminate()
             signalled_at = time.monotonic()
-            with pytest.raises(InvalidStatus) as refused:
-                await knock_until_refused(port)
+            refused = await refusal(port)
             assert time.monotonic() - signalled_at < 0.1 * num_workers
-            assert refused.value.response.status_code == 503
-            assert int(refused.value.response.headers["retry-after"]) >= 1
+            assert (refused["code"], refused["fatal"]) == ("busy", True)
+            assert refused["retry_after_ms"] >= 1000
             assert await asyncio.to_thread(readiness, port) == 503
             await wires[0].send("start", utterance="late", text=SHORT, end=True)
             heard = await asyncio.gather(*map(hear_out, wires))
@@ -195,22 +208,14 @@ async def test_a_lost_listener_may_come_back_while_others_are_spoken_to_and_nobo
             await asyncio.sleep(0.1)
             process.terminate()
             await neighbour.until("drain")
-            async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as stranger:
-                await stranger.send("hello", version=1)
-                assert await stranger.close_code() == 1013
-                assert stranger.received[-1]["code"] == "busy"
-                assert stranger.received[-1]["retry_after_ms"] > 0
-            async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as back:
-                resume = {"session": ready["session"], "token": ready["resume_token"], "received": {"u": 0}}
-                await back.send("hello", version=1, resume=resume)
+            assert (await refusal(port))["code"] == "busy"
+            async with come_back(port, ready) as back:
                 ready = await back.receive()
                 assert ready["resumed"]
                 await back.until("drain")
-                again.transport.abort()
+                back.socket.transport.abort()
                 await asyncio.sleep(0.1)
-            async with connect(url, compression=None, max_size=None) as again, Wire(again, as_json=False) as back:
-                resume["token"] = ready["resume_token"]
-                await back.send("hello", version=1, resume=resume)
+            async with come_back(port, ready) as back:
                 assert (await back.receive())["resumed"]
                 await back.send("start", utterance="late", text=SHORT)
                 await back.send("end", utterance="u")
@@ -224,8 +229,54 @@ async def test_a_lost_listener_may_come_back_while_others_are_spoken_to_and_nobo
         assert await asyncio.to_thread(process.wait, 10) == 0
 
 
+@pytest.mark.parametrize("num_workers", [pytest.param(1, marks=pytest.mark.full), 2])
+async def test_a_client_may_come_back_before_the_server_has_noticed_that_it_was_lost(num_workers: int) -> None:
+    with voxwire_serve("--drain-ms", "10000", "--workers", str(num_workers)) as (process, port):
+        await until_all_serve(process, port, num_workers)
+        async with AsyncExitStack() as stack:
+            lost = [await stack.enter_async_context(session(port, lead_ms=320)) for _ in range(4)]
+            for wire in lost:
+                await wire.send("start", utterance="u", text=SHORT, end=True)
+                await wire.until("audio")
+            process.terminate()
+            for wire in lost:
+                await wire.until("drain")
+            backs = [await stack.enter_async_context(come_back(port, wire.received[0])) for wire in lost]
+            assert all([(await back.receive())["resumed"] for back in backs])
+            assert [await wire.close_code() for wire in lost] == 4 * [4409]
+            for messages, code in await asyncio.gather(*map(hear_out, backs)):
+                assert code == 1001
+                assert [each["type"] for each in messages].count("drain") == 1
+                assert_complete(of_utterance(messages))
+                assert of_utterance(messages)[-1]["reason"] == "end"
+        assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+@pytest.mark.parametrize("comes_back", [True, pytest.param(False, marks=pytest.mark.full)])
+async def test_who_was_lost_a_moment_before_is_waited_for_but_not_for_long(comes_back: bool) -> None:
+    with voxwire_serve("--drain-ms", "20000") as (process, port):
+        async with session(port, lead_ms=320) as lost:
+            await lost.send("start", utterance="u", text=SHORT, end=True)
+            await lost.until("audio")
+            lost.socket.transport.abort()
+        await asyncio.sleep(0.1)
+        process.terminate()
+        signalled_at = time.monotonic()
+        if comes_back:
+            await asyncio.sleep(0.5)
+            async with come_back(port, lost.received[0]) as back:
+                assert (await back.receive())["resumed"]
+                messages, code = await hear_out(back)
+            assert code == 1001
+            assert_complete(of_utterance(messages))
+        assert await asyncio.to_thread(process.wait, 15) == 0
+        assert time.monotonic() - signalled_at > 1
+        assert time.monotonic() - signalled_at < 10
+
+
 async def test_a_server_that_says_nothing_ends_at_once() -> None:
     with voxwire_serve("--workers", "2") as (process, port):
+        await until_all_serve(process, port, 2)
         async with session(port) as wire:
             process.terminate()
             signalled_at = time.monotonic()

@@ -107,17 +107,17 @@ async def test_one_alone_has_every_turn(tmp_path: Path) -> None:
         assert turns.is_mine()
 
 
-def test_all_know_whether_a_session_waits_somewhere(tmp_path: Path) -> None:
+def test_all_know_whether_there_is_a_session_somewhere(tmp_path: Path) -> None:
     Turns.create(tmp_path / "turns", 3)
     first, *_, last = [Turns(tmp_path / "turns", number) for number in range(3)]
-    assert not first.has_parked
-    last.tell_parked(2)
-    assert first.has_parked
-    last.tell_parked(0)
-    assert not first.has_parked
-    last.tell_parked(1)
+    assert not first.has_sessions
+    last.tell_sessions(2)
+    assert first.has_sessions
+    last.tell_sessions(0)
+    assert not first.has_sessions
+    last.tell_sessions(1)
     first.leave(2)
-    assert not last.has_parked
+    assert not last.has_sessions
 
 
 async def test_what_cannot_be_accepted_is_tried_again(
