@@ -12,16 +12,16 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
-
-import uvloop
 
 from .churn_leftovers import count_free_slots, leftovers, num_slots
 from .churn_visitor import Guestbook, Visitor
 from .processes import Usage, usage
 from .report import RESULTS, table, write
-from .server import Server, ServerFailed, running_server
+from .rig import at_server
+from .server import Server
 from .websocket import BUFFER_BYTES, Address
 
 SETTLED_S = 60.0
@@ -57,14 +57,9 @@ class Churn:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: nothing leaked; 1: something did, or the server failed."""
     options = _parse(argv)
-    try:
-        with (
-            running_server(options.model, [*RESUME_FLAGS, *options.server_flags.split()]) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            churn = runner.run(visit_all(server, 60 * options.minutes, options.visitors, options.seed))
-    except ServerFailed as error:
-        print(f"bench.churn: {error}", file=sys.stderr)
+    work = partial(visit_all, seconds=60 * options.minutes, num_visitors=options.visitors, seed=options.seed)
+    flags = [*RESUME_FLAGS, *options.server_flags.split()]
+    if (churn := at_server("churn", work, flags, model=options.model)) is None:
         return 1
     verdict = judged(churn, options.minutes)
     memory = memory_of(churn.samples)

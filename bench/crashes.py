@@ -28,7 +28,8 @@ from models.base import Pcm
 
 from .bystander import Bystander, Heard
 from .goals import Goal, tell
-from .report import RESULTS, percentiles
+from .report import percentiles
+from .rig import parser_of
 from .server import Server, ServerFailed, running_server
 from .texts import Texts
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed
@@ -116,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "espeak": options.espeak,
         **({options.model: options.listeners} if options.model else {}),
     }
-    flags = [*(["--standby"] if options.standby else []), *options.server_flags.split()]
+    flags = [*(["--standby"] if options.standby else []), *options.server_flags]
     try:
         with ExitStack() as stack, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             crowds = [
@@ -128,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     found = {
         "standby": options.standby,
-        "server_flags": options.server_flags,
+        "server_flags": " ".join(options.server_flags),
         "lead_ms": options.lead_ms,
         "kills": options.trials,
         "tolerance": options.tolerance,
@@ -187,10 +188,7 @@ async def _try_all(crowds: Sequence[Crowd], nums: Sequence[int], options: argpar
 
 
 def _text(seed: int, chars: int) -> str:
-    texts, text = Texts("en", seed), ""
-    while len(text) < chars:
-        text += texts.sentence()
-    return text[:chars].rstrip() + "."
+    return Texts("en", seed).sentences(chars)[:chars].rstrip() + "."
 
 
 def _started_at(pid: int) -> int:
@@ -199,7 +197,7 @@ def _started_at(pid: int) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.crashes", description=__doc__)
+    parser = parser_of("crashes", __doc__)
     parser.add_argument("--tone", type=int, default=50, help="listeners of the test voice")
     parser.add_argument("--espeak", type=int, default=10, help="listeners of espeak")
     parser.add_argument("--model", help="another model, in a server of its own")
@@ -210,9 +208,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--lead-ms", type=int, default=320, help="how far ahead of its listeners the server works")
     parser.add_argument("--tolerance", type=int, default=0, help="by which a sample may differ")
     parser.add_argument("--seed", type=int, default=1, help="of the moments at which engines are killed")
-    parser.add_argument("--server-flags", default="", help="further flags of the servers")
     parser.add_argument("--name", help="of the result's file")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

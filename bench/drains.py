@@ -15,19 +15,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-import uvloop
 
 from protocol.messages import Start
 
 from .goals import Goal, tell
-from .report import RESULTS
-from .server import Server, ServerFailed, running_server
+from .rig import at_server, parser_of
+from .server import Server
 from .survivor import Survivor
-from .texts import Texts
+from .texts import PACE_S, Texts
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed
 
 DRAIN_MS = 20_000
@@ -39,9 +38,6 @@ NUM_KNOCKS = 30
 AWAY_S = 0.2
 PATIENCE_S = 5.0
 """So much longer than it may take it is waited for."""
-
-PACE_S = 0.07
-"""The tone voice speaks a code point in so long."""
 
 
 @dataclass(slots=True)
@@ -66,15 +62,9 @@ class Ending:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: everybody heard an end, and nobody new was let in; 1: otherwise."""
     options = _parse(argv)
-    flags = ["--drain-ms", str(options.drain_ms), "--workers", str(options.workers), *options.server_flags.split()]
-    try:
-        with (
-            running_server("tone", flags) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            ending = runner.run(end(server, options.streams, options.drain_ms / 1000, options.seed))
-    except (ServerFailed, ConnectionFailed) as error:
-        print(f"bench.drains: {error}", file=sys.stderr)
+    flags = ["--drain-ms", str(options.drain_ms), "--workers", str(options.workers), *options.server_flags]
+    work = partial(end, num_streams=options.streams, limit_s=options.drain_ms / 1000, seed=options.seed)
+    if (ending := at_server("drains", work, flags)) is None:
         return 1
     return tell("drains", goals(ending), summary(ending, options), options.output)
 
@@ -87,19 +77,19 @@ async def end(server: Server, num_streams: int, limit_s: float, seed: int) -> En
     async with asyncio.TaskGroup() as tasks:
         for number, survivor in enumerate(survivors):
             tasks.create_task(_begin(survivor, number, seed, limit_s))
-    playing = [asyncio.create_task(survivor.play()) for survivor in survivors]
     exiting = asyncio.create_task(asyncio.to_thread(_wait_for_exit, server.pid, limit_s + PATIENCE_S))
     survivors[-1].reset()
     os.kill(server.pid, signal.SIGTERM)
     at = time.monotonic()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_knock(address, buffer, ending, at))
-        tasks.create_task(_ask_for_more(survivors[0], ending))
-        tasks.create_task(_come_back(survivors[-1], ending))
-        for number, survivor in enumerate(survivors[:-1]):
-            tasks.create_task(_hear_out(survivor, number, ending))
-    for task in playing:
-        task.cancel()
+    with ExitStack() as playing:
+        for survivor in survivors:
+            playing.enter_context(survivor.playing())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_knock(address, buffer, ending, at))
+            tasks.create_task(_ask_for_more(survivors[0], ending))
+            tasks.create_task(_come_back(survivors[-1], ending))
+            for number, survivor in enumerate(survivors[:-1]):
+                tasks.create_task(_hear_out(survivor, number, ending))
     exited_at, ending.exit_status = await exiting
     ending.exit_s = None if exited_at is None else exited_at - at
     return ending
@@ -108,12 +98,9 @@ async def end(server: Server, num_streams: int, limit_s: float, seed: int) -> En
 async def _begin(survivor: Survivor, number: int, seed: int, limit_s: float) -> None:
     """Until the first of it is heard."""
     num_chars = int(limit_s * (0.4 if number % 2 else 10) / PACE_S)
-    texts, text = Texts("en", 1000 * seed + number), ""
-    while len(text) < num_chars:
-        text += texts.sentence()
+    text = Texts("en", 1000 * seed + number).sentences(num_chars)[:num_chars]
     await survivor.connect()
-    survivor.say(Start(utterance="u", seed=number, language="en", text=text[:num_chars], end=True))
-    await survivor.until(lambda: survivor.hearings["u"].playout.started_at is not None)
+    await survivor.hear(Start(utterance="u", seed=number, language="en", text=text, end=True))
 
 
 async def _hear_out(survivor: Survivor, number: int, ending: Ending) -> None:
@@ -143,10 +130,8 @@ async def _come_back(survivor: Survivor, ending: Ending) -> None:
 
 async def _ask_for_more(survivor: Survivor, ending: Ending) -> None:
     await asyncio.sleep(MAX_REFUSED_AFTER_S)
-    survivor.say(Start(utterance="more", seed=1, language="en", text="One more.", end=True))
-    hearing = survivor.hearings["more"]
     try:
-        await survivor.until(lambda: hearing.was_refused or hearing.playout.started_at is not None)
+        hearing = await survivor.hear(Start(utterance="more", seed=1, language="en", text="One more.", end=True))
     except ConnectionFailed:
         return
     ending.new_utterance = hearing.error
@@ -224,13 +209,11 @@ def summary(ending: Ending, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.drains", description=__doc__)
+    parser = parser_of("drains", __doc__)
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--drain-ms", type=int, default=DRAIN_MS, help="as the server is told")
     parser.add_argument("--workers", type=int, default=1, help="web processes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

@@ -12,23 +12,23 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import uvloop
 
 from .churn_leftovers import leftovers
 from .fuzz_caller import Findings
 from .fuzz_calls import SEQUENCE, open_badly, schedule, talk_badly
 from .fuzz_fields import all_fields
 from .fuzz_mutations import MUTATIONS
-from .fuzz_neighbour import NeighbourFailed, neighbours
+from .fuzz_neighbour import neighbours
 from .fuzz_scenes import OPENINGS, SCENES
 from .listener import Tally
 from .processes import usage
 from .report import RESULTS, percentiles, table, write
-from .server import Server, ServerFailed, running_server
+from .rig import at_server
+from .server import Server
 from .websocket import BUFFER_BYTES, Address
 
 SERVER_FLAGS = (
@@ -82,14 +82,8 @@ class Fuzz:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: all is well; 1: it is not, or the server failed."""
     options = _parse(argv)
-    try:
-        with (
-            running_server("tone", SERVER_FLAGS) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            fuzz = runner.run(tell_all(server, options.messages, options.callers, options.seed))
-    except (ServerFailed, NeighbourFailed) as error:
-        print(f"bench.fuzz: {error}", file=sys.stderr)
+    work = partial(tell_all, num_messages=options.messages, num_callers=options.callers, seed=options.seed)
+    if (fuzz := at_server("fuzz", work, SERVER_FLAGS)) is None:
         return 1
     verdict = judged(fuzz)
     print(table(_rows(fuzz.findings)))

@@ -12,12 +12,13 @@ from multiprocessing.connection import Connection
 import uvloop
 
 from .listener import ANSWER_TIMEOUT_S, Listener, Plan, Tally
+from .server import BenchFailed
 from .websocket import BUFFER_BYTES, Address
 
 LEAD_MS = 1000
 
 
-class NeighbourFailed(Exception):
+class NeighbourFailed(BenchFailed):
     """The process did not come back; one sentence."""
 
 

@@ -14,24 +14,20 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-import uvloop
 
 from protocol.messages import Hello
 
 from .goals import Goal, tell
 from .metrics import metrics
 from .processes import pss_bytes, usage
-from .report import RESULTS, percentiles
-from .server import Server, ServerFailed, running_server
+from .report import percentiles
+from .rig import a_few_at_a_time, at_server, parser_of
+from .server import Server
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed, WebSocket
 
 MAX_KIB_EACH = 40.0
-NUM_AT_ONCE = 50
-"""So many shake hands at a time."""
-
 READY_TIMEOUT_S = 30.0
 SPARE_FILES = 200
 
@@ -98,15 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if num_files < options.connections + SPARE_FILES:
         print(f"bench.idle: expected to be allowed more than {num_files} open files", file=sys.stderr)
         return 1
-    flags = ["--max-sessions", str(options.connections + SPARE_FILES), *options.server_flags.split()]
-    try:
-        with (
-            running_server("tone", flags) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            crowd = runner.run(gather(server, options.connections, options.seconds))
-    except (ServerFailed, ConnectionFailed) as error:
-        print(f"bench.idle: {error}", file=sys.stderr)
+    flags = ["--max-sessions", str(options.connections + SPARE_FILES), *options.server_flags]
+    work = partial(gather, num_connections=options.connections, seconds=options.seconds)
+    if (crowd := at_server("idle", work, flags)) is None:
         return 1
     found = {"connections": options.connections, "seconds": options.seconds, **asdict(crowd)}
     return tell("idle", goals(crowd, options.connections), found, options.output)
@@ -124,18 +114,17 @@ def allow_files(num_files: int) -> int:
 async def gather(server: Server, num_connections: int, seconds: float) -> Crowd:
     """Raises ConnectionFailed if somebody is not let in."""
     (pid,), address, buffer = server.processes["web"], Address.of(server.url), bytearray(BUFFER_BYTES)
-    crowd, idlers, numbers = Crowd(), [Idler(buffer) for _ in range(num_connections)], iter(range(num_connections))
+    crowd, idlers = Crowd(), [Idler(buffer) for _ in range(num_connections)]
     took_s: list[float] = []
     first = Idler(buffer)
     await first.meet(address)  # what the server needs but once is there
     before, before_rss = pss_bytes(pid), usage([pid]).rss_bytes
     begun_at = time.monotonic()
 
-    async def one_after_the_other() -> None:
-        for number in numbers:
-            took_s.append(await idlers[number].meet(address))
+    async def meet(idler: Idler) -> None:
+        took_s.append(await idler.meet(address))
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(NUM_AT_ONCE)))
+    await a_few_at_a_time(meet, idlers)
     crowd.num_ready = len(took_s)
     crowd.handshakes_per_s = round(num_connections / (time.monotonic() - begun_at), 1)
     crowd.ready_ms = percentiles(took_s)
@@ -172,11 +161,9 @@ def goals(crowd: Crowd, num_connections: int) -> list[Goal]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.idle", description=__doc__)
+    parser = parser_of("idle", __doc__)
     parser.add_argument("--connections", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=25.0, help="that they stay; pings are 10 s apart")
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

@@ -13,19 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
-
-import uvloop
 
 from protocol.messages import End, Start, Text
 
 from .goals import Goal, tell
-from .report import RESULTS, percentiles
-from .server import ServerFailed, running_server
+from .report import percentiles
+from .rig import a_few_at_a_time, at_server, parser_of
+from .server import Server
 from .survivor import Survivor
-from .texts import Texts, deltas
+from .texts import PACE_S, Texts, deltas
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed
 
 LEAD_MS = 320
@@ -53,15 +51,11 @@ class Trial:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: every sample came once, and hardly anybody heard a gap; 1: otherwise."""
     options = _parse(argv)
-    try:
-        with (
-            running_server("tone", options.server_flags.split()) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            address = Address.of(server.url)
-            trials = runner.run(try_all(address, options.trials, options.together, options.seed))
-    except ServerFailed as error:
-        print(f"bench.resets: {error}", file=sys.stderr)
+
+    async def tried(server: Server) -> list[Trial]:
+        return await try_all(Address.of(server.url), options.trials, options.together, options.seed)
+
+    if (trials := at_server("resets", tried, options.server_flags)) is None:
         return 1
     found = {"lead_ms": LEAD_MS, "seed": options.seed, "together": options.together, **summary(trials)}
     return tell("resets", goals(trials), found, options.output)
@@ -69,16 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def try_all(address: Address, num_trials: int, num_together: int, seed: int) -> list[Trial]:
     """`num_together` listeners at a time."""
-    buffer, numbers = bytearray(BUFFER_BYTES), iter(range(num_trials))
+    buffer = bytearray(BUFFER_BYTES)
     trials: list[Trial] = []
 
-    async def one_after_the_other() -> None:
-        for number in numbers:
-            trials.append(await try_once(address, Random(1000 * seed + number), buffer))
+    async def try_number(number: int) -> None:
+        trials.append(await try_once(address, Random(1000 * seed + number), buffer))
 
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(min(num_together, num_trials)):
-            tasks.create_task(one_after_the_other())
+    await a_few_at_a_time(try_number, range(num_trials), num_together)
     return trials
 
 
@@ -88,16 +79,15 @@ async def try_once(address: Address, random: Random, buffer: bytearray) -> Trial
     text = _text(random)
     try:
         await survivor.connect()
-        playing = asyncio.create_task(survivor.play())
         writing = asyncio.create_task(_write(survivor, text, random.randrange(1 << 32), random.random() < 0.5))
         try:
-            await survivor.until(lambda: _is_heard(survivor))
-            await asyncio.sleep(random.uniform(0.0, SPEECH_S - 0.5))
-            await _reset(survivor, trial)
-            await writing
-            await survivor.until(lambda: survivor.hearings[UTTERANCE].is_over)
+            with survivor.playing():
+                await survivor.until(lambda: _is_heard(survivor))
+                await asyncio.sleep(random.uniform(0.0, SPEECH_S - 0.5))
+                await _reset(survivor, trial)
+                await writing
+                await survivor.until(lambda: survivor.hearings[UTTERANCE].is_over)
         finally:
-            playing.cancel()
             writing.cancel()
     except (ConnectionFailed, TimeoutError) as error:
         trial.wrong = str(error) or "nothing came any more"
@@ -152,7 +142,7 @@ def _is_heard(survivor: Survivor) -> bool:
 
 def _text(random: Random) -> str:
     texts, text = Texts("en", random.randrange(1 << 30)), ""
-    while 0.07 * len(text) < SPEECH_S:  # the tone's pace
+    while PACE_S * len(text) < SPEECH_S:
         text += texts.clause()
     return text
 
@@ -191,12 +181,10 @@ def summary(trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.resets", description=__doc__)
+    parser = parser_of("resets", __doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--together", type=int, default=8, help="listeners at a time")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

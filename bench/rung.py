@@ -18,7 +18,7 @@ from .crowd import listen
 from .listener import ANSWER_TIMEOUT_S, Plan, Tally
 from .processes import Usage, machine_busy_s, usage
 from .report import percentiles
-from .server import Server
+from .server import BenchFailed, Server
 from .websocket import Address
 
 SPAWN_S = 1.5
@@ -31,7 +31,7 @@ JOINS_PER_S = 100.0
 MAX_LATENESS_P99_MS = 20.0
 
 
-class LoadFailed(Exception):
+class LoadFailed(BenchFailed):
     """A generator process did not come back; one sentence."""
 
 

@@ -24,7 +24,11 @@ STOP_TIMEOUT_S = 15.0
 POLL_S = 0.05
 
 
-class ServerFailed(Exception):
+class BenchFailed(Exception):
+    """Nothing could be measured; one sentence."""
+
+
+class ServerFailed(BenchFailed):
     """It did not come up; one sentence and the end of its log."""
 
 

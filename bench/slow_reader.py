@@ -14,28 +14,23 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
-
-import uvloop
 
 from protocol.messages import AudioFormat, Codec, Start
 
 from .goals import Goal, tell
 from .metrics import metrics
-from .report import RESULTS, table
-from .server import Server, ServerFailed, running_server
+from .report import table
+from .rig import at_server, parser_of
+from .server import Server
 from .survivor import Survivor
-from .texts import Texts
+from .texts import PACE_S, Texts
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed
 
 MAX_QUEUED_S = 2.0
 MAX_FREED_S = 5.0
 
 SPEECH_S = 30.0
-PACE_S = 0.07
-"""The tone voice speaks a code point in so long."""
-
 RECEIVE_BUFFER_BYTES = 4096
 """The least that the kernel gives, so that what is queued is queued by the server."""
 
@@ -77,15 +72,12 @@ class Deaf:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: little is kept, not for long, and nothing is lost; 1: otherwise."""
     options = _parse(argv)
-    try:
-        with (
-            running_server("tone", options.server_flags.split()) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            ways = WAYS[-1:] if options.quick else WAYS
-            found = [runner.run(go_deaf(server, codec, lead_ms)) for codec, lead_ms in ways]
-    except (ServerFailed, ConnectionFailed) as error:
-        print(f"bench.slow_reader: {error}", file=sys.stderr)
+    ways = WAYS[-1:] if options.quick else WAYS
+
+    async def go_deaf_in_all(server: Server) -> list[Deaf]:
+        return [await go_deaf(server, codec, lead_ms) for codec, lead_ms in ways]
+
+    if (found := at_server("slow_reader", go_deaf_in_all, options.server_flags)) is None:
         return 1
     rows = [each.row for each in found]
     print(table(rows), end="\n\n")
@@ -103,7 +95,8 @@ async def go_deaf(server: Server, codec: Codec, lead_ms: int) -> Deaf:
     before = await metrics(server.url)
     await survivor.connect(receive_buffer_bytes=RECEIVE_BUFFER_BYTES)
     survivor.stop_reading()
-    survivor.say(Start(utterance="u", seed=5, language="en", text=_text(), end=True))
+    text = Texts("en", Random(1).randrange(100)).sentences(SPEECH_S / PACE_S)
+    survivor.say(Start(utterance="u", seed=5, language="en", text=text, end=True))
     asked_at = now = time.monotonic()
     looks: list[tuple[float, float]] = []  # when, and how much was queued
     while now < asked_at + GIVE_UP_S:
@@ -128,11 +121,8 @@ async def _come_back(survivor: Survivor, deaf: Deaf) -> None:
     survivor.reset()
     try:
         await survivor.connect()
-        playing = asyncio.create_task(survivor.play())
-        try:
+        with survivor.playing():
             await survivor.until(lambda: hearing.is_over, wait_s=SPEECH_S + GIVE_UP_S)
-        finally:
-            playing.cancel()
     except (ConnectionFailed, TimeoutError) as error:
         deaf.fault = str(error) or "nothing came any more"
     else:
@@ -142,13 +132,6 @@ async def _come_back(survivor: Survivor, deaf: Deaf) -> None:
 
 def _num_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def _text() -> str:
-    texts, text = Texts("en", Random(1).randrange(100)), ""
-    while PACE_S * len(text) < SPEECH_S:
-        text += texts.sentence()
-    return text
 
 
 def goals(found: Sequence[Deaf]) -> list[Goal]:
@@ -178,10 +161,8 @@ def goals(found: Sequence[Deaf]) -> list[Goal]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.slow_reader", description=__doc__)
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
+    parser = parser_of("slow_reader", __doc__)
     parser.add_argument("--quick", action="store_true", help="one way of three")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

@@ -14,19 +14,18 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from random import Random
 from typing import Any
-
-import uvloop
 
 from .churn import MAX_GROWTH, SETTLED_S, Sample, memory_of
 from .churn_leftovers import count_free_slots, leftovers
 from .fault_proxy import FaultProxy
 from .metrics import metrics
 from .processes import usage
-from .report import RESULTS, table, write
-from .server import Server, ServerFailed, running_server
+from .report import table, write
+from .rig import at_server, parser_of
+from .server import Server
 from .soak_faults import Trouble
 from .soak_ledger import Ledger
 from .soak_listener import Guest
@@ -61,15 +60,8 @@ class Soak:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: all is accounted for, and nothing is left; 1: otherwise."""
     options = _parse(argv)
-    flags = ["--resume-ms", str(options.resume_ms), "--workers", str(options.workers), *options.server_flags.split()]
-    try:
-        with (
-            running_server("tone", flags) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            soak = runner.run(run(server, options))
-    except ServerFailed as error:
-        print(f"bench.soak: {error}", file=sys.stderr)
+    flags = ["--resume-ms", str(options.resume_ms), "--workers", str(options.workers), *options.server_flags]
+    if (soak := at_server("soak", partial(run, options=options), flags)) is None:
         return 1
     verdict = judged(soak)
     print(table(rows(soak.ledger)), end="\n\n")
@@ -228,15 +220,13 @@ def summary(soak: Soak, verdict: str, options: argparse.Namespace) -> dict[str, 
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser = parser_of("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--listeners", type=int, default=200, help="at a time")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults")
     parser.add_argument("--resume-ms", type=int, default=8_000, help="for which the server keeps a lost session")
     parser.add_argument("--workers", type=int, default=1, help="web processes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

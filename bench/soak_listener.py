@@ -16,15 +16,12 @@ from protocol.messages import OPUS_RATE, AudioFormat
 from protocol.speech import Speech
 
 from .soak_ledger import Ledger
-from .texts import Texts, deltas
+from .texts import PACE_S, Texts, deltas
 
 LEADS_MS = (320, 1000, 4000, 4000, None)
 OPUS_SHARE = 0.3
 PATIENCE_S = 60.0
 """Beyond an utterance's own length; who has heard nothing of its end by then hears nothing any more."""
-
-PACE_S = 0.07
-"""The tone voice speaks a code point in so long."""
 
 GIVE_UP_S = 30.0
 

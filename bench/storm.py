@@ -14,26 +14,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
-import uvloop
-
 from .goals import Goal, tell
 from .idle import SPARE_FILES, Idler, allow_files
-from .report import RESULTS, percentiles
-from .rung import SETTLE_S, SPAWN_S, Load, LoadFailed, climb
-from .server import Server, ServerFailed, running_server
+from .report import percentiles
+from .rig import a_few_at_a_time, at_server, parser_of
+from .rung import SETTLE_S, SPAWN_S, Load, climb
+from .server import Server
 from .survivor import Survivor
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed
 
 MAX_LATENESS_P99_MS = 50.0
 MARGIN_S = 0.5
 """Of the window of lateness, before and after the storm."""
-
-NUM_AT_ONCE = 50
-"""So many are let in at a time, before the storm."""
 
 
 @dataclass(slots=True)
@@ -63,21 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     allow_files(options.reconnects + SPARE_FILES)
     storms: list[Storm] = []
-    try:
-        for is_resume in (False, True):
-            more = ["--max-sessions", str(options.reconnects + options.streams)] if is_resume else []
-            flags = [*options.server_flags.split(), *more]
-            with (
-                running_server("tone", flags) as server,
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-                brew = _resumes if is_resume else _strangers
-                storms.append(
-                    runner.run(brew(server, options.streams, options.reconnects, options.within, options.seed))
-                )
-    except (ServerFailed, LoadFailed, ConnectionFailed) as error:
-        print(f"bench.storm: {error}", file=sys.stderr)
-        return 1
+    room_for_all = ["--max-sessions", str(options.reconnects + options.streams)]
+    for brew, flags in ((_strangers, []), (_resumes, room_for_all)):
+        work = partial(
+            brew,
+            num_streams=options.streams,
+            num_reconnects=options.reconnects,
+            within_s=options.within,
+            seed=options.seed,
+        )
+        if (storm := at_server("storm", work, [*options.server_flags, *flags])) is None:
+            return 1
+        storms.append(storm)
     found = {
         "streams": options.streams,
         "reconnects": options.reconnects,
@@ -100,13 +92,7 @@ async def _strangers(server: Server, num_streams: int, num_reconnects: int, with
 async def _resumes(server: Server, num_streams: int, num_reconnects: int, within_s: float, seed: int) -> Storm:
     buffer, storm = bytearray(BUFFER_BYTES), Storm(is_resume=True, within_s=within_s)
     survivors = [Survivor(Address.of(server.url), buffer) for _ in range(num_reconnects)]
-    waiting = iter(survivors)
-
-    async def one_after_the_other() -> None:
-        for survivor in waiting:
-            await survivor.connect()
-
-    await asyncio.gather(*(one_after_the_other() for _ in range(NUM_AT_ONCE)))
+    await a_few_at_a_time(Survivor.connect, survivors)
 
     async def come_back(survivor: Survivor) -> None:
         survivor.reset()
@@ -189,13 +175,11 @@ def summary(storm: Storm) -> dict[str, Any]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.storm", description=__doc__)
+    parser = parser_of("storm", __doc__)
     parser.add_argument("--streams", type=int, default=100, help="that are listened to")
     parser.add_argument("--reconnects", type=int, default=2000, help="connections that are opened")
     parser.add_argument("--within", type=float, default=4.0, help="seconds in which they are")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -127,13 +128,21 @@ class Survivor:
         if self._link is not None:
             self._link.send_bytes(cast("bytes", data))
 
-    async def play(self) -> None:
-        """Tell the server, as long as anything changes, how much is heard. Until it is cancelled."""
-        while True:
-            for name, hearing in self.hearings.items():
-                if self.is_connected and hearing.playout.started_at is not None:
-                    self._tell(name, hearing)
-            await asyncio.sleep(PLAYHEAD_INTERVAL_S)
+    async def hear(self, start: Start) -> Hearing:
+        """Ask for it, and wait for its first audio or its refusal. Raises ConnectionFailed, TimeoutError."""
+        self.say(start)
+        hearing = self.hearings[start.utterance]
+        await self.until(lambda: hearing.was_refused or hearing.playout.started_at is not None)
+        return hearing
+
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """Meanwhile the server is told how much is heard, as often as that changes."""
+        telling = asyncio.create_task(self._keep_telling())
+        try:
+            yield
+        finally:
+            telling.cancel()
 
     async def until(self, condition: Callable[[], bool], *, wait_s: float = WAIT_S) -> None:
         """Raises ConnectionFailed when the connection ends before, TimeoutError."""
@@ -201,6 +210,13 @@ class Survivor:
             if message["code"] == "resume_failed":
                 for each in self._journal.live:
                     self.hearings[each].reason, self.hearings[each].error = "error", "resume_failed"
+
+    async def _keep_telling(self) -> None:
+        while True:
+            for name, hearing in self.hearings.items():
+                if self.is_connected and hearing.playout.started_at is not None:
+                    self._tell(name, hearing)
+            await asyncio.sleep(PLAYHEAD_INTERVAL_S)
 
     def _tell(self, name: str, hearing: Hearing) -> None:
         playhead = Playhead(

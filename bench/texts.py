@@ -6,7 +6,12 @@ import re
 from collections.abc import Iterator
 from random import Random
 
+from models.tone import CODE_POINT_SAMPLES, SAMPLE_RATE
+
 LANGUAGES = ("en", "zh")
+
+PACE_S = CODE_POINT_SAMPLES / SAMPLE_RATE
+"""The test voice speaks a code point in so long."""
 
 _EN = (
     "The old harbour|Our little engine|A quiet river|The northern train|Every second window|The last ferry",
@@ -47,6 +52,13 @@ class Texts:
         if self._is_english:
             second = second[0].lower() + second[1:]
         return first + self._random.choice(self._links) + second + (". " if self._is_english else "。")
+
+    def sentences(self, num_chars: float) -> str:
+        """Whole ones, of at least so many characters in all."""
+        text = ""
+        while len(text) < num_chars:
+            text += self.sentence()
+        return text
 
     def _phrase(self) -> str:
         return (" " if self._is_english else "").join(self._random.choice(part) for part in self._parts)

@@ -12,19 +12,16 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from random import Random
-
-import uvloop
 
 from protocol.messages import AudioFormat, Start
 
 from .fault_proxy import Conditions, FaultProxy
 from .goals import Goal, tell
-from .report import RESULTS
-from .server import ServerFailed, running_server
+from .rig import at_server, parser_of
+from .server import Server
 from .survivor import Survivor
-from .texts import Texts
+from .texts import PACE_S, Texts
 from .websocket import BUFFER_BYTES, Address, ConnectionFailed
 
 MAX_FIRST_AUDIO_S = 1.0
@@ -32,9 +29,6 @@ LEAD_MS = 4000
 """What a server works ahead for clients that do not say otherwise."""
 
 AFTERWARDS_S = 2.0
-PACE_S = 0.07
-"""The tone voice speaks a code point in so long."""
-
 BACK_OFF_S = 0.5
 
 
@@ -62,14 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     half_ms = options.round_trip_ms / 2
     link = Conditions(delay_ms=half_ms, bits_per_s=options.bits_per_s)
     audio = AudioFormat(codec="opus", bitrate=options.bitrate)
-    try:
-        with (
-            running_server("tone", options.server_flags.split()) as server,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            heard = runner.run(listen(Address.of(server.url), link, audio, options.seconds, options.outage))
-    except (ServerFailed, ConnectionFailed) as error:
-        print(f"bench.thin_link: {error}", file=sys.stderr)
+
+    async def heard_over_it(server: Server) -> Heard:
+        return await listen(Address.of(server.url), link, audio, options.seconds, options.outage)
+
+    if (heard := at_server("thin_link", heard_over_it, options.server_flags)) is None:
         return 1
     settings = {
         "bits_per_s": options.bits_per_s,
@@ -89,10 +80,10 @@ async def listen(address: Address, link: Conditions, audio: AudioFormat, seconds
         heard = Heard()
         try:
             async with asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(survivor.play()), tasks.create_task(_keep(survivor, heard))]
-                await _hear(survivor, proxy, heard, seconds, outage_s)
-                for helper in helpers:
-                    helper.cancel()
+                keeping = tasks.create_task(_keep(survivor, heard))
+                with survivor.playing():
+                    await _hear(survivor, proxy, heard, seconds, outage_s)
+                keeping.cancel()
         except* (TimeoutError, ConnectionFailed):
             heard.faults.append("nothing came any more")
         survivor.leave()
@@ -100,12 +91,10 @@ async def listen(address: Address, link: Conditions, audio: AudioFormat, seconds
 
 
 async def _hear(survivor: Survivor, proxy: FaultProxy, heard: Heard, seconds: float, outage_s: float) -> None:
-    text = _text(seconds + outage_s + AFTERWARDS_S)
+    text = Texts("en", Random(1).randrange(100)).sentences((seconds + outage_s + AFTERWARDS_S) / PACE_S)
     at = time.monotonic()
-    survivor.say(Start(utterance="u", seed=3, language="en", text=text, end=True))
-    hearing = survivor.hearings["u"]
-    await survivor.until(lambda: hearing.playout.started_at is not None)
-    assert hearing.playout.started_at is not None
+    hearing = await survivor.hear(Start(utterance="u", seed=3, language="en", text=text, end=True))
+    assert hearing.playout.started_at is not None, "expected speech, it was refused"
     heard.first_audio_s = hearing.playout.started_at - at
     await asyncio.sleep(seconds)
     heard.silence_s = hearing.playout.stalled_s
@@ -137,13 +126,6 @@ async def _keep(survivor: Survivor, heard: Heard) -> None:
                 await asyncio.sleep(BACK_OFF_S)
 
 
-def _text(seconds: float) -> str:
-    texts, text = Texts("en", Random(1).randrange(100)), ""
-    while PACE_S * len(text) < seconds:
-        text += texts.sentence()
-    return text
-
-
 def goals(heard: Heard, outage_s: float) -> list[Goal]:
     first_s = heard.first_audio_s
     return [
@@ -169,14 +151,12 @@ def goals(heard: Heard, outage_s: float) -> list[Goal]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.thin_link", description=__doc__)
+    parser = parser_of("thin_link", __doc__)
     parser.add_argument("--bits-per-s", type=float, default=64_000, help="of the link, in each direction")
     parser.add_argument("--round-trip-ms", type=float, default=300)
     parser.add_argument("--bitrate", type=int, default=32_000, help="of the Opus")
     parser.add_argument("--seconds", type=float, default=30.0, help="before the outage")
     parser.add_argument("--outage", type=float, default=10.0, help="seconds in which nothing goes through")
-    parser.add_argument("--server-flags", default="", help="further flags of the server")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     return parser.parse_args(argv)
 
 
