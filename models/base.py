@@ -149,9 +149,9 @@ class History:
     index: int = 0  # patches since the first opening
     segment_start: int = 0  # samples before this segment
     position: int = 0  # samples in all
-    text: str = ""  # of the segment before
+    text: str = ""  # of the latest segment that is over and left latents
     earlier: tuple[bytes, ...] = ()  # the last patches before those of `before`, MAX_EARLIER of them at most
-    before: tuple[bytes, ...] = ()  # the patches of the segment before
+    before: tuple[bytes, ...] = ()  # the patches of that segment
     latents: tuple[bytes, ...] = ()  # the patches heard of the segment under way
 
 

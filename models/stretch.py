@@ -100,6 +100,8 @@ class _StretchedSlot:
     def stretch(self, patch: Patch) -> Patch:
         pcm = self.stretcher.push(np.concatenate((self.unheard, patch.pcm)))
         self.unheard = self.unheard[:0]
+        if patch.last and not self.stretcher.num_taken:  # a segment without sound leaves nothing to the next
+            return patch
         if patch.last:
             self.start += self.stretcher.num_taken
             pcm = np.concatenate((pcm, self.stretcher.finish()))

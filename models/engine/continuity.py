@@ -12,7 +12,8 @@ class Continuity:
     """Kept beside a stream by whoever listens, fed with each segment's text and with each patch, in order.
 
     When the stream is lost, `Open` a new one with `history`, say `texts` again, and feed on. Holds the texts that are
-    not over, and the latents of two segments, the one under way and the one before it, and of a few patches earlier.
+    not over, and the latents of two segments, the one under way and the latest that had any, and of a few patches
+    earlier.
     """
 
     __slots__ = (
@@ -33,7 +34,7 @@ class Continuity:
         self._index = 0
         self._segment_start = 0  # samples
         self._position = 0  # samples
-        self._text = ""  # of the segment before
+        self._text = ""  # of the latest segment that is over and left latents
         self._earlier: tuple[bytes, ...] = ()
         self._before: tuple[bytes, ...] = ()
         self._latents: list[bytes] = []
@@ -56,9 +57,11 @@ class Continuity:
         if patch.last:
             self._segment = patch.segment + 1
             self._segment_start = self._position
-            self._text = self._texts.popleft()
-            self._earlier = (*self._earlier, *self._before)[-MAX_EARLIER:]
-            self._before, self._latents = tuple(self._latents), []
+            text = self._texts.popleft()
+            if self._latents:  # what had no sound leaves nothing: the next goes on from the one before it
+                self._text = text
+                self._earlier = (*self._earlier, *self._before)[-MAX_EARLIER:]
+                self._before, self._latents = tuple(self._latents), []
 
     @property
     def texts(self) -> tuple[str, ...]:

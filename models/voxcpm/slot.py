@@ -163,10 +163,8 @@ class VoxCPMSlot(Slot):
 
     def remembered(self) -> list[Tensor]:
         """Patches float32 [patch, feat] before this opening's first, as far back as the codec's memory reaches."""
-        num_earlier = self._history.index - len(self.resumed)
-        earlier = self._earlier if num_earlier > len(self._earlier) else [*self.speaker.priming, *self._earlier]
         num_remembered = -(-self._model.decoder.history_latents // self._model.config.patch_size)
-        return [*earlier, *self.resumed][-num_remembered:]
+        return [*self.speaker.priming, *self._earlier, *self.resumed][-num_remembered:]
 
     def _ids(self) -> tuple[list[int], int]:
         """The segment's text with its context's, and how many tokens are its own."""
