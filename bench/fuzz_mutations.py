@@ -266,7 +266,7 @@ def _due(field: Field, mutation: str, value: Any, is_json: bool) -> Due:
     if isinstance(value, Written) and mutation == "huge":
         return UNDECODABLE
     if mutation == "extension":
-        return UNDECODABLE if is_json else Due(codes=wrong | BAD_MESSAGE)  # a timestamp is a value of the wrong kind
+        return UNDECODABLE
     if mutation == "not finite":
         return UNDECODABLE if is_json and b"e" not in value.json else Due(codes=wrong)
     if mutation == "deep":

@@ -155,14 +155,16 @@ class Connection:
         raw = unpack(data, self.limits.message_bytes)
         message_type = CLIENT_TYPES.get(raw["type"])
         under_way = self.state in (SessionState.GREETED, SessionState.READY)
-        if under_way and message_type is not None:
-            ledger.count(message_type)
         try:
             message, unknown = read_client(raw, is_json=is_json)
         except RemoteProtocolError as error:
-            if under_way and message_type is Start:
-                ledger.refuse_start(error)
+            if under_way and message_type is not None and error.code is not ErrorCode.BAD_MESSAGE:
+                ledger.count(message_type)
+                if message_type is Start:
+                    ledger.refuse_start(error)
             raise
+        if under_way:
+            ledger.count(type(message))
         self._session.advance(message, RemoteProtocolError)
         return Received(message, unknown) if ledger.take(message) else None
 

@@ -66,10 +66,14 @@ def name_unknown(raw: object, path: str, reading: Reading) -> None:
     """Note a key nobody asked for. Raises RemoteProtocolError if its value nests too deep or holds an extension."""
     if len(reading.unknown) < MAX_UNKNOWN:
         reading.unknown.append("".join(c if c.isprintable() else "?" for c in path[:64]))
-    _check_unknown(raw, MAX_DEPTH - 1 - path.count("."))
+    check_dialect(raw, MAX_DEPTH - 1 - path.count("."))
 
 
-def _check_unknown(raw: object, depth: int) -> None:
+def check_dialect(raw: object, depth: int = MAX_DEPTH) -> None:
+    """Raises RemoteProtocolError (`bad_message`) for what nests deeper, or holds an extension type.
+
+    msgpack's timestamp is one that its reader lets nobody refuse earlier.
+    """
     match raw:
         case dict() | list() if depth <= 0:
             raise RemoteProtocolError(
@@ -77,10 +81,10 @@ def _check_unknown(raw: object, depth: int) -> None:
             )
         case dict():
             for inner in raw.values():
-                _check_unknown(inner, depth - 1)
+                check_dialect(inner, depth - 1)
         case list():
             for inner in raw:
-                _check_unknown(inner, depth - 1)
+                check_dialect(inner, depth - 1)
         case None | bool() | int() | float() | str() | bytes():
             pass
         case _:

@@ -26,7 +26,7 @@ from .messages import (
     Limits,
     ServerMessage,
 )
-from .schema import Reader, Reading, reader_for
+from .schema import Reader, Reading, check_dialect, reader_for
 
 SERVER_MESSAGE_BYTES: Final = 1 << 20
 """The longest server message a client takes; the usual audio message has 14 kB."""
@@ -113,6 +113,20 @@ def read_server(raw: RawMessage, *, is_json: bool = False) -> tuple[ServerMessag
 
 
 def _read(raw: RawMessage, types: Mapping[str, type[Any]], is_json: bool) -> tuple[Any, tuple[str, ...]]:
+    try:
+        message_type = _type_of(raw, types)
+        reading = Reading(is_json)
+        try:
+            return _READERS[message_type](raw, "", reading), tuple(reading.unknown)
+        except RemoteProtocolError as error:
+            error.utterance = named_utterance(raw)
+            raise
+    except RemoteProtocolError:
+        check_dialect(raw)  # only now: nothing that is against it is read
+        raise
+
+
+def _type_of(raw: RawMessage, types: Mapping[str, type[Any]]) -> type[Any]:
     message_type = types.get(raw["type"])
     if message_type is None:
         known = ", ".join(types)
@@ -122,12 +136,7 @@ def _read(raw: RawMessage, types: Mapping[str, type[Any]], is_json: bool) -> tup
         # Before all else: the fields of another version may be others.
         sentence = f"expected version {VERSION}, got {shown(version)}"
         raise RemoteProtocolError(ErrorCode.UNSUPPORTED_VERSION, sentence)
-    reading = Reading(is_json)
-    try:
-        return _READERS[message_type](raw, "", reading), tuple(reading.unknown)
-    except RemoteProtocolError as error:
-        error.utterance = named_utterance(raw)
-        raise
+    return message_type
 
 
 def named_utterance(raw: RawMessage) -> str | None:

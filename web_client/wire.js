@@ -16,6 +16,14 @@ export const SUBPROTOCOL = "voxwire.v1";
 /** The server's bytes are not a message of version 1. */
 export class WireFault extends Error {}
 
+/** No value of version 1 is of an extension type, timestamps included. */
+const NO_EXTENSIONS = {
+  tryToEncode: () => null,
+  decode: (/** @type {Uint8Array} */ _, /** @type {number} */ type) => {
+    throw new Error(`an extension type (${type})`);
+  },
+};
+
 /** Error codes of version 1. */
 const CODES = new Set([
   "bad_message", "unknown_type", "unsupported_version", "bad_state", "bad_value", "unknown_utterance",
@@ -76,7 +84,7 @@ export function encode(message) {
 export function decode(bytes) {
   let message;
   try {
-    message = unpack(bytes);
+    message = unpack(bytes, { extensionCodec: NO_EXTENSIONS });
   } catch (error) {
     throw new WireFault(`expected one msgpack map, got something else: ${error instanceof Error ? error.message : error}`);
   }

@@ -422,6 +422,16 @@ def test_no_sound_follows_where_sound_was_left_out() -> None:
     assert "expected pts 4" in refuses_to_take(pair.client.receive, data, ErrorCode.BAD_STATE).message
 
 
+def test_a_start_that_cannot_be_decoded_is_neither_refused_nor_counted(pair: Pair) -> None:
+    seed = msgpack.Timestamp(1, 0)
+    with pytest.raises(RemoteProtocolError) as refused:
+        pair.server.receive(raw(type="start", utterance="u", seed=seed))
+    assert (refused.value.code, refused.value.utterance) == (ErrorCode.BAD_MESSAGE, None)
+    assert pair.server.ledger.client_messages == 0
+    assert not pair.server.ledger.knows("u")
+    assert pair.server.num_errors == 1
+
+
 def test_a_message_that_comes_while_the_session_is_sought_counts_for_nothing() -> None:
     pair = Pair().open().start()
     ledger = pair.server.ledger
