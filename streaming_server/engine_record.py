@@ -18,8 +18,8 @@ from models.engine import Fault, Phase, StreamKey
 
 from .engine_faults import FaultCounts
 
-_HEAD = 5
-_COMMAND, _CAPACITY, _COMMAND_WORKER, _COMMAND_STREAM, _PID = range(_HEAD)
+_HEAD = 6
+_CAPACITY, _PID, _COMMAND, _COMMAND_WORKER, _COMMAND_STREAM, _COMMAND_SINCE = range(_HEAD)
 _STEP_HEAD = 4
 _SEAL, _PHASE, _SINCE, _NUM_ROWS = range(_STEP_HEAD)
 _ROW = 3  # worker, stream, index of the patch
@@ -31,10 +31,10 @@ _NOBODY = (0, 0)  # what is rehearsed has no name
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """One of these streams may be why an engine ended: those of the last steps under way, or of the last command.
+    """One of these streams may be why an engine ended: those of the steps under way, and that of the command.
 
-    `streams`: (worker, stream) -> index of the latest patch that was being made. `on_trial`: these had a step to
-    themselves, so that nobody else may be. `phase` is the latest.
+    `streams`: (worker, stream) -> index of the latest patch that was being made. `on_trial`: no step was under way that
+    was not theirs alone, so that nobody else may be. `phase` is the latest.
     """
 
     streams: Mapping[tuple[int, int], int] = field(default_factory=dict)
@@ -48,7 +48,8 @@ class StepRecord:
     """The engine's side, a `Witness`. Streams are named (worker, stream).
 
     Of a step first the seal is broken, then all is written, then the seal is set: a step whose seal is broken had not
-    begun. Raises OSError where there is no room for the file.
+    begun. A command is sealed by its phase, in words of its own: where a device works on a step meanwhile, both are
+    told. Raises OSError where there is no room for the file.
     """
 
     def __init__(self, path: Path, max_rows: int, faults: FaultCounts) -> None:
@@ -68,6 +69,7 @@ class StepRecord:
     def begins_command(self, phase: Phase, stream: StreamKey) -> None:
         words = self._words
         words[_COMMAND_WORKER], words[_COMMAND_STREAM] = stream if isinstance(stream, tuple) else _NOBODY
+        words[_COMMAND_SINCE] = time.monotonic_ns()
         words[_COMMAND] = phase
 
     def ends_command(self) -> None:
@@ -113,27 +115,25 @@ class LastWords:
     def blame(self) -> Blame:
         """Nobody's where nothing was under way."""
         words = array("Q", self._map[:])
-        now = time.monotonic()
-        if words[_COMMAND]:
-            stream = (words[_COMMAND_WORKER], words[_COMMAND_STREAM])
-            phase = Phase(words[_COMMAND])
-            return Blame({} if phase is Phase.VOICES else {stream: 0}, True, phase, now)
         streams: dict[tuple[int, int], int] = {}
-        under_way: list[tuple[int, int, int]] = []
+        under_way: list[tuple[int, Phase]] = []
+        on_trial = True
         for start in range(_HEAD, len(words), _STEP_HEAD + _ROW * words[_CAPACITY]):
             if not words[start + _SEAL]:
                 continue
-            under_way.append((words[start + _SEAL], words[start + _PHASE], words[start + _SINCE]))
+            on_trial = on_trial and bool(words[start + _PHASE] & _ON_TRIAL)
+            under_way.append((words[start + _SINCE], Phase(words[start + _PHASE] & (_ON_TRIAL - 1))))
             first = start + _STEP_HEAD
             for row in range(first, first + _ROW * words[start + _NUM_ROWS], _ROW):
                 key, index = (words[row], words[row + 1]), words[row + 2]
                 streams[key] = max(index, streams.get(key, 0))
+        if words[_COMMAND]:
+            phase = Phase(words[_COMMAND])
+            under_way.append((words[_COMMAND_SINCE], phase))
+            if phase is Phase.VOICES:
+                on_trial = False
+            else:
+                streams.setdefault((words[_COMMAND_WORKER], words[_COMMAND_STREAM]), 0)
         if not under_way:
-            return Blame(since=now)
-        _, phase_word, _ = max(under_way)
-        return Blame(
-            streams,
-            all(phase & _ON_TRIAL for _, phase, _ in under_way),
-            Phase(phase_word & (_ON_TRIAL - 1)),
-            min(since for _, _, since in under_way) / 1e9,
-        )
+            return Blame(since=time.monotonic())
+        return Blame(streams, on_trial, max(under_way)[1], min(under_way)[0] / 1e9)

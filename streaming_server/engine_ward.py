@@ -71,7 +71,7 @@ class EngineWard:
             for each in self._waiting:
                 each.is_suspect = False
         self._lost_since = loss.since or self._loop.time()
-        if loss.num_suspects == 1 and stream.num_blamed >= NUM_DEATHS:
+        if loss.on_trial and loss.num_suspects == 1 and stream.num_blamed >= NUM_DEATHS:
             log.error("an utterance is refused: the voice engine ended %d times while speaking it", stream.num_blamed)
             self.num_refused += 1
             stream.refuse()

@@ -104,8 +104,9 @@ class Engine:
 
     def apply(self, command: Command) -> None:
         """Obey. A command for a stream that is over is ignored: it crossed with the end. Failures become events."""
-        phase = Phase.VOICES if isinstance(command, ReloadVoices) else Phase.OPENING
-        self._witness.begins_command(phase, command.stream)
+        if not isinstance(command, Pace | Suspend):  # the model hears nothing of these
+            phase = Phase.VOICES if isinstance(command, ReloadVoices) else Phase.OPENING
+            self._witness.begins_command(phase, command.stream)
         with self._streams.net((command.stream,)):
             self._take(command)
         if not self._streams.is_broken or self._steps.is_under_way:  # a lost device: most likely for a step's sake

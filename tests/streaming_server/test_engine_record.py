@@ -51,6 +51,33 @@ def test_a_command_is_to_blame_alone_and_that_for_voices_nobody(tmp_path: Path) 
     assert (last_words.blame().streams, last_words.blame().phase) == ({}, Phase.VOICES)
 
 
+def test_a_command_beside_steps_hides_nobody_and_is_to_blame_with_them(tmp_path: Path) -> None:
+    """On a device that works meanwhile: whose of the two it was is not known."""
+    record, last_words = record_in(tmp_path)
+    record.begins_step(1, Phase.DECODE, [((1, 7), 3), ((1, 9), 5)], on_trial=True)
+    step_since = last_words.blame().since
+    record.begins_command(Phase.OPENING, (3, 5))
+    blame = last_words.blame()
+    assert blame.streams == {(1, 7): 3, (1, 9): 5, (3, 5): 0}
+    assert (blame.on_trial, blame.phase, blame.since) == (True, Phase.OPENING, step_since)
+    record.ends_command()
+    record.begins_command(Phase.OPENING, (1, 7))
+    assert last_words.blame().streams == {(1, 7): 3, (1, 9): 5}
+    record.begins_step(2, Phase.DECODE, [((1, 9), 6)], on_trial=False)
+    assert (last_words.blame().on_trial, last_words.blame().phase) == (False, Phase.DECODE)
+    record.ends_step(1)
+    record.ends_step(2)
+    assert (last_words.blame().streams, last_words.blame().on_trial) == ({(1, 7): 0}, True)
+
+
+def test_voices_that_are_looked_for_beside_a_trial_may_be_what_killed(tmp_path: Path) -> None:
+    record, last_words = record_in(tmp_path)
+    record.begins_step(1, Phase.DECODE, [((1, 7), 3)], on_trial=True)
+    record.begins_command(Phase.VOICES, (1, 9))
+    blame = last_words.blame()
+    assert (blame.streams, blame.on_trial) == ({(1, 7): 3}, False)
+
+
 def test_a_full_step_is_told_and_a_larger_one_refused(tmp_path: Path) -> None:
     record, last_words = record_in(tmp_path, max_rows=3)
     rows = [((1, stream), stream) for stream in range(3)]

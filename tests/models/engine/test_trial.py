@@ -8,7 +8,21 @@ from contextlib import contextmanager
 import pytest
 
 from models.base import SpeechParams
-from models.engine import Engine, Extend, Failed, Fault, Finish, NoWitness, Open, Phase, Seal, Spoke, StreamKey
+from models.engine import (
+    Engine,
+    Extend,
+    Failed,
+    Fault,
+    Finish,
+    NoWitness,
+    Open,
+    Pace,
+    Phase,
+    Reading,
+    Seal,
+    Spoke,
+    StreamKey,
+)
 from models.engine.streams import FAILED
 
 from .late import PATCH, PATCHES_RAISE, STOPS_RAISE, SUBMIT_RAISES, LateStage
@@ -86,6 +100,19 @@ def test_a_witness_knows_the_phase_the_patch_and_both_steps_under_way() -> None:
         assert notebook.neighbours == [(False, 0), (False, 1), (False, 1)]
         assert len(notebook.under_way) == 1
         assert set(notebook.commands) == {1}
+
+
+def test_a_command_that_the_model_does_not_hear_of_is_not_written_down() -> None:
+    """It cannot be what killed, and there are ten a second of each listener."""
+    with witnessed() as (stage, notebook):
+        stage.open(1, LONG, lead=100 * PATCH)
+        notebook.commands.clear()
+        stage.suspend(1)
+        stage.tell(Pace(1, Reading(0, stage.now)))
+        stage.suspend(1, False)
+        assert not notebook.commands
+        stage.cancel(1)
+        assert notebook.commands == [1]
 
 
 def test_someone_who_is_far_ahead_is_tried_all_the_same_and_nobody_who_is_suspended() -> None:
