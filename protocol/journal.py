@@ -68,6 +68,7 @@ class Journal(Register[JournalPage]):
 
     def give(self, message: ClientMessage) -> None:
         """Note a message that is about to be sent. Raises LocalProtocolError; then nothing has changed."""
+        means_something = True
         match message:
             case Start(utterance=name):
                 was_refused = name in self._refused
@@ -78,12 +79,13 @@ class Journal(Register[JournalPage]):
             case Playhead(utterance=name) if name in self._finished:
                 pass  # what is left of it is being listened to
             case Text() | Flush() | End() | Cancel() | Playhead() | Format():
-                self.say(self._page_of(message.utterance), message, LocalProtocolError)
+                means_something = self.say(self._page_of(message.utterance), message, LocalProtocolError)
             case _:
                 pass
         if isinstance(message, Counted):
             self._num_sent += 1
-            self._sent.append((self._num_sent, message))
+            if means_something and not (isinstance(message, Text) and not message.text):
+                self._keep(message)
 
     def take(self, message: ServerMessage) -> bool:
         """Check what the server says about an utterance. Returns whether it is news: a resume may repeat some.
@@ -134,6 +136,20 @@ class Journal(Register[JournalPage]):
             page.repeated = page.beside.copy()
             page.expects_old_refusal = page.was_refused and page.name in not_taken
         return tuple(again)
+
+    def _keep(self, message: Counted) -> None:
+        """To be said again, if need be. Of wishes of which the last counts the first stays, too, since what was said
+        after it may rely on it; so does each that stands before a `start`."""
+        if isinstance(message, Cancel | Format):
+            outdone: list[tuple[int, Counted]] = []
+            for entry in reversed(self._sent):
+                if isinstance(entry[1], Start):
+                    break
+                if _outdoes(message, entry[1]):
+                    outdone.append(entry)
+            for entry in outdone[:-1]:
+                self._sent.remove(entry)
+        self._sent.append((self._num_sent, message))
 
     def _page_of(self, name: str) -> JournalPage:
         page = self._live.get(name)
@@ -189,6 +205,29 @@ class Journal(Register[JournalPage]):
             for number, message in self._sent
             if message.utterance in self._live or (message.utterance == "*" and self._live)
         ]
+
+
+def _outdoes(wish: Cancel | Format, earlier: Counted) -> bool:
+    """Whether nothing is lost if only the later of two messages is heeded."""
+    match wish, earlier:
+        case Format(), Format():
+            return wish.utterance == earlier.utterance
+        case Cancel(), Cancel():
+            is_as_soon = wish.at != "word" or earlier.at == "word"
+            return wish.utterance == earlier.utterance and is_as_soon and _told(earlier) <= _told(wish)
+        case _:
+            return False
+
+
+def _told(cancel: Cancel) -> frozenset[str]:
+    """The utterances of which it says what was heard."""
+    match cancel.played:
+        case None:
+            return frozenset()
+        case int():
+            return frozenset({cancel.utterance})
+        case played:
+            return frozenset(played)
 
 
 def _may_skip_sound(message: UtteranceMessage) -> bool:

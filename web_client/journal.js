@@ -68,7 +68,8 @@ export class Journal {
       });
     }
     this.#numSent += 1;
-    if (this.#live.has(message.utterance)) this.#sent.push({ number: this.#numSent, message });
+    const meansSomething = this.#live.has(message.utterance) && (message.type !== "text" || message.text);
+    if (meansSomething) this.#keep(message);
   }
 
   /**
@@ -135,6 +136,18 @@ export class Journal {
   }
 
   /**
+   * To be said again, if need be. Of wishes of which the last counts the first stays, too, since what was said after it
+   * may rely on it; so does each that stands before a `start`.
+   * @param {Counted} message
+   */
+  #keep(message) {
+    const since = this.#sent.findLastIndex((sent) => sent.message.type === "start");
+    const outdone = this.#sent.slice(since + 1).filter((sent) => outdoes(message, sent.message)).slice(1);
+    if (outdone.length) this.#sent = this.#sent.filter((sent) => !outdone.includes(sent));
+    this.#sent.push({ number: this.#numSent, message });
+  }
+
+  /**
    * @param {string} utterance
    * @param {Page} page
    * @param {UtteranceMessage | WireError} message
@@ -165,6 +178,19 @@ export class Journal {
     this.#live.delete(utterance);
     this.#sent = this.#sent.filter(({ message }) => message.utterance !== utterance);
   }
+}
+
+/**
+ * @param {Counted} wish
+ * @param {Counted} earlier
+ * @returns {boolean} whether nothing is lost if only the later of the two is heeded
+ */
+function outdoes(wish, earlier) {
+  if (wish.utterance !== earlier.utterance) return false;
+  if (wish.type === "format") return earlier.type === "format";
+  if (wish.type !== "cancel" || earlier.type !== "cancel") return false;
+  const isAsSoon = wish.at !== "word" || earlier.at === "word";
+  return isAsSoon && (earlier.played === undefined || wish.played !== undefined);
 }
 
 /** @param {UtteranceMessage | WireError} message whether it may come of a stopped utterance without the sound before it */

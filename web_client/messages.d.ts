@@ -42,7 +42,8 @@ export type Counted =
   | { type: "text"; utterance: string; text: string }
   | { type: "flush"; utterance: string }
   | { type: "end"; utterance: string }
-  | { type: "cancel"; utterance: string; at?: "now" | "word"; played?: number };
+  | { type: "cancel"; utterance: string; at?: "now" | "word"; played?: number }
+  | { type: "format"; utterance: string; audio: AudioFormat };
 
 export type ClientMessage =
   | { type: "hello"; version: 1; client?: string; token?: string; lead_ms?: number | null; audio?: AudioFormat; resume?: Resume }

@@ -9,6 +9,7 @@ import pytest
 from protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from protocol.journal import Journal
 from protocol.messages import (
+    AudioFormat,
     Cancel,
     Drain,
     End,
@@ -185,6 +186,21 @@ def test_what_was_not_taken_is_said_again_and_counted_anew() -> None:
     journal.give(Cancel(utterance="u"))
     assert journal.ready(make_ready(resumed=True, client_messages=1)) == (*sent[3:], Cancel(utterance="u"))
     assert journal.ready(make_ready(resumed=True, client_messages=3)) == ()
+
+
+def test_of_a_thousand_changes_of_mind_a_few_are_kept() -> None:
+    journal = spoken(end=None)
+    for number in range(1000):
+        journal.give(Format(utterance="u", audio=AudioFormat(codec="opus", bitrate=6000 + number)))
+        journal.give(Text(utterance="u", text=""))
+    for number in range(1000):
+        journal.give(Cancel(utterance="u", at="word" if number % 3 else "now", played=number if number % 2 else None))
+        journal.give(Cancel(utterance="*", played={"u": number}))
+        journal.give(End(utterance="u"))
+    again = journal.ready(make_ready(resumed=True, client_messages=1))
+    assert len(again) <= 12
+    assert Format(utterance="u", audio=AudioFormat(codec="opus", bitrate=6999)) in again
+    assert again[-1] == Cancel(utterance="*", played={"u": 999})
 
 
 def test_what_concerns_an_utterance_that_is_over_is_not_said_again() -> None:
