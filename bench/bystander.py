@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +39,11 @@ class Heard:
 
     def pause_s(self, since: float) -> float:
         """The longest wait for an audio message that ended after that instant."""
-        waits = [
-            later - before for before, later in zip(self.arrivals, self.arrivals[1:], strict=False) if later > since
-        ]
-        return max(waits, default=0.0)
+        return max(self._waits(since), default=(0.0, 0))[0]
+
+    def resumed_with(self, since: float) -> int | None:
+        """Which audio message ended that wait; None: no message came after that instant."""
+        return max(self._waits(since), default=(0.0, None))[1]
 
     def take(self, message: dict[str, Any], at: float) -> None:
         match message["type"]:
@@ -60,6 +61,11 @@ class Heard:
                 self.is_over = True
                 if message["reason"] != "end":
                     self.wrong = self.wrong or f"done because of {message['reason']}"
+
+    def _waits(self, since: float) -> Iterator[tuple[float, int]]:
+        for place in range(1, len(self.arrivals)):
+            if self.arrivals[place] > since:
+                yield self.arrivals[place] - self.arrivals[place - 1], place
 
 
 class Bystander(WebSocket):
@@ -80,12 +86,13 @@ class Bystander(WebSocket):
         self.send(Hello(lead_ms=self._lead_ms))
         await self._until_changed(lambda: self._rate_hz is not None)
 
-    def listen(self, text: str, *, seed: int) -> None:
+    def listen(self, text: str, *, seed: int, params: Mapping[str, float] | None = None) -> None:
         """`until_begun` and `until_over` say how far that is."""
         assert self._rate_hz is not None, "expected to have met"
         self._num_started += 1
         self.heard = Heard(playout=Playout(self._rate_hz, self._lead_ms))
-        self.send(Start(utterance=f"u{self._num_started}", seed=seed, text=text, language="en", end=True))
+        utterance = f"u{self._num_started}"
+        self.send(Start(utterance=utterance, seed=seed, params=params or {}, text=text, language="en", end=True))
 
     async def until_begun(self) -> None:
         await self._until_changed(lambda: bool(self.heard.arrivals) or self.heard.is_over)

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,8 @@ class Crowd:
     wrong: Counter[str] = field(default_factory=Counter)
     num_trials: int = 0
     max_difference: int = 0
+    params: Mapping[str, float] = field(default_factory=dict)
+    """Of every utterance."""
 
     async def meet(self, num_listeners: int, chars: int, lead_ms: int, buffer: bytearray) -> None:
         for seed in range(num_listeners):
@@ -67,7 +69,7 @@ class Crowd:
     async def listen(self) -> None:
         """Until all have begun."""
         for seed, (listener, text) in enumerate(zip(self.listeners, self.texts, strict=True)):
-            listener.listen(text, seed=seed)
+            listener.listen(text, seed=seed, params=self.params)
         for listener in self.listeners:
             await listener.until_begun()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copy
 
-from . import crashes, drains, idle, resets, slow_reader, storm, thin_link
+from . import crashes, drains, idle, neural_crashes, resets, slow_reader, storm, thin_link
 from .goals import Goal
 from .report import RESULTS, table
 
@@ -22,6 +22,7 @@ Main = Callable[[Sequence[str] | None], int]
 BENCHES: dict[str, tuple[Main, tuple[str, ...]]] = {
     "resets": (resets.main, ("--trials", "4", "--together", "4")),
     "crashes": (crashes.main, ("--tone", "4", "--espeak", "0", "--trials", "1", "--chars", "40")),
+    "neural-crashes": (neural_crashes.main, ("--streams", "2", "--trials", "1", "--chars", "60")),
     "drains": (drains.main, ("--streams", "8", "--drain-ms", "2000")),
     "slow-reader": (slow_reader.main, ("--quick",)),
     "thin-link": (thin_link.main, ("--seconds", "1", "--outage", "1")),

@@ -193,7 +193,9 @@ class RemoteEngine(EngineStreams):
                 self._learn(unpack_info(info))
                 self._link = link
                 self._map(message.get("shared"))
-                self.num_restarts += self._reached.is_set()
+                if self._reached.is_set():
+                    self.num_restarts += 1
+                    log.info("connected to the voice engine again")
                 self._reached.set()
                 for tell in self._watchers:
                     self._loop.call_soon(tell)

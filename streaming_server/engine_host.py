@@ -33,9 +33,10 @@ from .engine_record import StepRecord
 from .engine_thread import EngineThread
 from .garbage import collect_in_silence, collector_at_rest
 
+log = logging.getLogger("streaming_server.engine_host")  # it is run as __main__, which is not one of our packages
+
 STOP_S = 2.0
 """So long the last step may take when everything ends; nobody hears it any more."""
-
 
 CROWD_EVERY_S = 0.02
 """A web process learns so late how many listeners others have: newcomers are spread over engines by that number."""
@@ -139,6 +140,7 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO, *, hurri
     shared = Shared.beside(socket_path)
     record = StepRecord(shared.steps, model.info.max_batch, FaultCounts(shared.faults))
     engine = Engine(model, witness=record)
+    log.debug("warming up")
     warm_up(engine, max_listeners=1 if hurries else None)
     host = EngineHost(engine, shared)
     server = await loop.create_unix_server(host.connect, socket_path)
@@ -148,6 +150,7 @@ async def _serve(model: SpeechModel, socket_path: Path, report: TextIO, *, hurri
     with collector_at_rest():
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(collect_in_silence(lambda: not host.num_streams))
+            log.debug("ready")
             _report(report, ready=True)
             await host.ended.wait()
             collecting.cancel()
@@ -168,6 +171,7 @@ def main(load: Callable[[str, ModelOptions], SpeechModel] = load_model) -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as report:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
+            log.debug("loading")
             how = replace(unpack_options(options), progress=lambda doing: _report(report, doing=doing))
             asyncio.run(_serve(load(model_name, how), Path(socket_path), report, hurries=HURRY in rest))
         except ModelError as error:

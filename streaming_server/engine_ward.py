@@ -98,6 +98,12 @@ class EngineWard:
 
     def bring_back(self) -> None:
         """An engine is there, or may be."""
+        num_reopened = self.num_reopened
+        self._bring_back()
+        if self.num_reopened > num_reopened:
+            log.info("utterances that were lost go on: %d", self.num_reopened - num_reopened)
+
+    def _bring_back(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None

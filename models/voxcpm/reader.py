@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,8 @@ from .context import BLOCK, ENCODED_TOGETHER
 from .decode import Workshop
 from .slot import Context, VoxCPMSlot
 from .speaker import Speaker
+
+log = logging.getLogger(__name__)
 
 
 class Reader:
@@ -59,6 +62,8 @@ class Reader:
             num_rows += rows
         if batch:
             self._prefill(batch, num_rows)
+        if num_own := sum([context.num_own for _, context in contexts]):
+            log.debug("patches that were heard before an interruption are read: %d", num_own)
 
     def read_ahead(self, slot: VoxCPMSlot, text: str) -> None:
         """Read what a segment will probably begin with, by whole blocks, while the slot has nothing to speak."""

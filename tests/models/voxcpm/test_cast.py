@@ -15,6 +15,7 @@ import torch
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_lora import write_lora
 from bench.checkpoint_shapes import TINY
+from bench.checkpoint_voices import give_default_voices
 from models.base import ModelError, ModelOptions, Patch, SpeechParams, UnknownVoice
 from models.own_voice import OwnVoice
 from models.voice_folder import PROMPT_FILE, VOICE_FILE, publish_voice, remove_voice, stage_voice
@@ -24,7 +25,6 @@ from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.encode import encode_file
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from tests.models.speaking import finish, speak
-from tests.models.voxcpm.voices import give_default_voices
 
 RATE_HZ = 22050
 TEXT = "And so on."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY
+from bench.checkpoint_voices import give_default_voices
 from models.base import Failure, ModelError, ModelOptions, Patch, SpeechParams, UnknownVoice
 from models.engine.batch import Batch
 from models.engine.runner import Launch
@@ -21,7 +22,6 @@ from models.voxcpm.context import BLOCK
 from models.voxcpm.default_voices import DEFAULTS
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from tests.models.speaking import Spoken, finish, speak
-from tests.models.voxcpm.voices import give_default_voices
 
 TEXTS = ("Hello there.", " And so on it goes.", "你好世界。")
 

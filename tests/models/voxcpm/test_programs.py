@@ -12,6 +12,7 @@ import torch
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY
+from bench.checkpoint_voices import give_default_voices
 from models.base import ModelOptions, Patch, SpeechParams
 from models.engine.batch import Batch
 from models.engine.runner import Launch
@@ -20,7 +21,6 @@ from models.voxcpm.machinery import Machinery
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from models.voxcpm.network import VoxCPM
 from tests.models.speaking import finish, speak
-from tests.models.voxcpm.voices import give_default_voices
 
 TEXTS = ("One.", " And two, which is longer.", "三。")
 

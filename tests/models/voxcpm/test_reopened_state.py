@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY
+from bench.checkpoint_voices import give_default_voices
 from models.base import History, ModelOptions, Patch, Pcm, SpeechParams
 from models.engine import Continuity, Spoke
 from models.engine.batch import Batch
@@ -18,7 +19,6 @@ from models.engine.runner import Launch
 from models.stretch import StretchedModel
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from tests.models.speaking import speak
-from tests.models.voxcpm.voices import give_default_voices
 
 TEXTS = ("Hello there, you.", " And so on it goes.", " \n", " 你好世界。")
 """One of them has nothing to say."""

@@ -11,6 +11,7 @@ import torch
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import TINY, TINY_V1
+from bench.checkpoint_voices import give_default_voices
 from models.base import History, ModelError, ModelOptions, Patch, SpeechModel, SpeechParams
 from models.engine import Continuity, Spoke
 from models.engine.batch import Batch
@@ -18,7 +19,6 @@ from models.engine.runner import Launch
 from models.stretch import StretchedModel
 from models.voxcpm.model import VoxCPMModel, load_speech_model
 from tests.models.speaking import Spoken, finish, speak
-from tests.models.voxcpm.voices import give_default_voices
 
 TEXTS = ("Hello there, you.", "\n\nAnd so on  it goes.", " 你好世界。")
 PARAMS = SpeechParams(seed=5, knobs={"max_len": 12})

@@ -8,9 +8,9 @@ import pytest
 
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import SHAPES
+from bench.checkpoint_voices import give_default_voices
 from models.base import ModelOptions
 from models.registry import load_model, voice_preparation
-from tests.models.voxcpm.voices import give_default_voices
 from tests.streaming_server.learning import add, everything, http, names
 from tests.streaming_server.serving import audio_of, greeted, serving
 

@@ -1,4 +1,4 @@
-"""Voices for tests that are not about how voices are made."""
+"""Voices for a random checkpoint whose own would take long to make."""
 
 from __future__ import annotations
 
