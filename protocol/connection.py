@@ -116,10 +116,11 @@ class Connection:
 
         Raises LocalProtocolError; then nothing has changed.
         """
-        if isinstance(message, ClientMessage) is not (self.side is Side.CLIENT):
+        is_servers = isinstance(message, ServerMessage)  # asked of a client's, it would go through all its types
+        if is_servers is not (self.side is Side.SERVER):
             sentence = f"expected a {self.side.value}'s message, got {TYPE_NAMES[type(message)]}"
             raise LocalProtocolError(ErrorCode.BAD_STATE, sentence)
-        if isinstance(message, ClientMessage):
+        if not isinstance(message, ServerMessage):
             return self._to_server(message)
         self._session.advance(message, LocalProtocolError)
         if isinstance(message, UtteranceMessage):

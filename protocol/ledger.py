@@ -148,7 +148,7 @@ class Ledger(Register[LedgerPage]):
         if isinstance(message, Error) and page.state.output is OutputState.REFUSED:
             self.refuse(page.name, message)
             return message
-        numbered = replace(message, seq=page.next_seq)
+        numbered = _numbered(message, page.next_seq)
         if end is not None:
             page.pts = end
             page.next_seq += 1
@@ -252,6 +252,19 @@ class Ledger(Register[LedgerPage]):
         forgotten = self.finish(page)
         if forgotten is not None:
             self._log.let_go(forgotten, forgotten.next_seq)
+
+
+def _numbered(message: UtteranceMessage, seq: int) -> UtteranceMessage:
+    if not isinstance(message, Audio):
+        return replace(message, seq=seq)
+    return Audio(  # by hand in half the time, and nearly all are
+        utterance=message.utterance,
+        seq=seq,
+        pts=message.pts,
+        samples=message.samples,
+        data=message.data,
+        packets=message.packets,
+    )
 
 
 def _expect_ticks(page: LedgerPage, what: str, got: int) -> None:

@@ -147,10 +147,11 @@ def named_utterance(raw: RawMessage) -> str | None:
 
 def _as_map(value: Any) -> dict[str, Any]:
     """The map of a message or of a value within one; also the packers' hook for what they do not know."""
-    if isinstance(value, Mapping):
-        return dict(value)
     value_type = type(value)
-    raw: dict[str, Any] = {"type": TYPE_NAMES[value_type]} if value_type in TYPE_NAMES else {}
+    name = TYPE_NAMES.get(value_type)
+    if name is None and isinstance(value, Mapping):
+        return dict(value)
+    raw: dict[str, Any] = {} if name is None else {"type": name}
     for name in value_type.__slots__:
         held = getattr(value, name)
         if held is ABSENT or (held is None and name != "lead_ms"):

@@ -51,7 +51,8 @@ class Captions:
         if segment != self._segment:
             self._segment = segment
             messages.append(self._begin(segment, pts))
-        messages += self._place(segment, words, estimated=False)
+        if words:
+            messages += self._place(segment, words, estimated=False)
         return lambda: [*messages, *self._guessed(segment)]
 
     def listen(self, segment: int, pcm: bytes, *, last: bool) -> None:
@@ -87,6 +88,8 @@ class Captions:
 
     def _guessed(self, segment: int) -> list[ServerMessage]:
         """The segment's first words, before its first patch; nothing later on."""
+        if not self._guess:
+            return []
         guess, self._guess = self._guess, ()
         return self._place(segment, guess, estimated=True)
 

@@ -20,7 +20,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._messages: deque[ServerMessage] = deque()
-        self._filled = asyncio.Event()
+        self._taker: asyncio.Future[None] | None = None  # who waits for something to take
         self._has_room = asyncio.Event()
         self._has_room.set()
         self.sound_bytes = 0
@@ -33,8 +33,15 @@ class Outbox:
         return self.sound_bytes > (MAX_SOUND_BYTES // 2 if still else MAX_SOUND_BYTES)
 
     async def filled(self) -> None:
-        """Wait until there is something to take."""
-        await self._filled.wait()
+        """Wait until there is something to take: one at a time."""
+        if self._messages:
+            return
+        taker = self._taker = asyncio.get_running_loop().create_future()
+        try:
+            await taker
+        finally:
+            if self._taker is taker:
+                self._taker = None
 
     async def room(self, taker: asyncio.Task[None]) -> None:
         """Wait until there are few enough messages for more to be asked for, or until `taker` takes none any more."""
@@ -49,14 +56,14 @@ class Outbox:
     def put(self, message: ServerMessage) -> None:
         self._messages.append(message)
         self.sound_bytes += _sound_bytes(message)
-        self._filled.set()
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
         if len(self._messages) > MAX_MESSAGES:
             self._has_room.clear()
 
     def take(self) -> ServerMessage | None:
         """The next message; None when there is none."""
         if not self._messages:
-            self._filled.clear()
             return None
         message = self._messages.popleft()
         self.sound_bytes -= _sound_bytes(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,18 +84,14 @@ class Runs:
             self._encoder = None
         num_samples = len(pcm) // 2
 
-        def encode() -> Payload:
-            payload = encoder.encode(as_samples(pcm))
-            return _joined(payload, encoder.finish()) if run_ends else payload
-
         def emit(payload: Payload) -> None:
             self._emit_all(before())
             self._emit_audio(pts, num_samples, payload)
 
         if encoder.passthrough:
-            self._jobs.submit(None, lambda _: emit(encode()))
+            self._jobs.submit(None, lambda _: emit(_encoded(encoder, pcm, run_ends)))
         else:
-            self._jobs.submit(encode, emit)
+            self._jobs.submit(partial(_encoded, encoder, pcm, run_ends), emit)
 
     def hear(self, hearing: Hearing) -> None:
         """Listen to what was sent, before anything else is."""
@@ -153,6 +150,11 @@ def faded(pcm: bytes, rate_hz: int) -> bytes:
     if num_fade:
         samples[-num_fade:] *= np.linspace(1, 0, num_fade, dtype=np.float32)
     return samples.astype("<i2").tobytes()
+
+
+def _encoded(encoder: RunEncoder, pcm: bytes, run_ends: bool) -> Payload:
+    payload = encoder.encode(as_samples(pcm))
+    return _joined(payload, encoder.finish()) if run_ends else payload
 
 
 def _joined(payload: Payload, tail: Payload) -> Payload:

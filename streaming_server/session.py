@@ -67,7 +67,8 @@ class Session:
         self._studio = studio
         self._admission = admission
         self._metrics = metrics
-        self._audio = served_audio(hello.audio, studio.engine.info.sample_rate)
+        self._rate_hz = studio.engine.info.sample_rate  # that of the speech which the client is told of
+        self._audio = served_audio(hello.audio, self._rate_hz)
         self._lead_ms = granted_lead(hello, config, studio.engine.info.patch_ms)
         self._utterances: dict[str, Utterance] = {}
         self._pacers: dict[str, Pacer] = {}
@@ -112,18 +113,23 @@ class Session:
         match message:
             case Audio():
                 self._metrics.audio_messages.inc()
-                self._metrics.audio_seconds.inc(message.samples / self._studio.engine.info.sample_rate)
+                self._metrics.audio_seconds.inc(self.sound_s(message))
                 if message.utterance in self._pacers:
                     self._pacers[message.utterance].on_sent(message.samples, now)
                 if message.utterance in self._utterances:
                     self._utterances[message.utterance].on_audio_sent()
-                self._heed_bounds()
+                if self._suspended:
+                    self._heed_bounds()
             case Done():
                 self._metrics.utterances_ended.labels(message.reason).inc()
                 if message.trace.first_audio_sent is not None:
                     self._metrics.first_audio.observe(message.trace.first_audio_sent / 1000)
                 if message.utterance in self._pacers:
                     self._pacers[message.utterance].on_end(now, cancelled=message.reason != "end")
+
+    def sound_s(self, message: ServerMessage) -> float:
+        """How long it sounds."""
+        return message.samples / self._rate_hz if isinstance(message, Audio) else 0.0
 
     def emit(self, message: ServerMessage) -> None:
         if self.closed:
@@ -203,7 +209,7 @@ class Session:
         self._count_text(start.utterance, text, without=others)
         after = None if start.after is None else self._pacers.get(start.after)  # gone or refused: nobody to wait for
         with _told_of(start.utterance):
-            check_format(order.audio, self._studio.engine.info.sample_rate)
+            check_format(order.audio, self._rate_hz)
             for other in others:  # nothing can refuse it any more, and their voices may be the last ones
                 other.cancel()
             utterance = Utterance(
@@ -250,7 +256,8 @@ class Session:
         pacer = self._pacers.get(playhead.utterance)
         if pacer is not None:
             pacer.on_playhead(playhead.played, playhead.paused, self._studio.clock())
-        self._heed_bounds()
+        if self._suspended:
+            self._heed_bounds()
 
     def _count_text(self, utterance: str, text: str, without: Sequence[Utterance] = ()) -> None:
         """A session's unspoken text is bounded; what is over the bound is refused, not cut."""
@@ -266,7 +273,9 @@ class Session:
         self._metrics.text_chars.inc(len(text))
 
     def _heed_bounds(self) -> None:
-        """What the socket does not take, or the listener never hears, is not made: the engine waits for it."""
+        """What the socket does not take, or the listener never hears, is not made: the engine waits for it.
+
+        To be asked when something more waits; while the engine waits already, also when something less does."""
         still = self._suspended
         suspended = self.outbox.is_full(still=still) or self.ledger.full
         for utterance in self._utterances.values():  # `any` would cost twice as much, for each message

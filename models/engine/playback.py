@@ -52,7 +52,7 @@ class PlaybackClock:
     def emit(self, num_samples: int, now: float) -> bool:
         """Audio leaves for the listener; whether its clock had run dry, or never ran, and goes on from here."""
         since = self._since
-        is_dry = since is not None and self.position(now) >= self.emitted
+        is_dry = since is not None and self._position + max(0.0, now - since) * self.rate_hz >= self.emitted
         if since is not None and is_dry:
             self._position = self.emitted
             self._since = max(now, since)
