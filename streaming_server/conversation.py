@@ -154,16 +154,16 @@ class Conversation:
                 fault = error
             finally:
                 writer.cancel()
-        if isinstance(fault, _Gone):
-            try:
+        try:
+            if isinstance(fault, _Gone):
                 raise fault
-            finally:
-                del fault  # else its traceback holds this frame, and this frame holds it
-        if fault is None:
-            await self._close(CloseCode.NORMAL)
-            return
-        await self._flush(session)
-        await self._refuse(fault)
+            if fault is None:
+                await self._close(CloseCode.NORMAL)
+            else:
+                await self._flush(session)
+                await self._refuse(fault)
+        finally:
+            del fault  # else its traceback holds this frame, and this frame holds it
 
     async def _come_back(self, hello: Hello, unknown: tuple[str, ...]) -> Session | None:
         """The session that the client asks for, on this connection now. None: it asks for none, or has been told."""

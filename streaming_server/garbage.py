@@ -15,9 +15,9 @@ ENOUGH = 10_000
 
 OVERDUE_S = 600.0
 ENDED = 100
-"""A server that is never idle looks all the same, after so long or so many connections that are over: each leaves
-some 10 kB, most of it what the HTTP connection was, that only this finds. A look takes the longer the more sessions
-there are, and all of them wait: so twice as many must be over."""
+"""A server that is never idle looks all the same, after so long or so many connections that are over: one whose peer
+broke RFC 6455 leaves some kB that only this finds. A look takes the longer the more sessions there are, and all of them
+wait: so twice as many must be over."""
 
 
 @contextlib.contextmanager

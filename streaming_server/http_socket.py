@@ -123,6 +123,8 @@ class HttpSocket(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._leave()
         super().handle_websocket_upgrade()
+        # It holds this object, and this object holds it: only the garbage collector would find them.
+        self.parser = None  # type: ignore[assignment]
 
     # ---- the bounds
 

@@ -33,7 +33,8 @@ class Cleaner:
     def __init__(self) -> None:
         self._position = 0
         self._out = GlyphWriter()
-        self._mode: Callable[[str, int], None] = self._at_line_start
+        # Not bound: an object that holds its own method is found only by the garbage collector.
+        self._mode: Callable[[Cleaner, str, int], None] = Cleaner._at_line_start
         # A construct that is not decided yet.
         self._scanner: Scanner | None = None
         self._held: list[tuple[str, int]] = []
@@ -93,7 +94,7 @@ class Cleaner:
 
     def _step(self, char: str, at: int) -> None:
         if self._scanner is None:
-            self._mode(char, at)
+            self._mode(self, char, at)
             return
         self._held.append((char, at))
         verdict = self._scanner.take(char)
@@ -123,7 +124,7 @@ class Cleaner:
             case FenceInfo():
                 self._out.drop(start, end)
                 self._skipped = CodeBlock(scanner.mark, scanner.num_marks, in_line=not scanner.at_line_end)
-                self._mode, self._code_ticks = self._in_skipped, 0
+                self._mode, self._code_ticks = Cleaner._in_skipped, 0
             case Tag():
                 self._tag(scanner, start, end)
             case _:
@@ -157,11 +158,11 @@ class Cleaner:
         elif char == "|":
             self._out.put_break(PARAGRAPH, at)
             self._out.open_row()
-            self._mode = self._in_text
+            self._mode = Cleaner._in_text
         elif char == "[" and after_bullet and at >= self._plain_until:
             self._hold(TaskBox(), char, at)
         else:
-            self._mode = self._in_text
+            self._mode = Cleaner._in_text
             self._in_text(char, at)
 
     def _in_text(self, char: str, at: int) -> None:
@@ -198,7 +199,7 @@ class Cleaner:
         if char == run.char:
             self._follow_run(replace(run, num_chars=run.num_chars + 1))
         elif char == ">" and run.char in "-=" and run.num_chars <= 2:
-            self._run, self._mode = None, self._in_text
+            self._run, self._mode = None, Cleaner._in_text
             self._out.put("→", run.start, at + 1)
         else:
             self._end_run(run, char)
@@ -212,7 +213,7 @@ class Cleaner:
     def _in_skipped(self, char: str, at: int) -> None:
         self._out.drop(at, at + 1)
         if self._skipped.take(char):
-            self._mode = self._at_line_start if isinstance(self._skipped, CodeBlock) else self._in_text
+            self._mode = Cleaner._at_line_start if isinstance(self._skipped, CodeBlock) else Cleaner._in_text
 
     # What was recognised
 
@@ -222,7 +223,7 @@ class Cleaner:
         self._ends_paragraph = self._angle_open = False
         self._code_ticks = self._bracket_depth = 0
         self._out.close_row()
-        self._mode = self._at_line_start
+        self._mode = Cleaner._at_line_start
         if second_half:
             self._out.drop(at, at + 1)
         else:
@@ -233,10 +234,10 @@ class Cleaner:
 
     def _follow_run(self, run: Run) -> None:
         self._run = run
-        self._mode = lambda char, at: self._in_run(run, char, at)
+        self._mode = lambda self, char, at: self._in_run(run, char, at)
 
     def _end_run(self, run: Run, following: str) -> None:
-        self._run, self._mode = None, self._in_text
+        self._run, self._mode = None, Cleaner._in_text
         meaning = meaning_of_run(run, following)
         if self._code_ticks not in (0, run.num_chars):
             meaning = RunMeaning.TEXT
@@ -254,7 +255,7 @@ class Cleaner:
                 self._bullet(run.start)
             case RunMeaning.FENCE:
                 self._out.put_break(PARAGRAPH, run.start)
-                self._mode = lambda char, at: self._at_fence_info(run, char, at)
+                self._mode = lambda self, char, at: self._at_fence_info(run, char, at)
             case RunMeaning.HEADING:
                 self._out.put_break(PARAGRAPH, run.start)
                 self._ends_paragraph = True
@@ -267,10 +268,10 @@ class Cleaner:
     def _bullet(self, at: int) -> None:
         self._out.put_break(PARAGRAPH, at)
         self._bullet_just_now = True
-        self._mode = self._at_line_start
+        self._mode = Cleaner._at_line_start
 
     def _at_fence_info(self, run: Run, char: str, at: int) -> None:
-        self._mode, self._code_ticks = self._in_text, run.num_chars  # unless the line proves to open a block
+        self._mode, self._code_ticks = Cleaner._in_text, run.num_chars  # unless the line proves to open a block
         self._hold(FenceInfo(run.char, run.num_chars), char, at)
 
     def _open_bracket(self, start: int, end: int) -> None:
@@ -279,7 +280,7 @@ class Cleaner:
 
     def _tag(self, tag: Tag, start: int, end: int) -> None:
         if tag.opens_comment:
-            self._skipped, self._mode = Comment(), self._in_skipped
+            self._skipped, self._mode = Comment(), Cleaner._in_skipped
         if tag.is_block:
             self._out.put_break(PARAGRAPH, start)
         else:
@@ -288,10 +289,10 @@ class Cleaner:
     def _start_url(self, start: int, end: int) -> None:
         self._out.drop_between_words(start, end)
         url = self._url = Url(end)
-        self._mode = lambda char, at: self._in_url(url, char, at)
+        self._mode = lambda self, char, at: self._in_url(url, char, at)
 
     def _end_url(self, url: Url) -> None:
-        self._url, self._mode = None, self._in_text
+        self._url, self._mode = None, Cleaner._in_text
         for index, (char, at) in enumerate(url.host):
             last = index == len(url.host) - 1
             self._out.put(char, at, url.end if last else at + 1)

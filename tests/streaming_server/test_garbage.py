@@ -10,11 +10,15 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
+from websockets.server import ServerProtocol
 
+from streaming_server.conversation import Conversation
 from streaming_server.garbage import ENDED, ENOUGH, collect_in_silence, collector_at_rest
+from streaming_server.http_socket import HttpSocket
 from streaming_server.runs import Runs
 from streaming_server.script import Script
 from streaming_server.stream_socket import StreamSocket
+from streaming_server.text.cleaner import Cleaner
 from streaming_server.utterance import Utterance
 
 from .serving import connected, greeted, serving, until
@@ -92,18 +96,37 @@ async def test_it_is_looked_for_after_many_sessions_though_somebody_speaks() -> 
         await until(lambda: knot() is None)
 
 
-async def test_connections_that_never_became_sessions_are_found_though_somebody_speaks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_what_connections_leave_is_found_though_somebody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a message that is too large, its parser holds an exception that holds it."""
     monkeypatch.setattr("streaming_server.garbage.ENDED", 10)
-    async with serving(resume_ms=0) as server, greeted(server) as neighbour:
+    async with serving(resume_ms=0, message_bytes=1_024) as server, greeted(server) as neighbour:
         await neighbour.send("start", utterance="n", text="It is a long way. " * 20)
         for _ in range(20):
             async with await connected(server) as wire:
-                await wire.send("no hello")
-                assert await wire.close_code() == 4400
-        await until(lambda: sum(isinstance(one, StreamSocket) for one in gc.get_objects()) <= 10)
+                await wire.send_raw(bytes(1_025))
+                assert await wire.close_code() == 1009
+        await until(lambda: sum(isinstance(one, ServerProtocol) for one in gc.get_objects()) <= 10)
         neighbour.socket.transport.abort()  # it has not read what it was told
+
+
+async def test_a_connection_that_is_over_leaves_nothing_to_collect() -> None:
+    """Whether it never became a session, took leave, or was ended for what it sent."""
+
+    def num_alive() -> int:
+        return sum(isinstance(one, HttpSocket | StreamSocket | Conversation) for one in gc.get_objects())
+
+    async with serving() as server:
+        async with await connected(server) as wire:
+            await wire.send("no hello")
+            assert await wire.close_code() == 4400
+        async with greeted(server) as wire:
+            await wire.send("close")
+            assert await wire.close_code() == 1000
+        async with greeted(server) as wire:
+            for _ in range(17):
+                await wire.send_raw(b"\xc1")
+            assert await wire.close_code() == 1008
+        await until(lambda: not num_alive())
 
 
 async def test_a_crowd_waits_for_a_look_only_when_twice_as_many_have_left() -> None:
@@ -122,7 +145,7 @@ async def test_speech_that_is_over_leaves_nothing_to_collect() -> None:
     """Whether it was heard out, cancelled or left; what a finder of words or a coder holds goes at once."""
 
     def num_alive() -> int:
-        return sum(isinstance(one, Utterance | Script | Runs) for one in gc.get_objects())
+        return sum(isinstance(one, Utterance | Script | Cleaner | Runs) for one in gc.get_objects())
 
     async with serving(resume_ms=200) as server:
         async with greeted(server, lead_ms=None) as wire:
