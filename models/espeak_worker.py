@@ -6,7 +6,9 @@ Each request is answered by a fresh fork of a process that has loaded the voice 
   control otherwise carry over from clause to clause);
 - text that crashes or hangs the library costs one answer, and nothing else.
 
-Each fork is made while the one before it speaks, and waits for its request, so forking costs no latency.
+Each fork is made while the one before it speaks, and waits for its request, so forking costs no latency. It gets the
+request through a pipe of its own: one that is killed while it waits can neither take bytes of the next request with it
+nor leave an answer behind that would be taken for that of another text.
 
 Frames on both pipes: 4 bytes of length, little-endian, then a marshalled value: (text, rate, volume) in; a Clause out,
 or the string that says what went wrong. The first frame out tells that the voice is loaded.
@@ -19,13 +21,13 @@ import marshal
 import os
 import signal
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from models.espeak_library import EspeakError, EspeakLibrary
 
 _REQUESTS, _ANSWERS = 0, 1  # file descriptors
-_END_OF_REQUESTS = 3  # a fork's exit status
 _CLAUSE_LIMIT_S = 3  # the longest clause takes 0.1 to 0.2 s on an idle machine
 
 _WARM_UP = "Ready, 好."
@@ -47,47 +49,43 @@ def main(library: str, data: str, voice: str) -> None:
         return
     write_frame(_ANSWERS, ())
     child = _Child(espeak)
-    while True:
-        taken = child.has_taken()
-        following = _Child(espeak) if taken else None  # while this one speaks
-        code = child.exit_code()
-        if code == _END_OF_REQUESTS:
-            return
-        if code:
+    while (request := read_frame(_REQUESTS)) is not None:
+        child.give(request)
+        following = _Child(espeak)  # while this one speaks
+        if code := child.exit_code():
             write_frame(_ANSWERS, f"espeak-ng failed on this text (exit {code}).")
-        child = following or _Child(espeak)
+        child = following
 
 
 class _Child:
-    """A fork that waits for one request, answers it and ends."""
+    """A fork that waits for one request, answers it and ends; or ends when it is let go without one."""
 
     def __init__(self, espeak: EspeakLibrary) -> None:
-        self._taken, taken = os.pipe()
+        requests, self._requests = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            _answer(espeak, taken)
-        os.close(taken)
+            os.close(self._requests)
+            _answer(espeak, requests)
+        os.close(requests)
 
-    def has_taken(self) -> bool:
-        """Wait until it has read its request. False: it ended before."""
-        try:
-            return os.read(self._taken, 1) != b""
-        finally:
-            os.close(self._taken)
+    def give(self, request: Any) -> None:
+        """Hand it its request, which fits into the pipe. One that was killed meanwhile tells by its exit code."""
+        with suppress(BrokenPipeError):
+            write_frame(self._requests, request)
+        os.close(self._requests)
 
     def exit_code(self) -> int:
         """Wait until it ends."""
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
-def _answer(espeak: EspeakLibrary, taken: int) -> NoReturn:
+def _answer(espeak: EspeakLibrary, requests: int) -> NoReturn:
     """Speak one clause and end the process."""
     code = 1
     try:
-        request = read_frame(_REQUESTS)
+        request = read_frame(requests)
         if request is None:
-            os._exit(_END_OF_REQUESTS)
-        os.write(taken, b"1")
+            os._exit(0)
         signal.alarm(_CLAUSE_LIMIT_S)
         text, rate, volume = request
         try:
@@ -98,7 +96,7 @@ def _answer(espeak: EspeakLibrary, taken: int) -> NoReturn:
             write_frame(_ANSWERS, (clause.num_chars, [tuple(word) for word in clause.words], clause.pcm))
         code = 0
     except BrokenPipeError:  # nobody listens any more
-        code = _END_OF_REQUESTS
+        code = 0
     except Exception:  # a fork must not return into its parent's program
         traceback.print_exc()
     finally:

@@ -73,13 +73,13 @@ def test_louder_than_full_volume_is_limited_not_wrapped(english: EspeakProcess) 
 def test_text_that_kills_a_fork_costs_one_answer(english: EspeakProcess) -> None:
     english.wait()
     pid = english.pid
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not children(pid):
         assert time.monotonic() < deadline
     os.kill(children(pid)[0], signal.SIGSEGV)
     with pytest.raises(ModelError, match=r"failed on this text \(exit -11\)"):
         english.speak("Hello.", RATE, VOLUME)
-    assert english.speak("Hello.", RATE, VOLUME).words
+    assert [len(english.speak(text, RATE, VOLUME).words) for text in ("Next.", "And one more.")] == [1, 3]
     assert english.pid == pid
 
 
@@ -87,13 +87,8 @@ def test_process_that_was_killed_says_so(english: EspeakProcess) -> None:
     english.wait()
     os.kill(english.pid, signal.SIGKILL)
     os.waitid(os.P_PID, english.pid, os.WEXITED | os.WNOWAIT)
-
-    def speak_twice() -> None:  # the last fork may still answer
-        english.speak("Hello.", RATE, VOLUME)
-        english.speak("Hello.", RATE, VOLUME)
-
     with pytest.raises(EspeakEnded, match="ended"):
-        speak_twice()
+        english.speak("Hello.", RATE, VOLUME)
     english.close()
     english.close()
 
@@ -107,7 +102,7 @@ def test_process_ends_when_its_owner_does(files: EspeakFiles) -> None:
     )
     command = [sys.executable, "-c", owner, str(files.library), str(files.data)]
     pid = int(subprocess.run(command, capture_output=True, check=False).stdout)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
         assert time.monotonic() < deadline, "the process outlives its owner"
         time.sleep(0.01)
