@@ -7,6 +7,7 @@ is kept for ever, since closing waits until all is written.
 from __future__ import annotations
 
 import asyncio
+from asyncio.transports import BaseTransport
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from protocol.errors import CloseCode
 from .admission import Throttle
 from .metrics import Metrics
 from .quota import Quota
-from .socket_queues import num_unread, num_untaken
+from .socket_queues import SocketQueues
 from .sound_window import SoundWindow
 from .upgrade_socket import UpgradeSocket
 
@@ -48,7 +49,8 @@ class StreamSocket(UpgradeSocket):
     messages, pings and fragments, `frames_per_s` are read.
 
     `stall_s`: a full socket from which the peer has taken nothing for so long is lost to the application, as a
-    disconnection with 4408; what it then still sends goes out if the peer reads it at once.
+    disconnection with 4408; what it then still sends goes out if the peer reads it at once. The round trip, which it
+    takes to hear that anything was taken, is not counted.
     """
 
     def __init__(
@@ -78,7 +80,8 @@ class StreamSocket(UpgradeSocket):
         self._pause: asyncio.TimerHandle | None = None
         self._num_untaken = 0
         self._taken_at = 0.0
-        self._sound = SoundWindow()
+        self._queues: SocketQueues
+        self._sound: SoundWindow
         self._num_unacknowledged = 0  # when a pong was overdue
         self._timer: asyncio.TimerHandle | None = None
 
@@ -87,6 +90,11 @@ class StreamSocket(UpgradeSocket):
         return not self.writable.is_set()
 
     # ---- what the transport says
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self._queues = SocketQueues(self.transport)
+        self._sound = SoundWindow(self._queues, self.loop.time)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -196,9 +204,9 @@ class StreamSocket(UpgradeSocket):
     def keepalive_timeout(self) -> None:
         """A pong may be among what is not read: while the socket is full (then the other watch is enough), while its
         peer is read more slowly, and when this process has stood still. Or the ping has not come: sound goes before."""
-        before, self._num_unacknowledged = self._num_unacknowledged, self._untaken()
+        before, self._num_unacknowledged = self._num_unacknowledged, self._queues.num_untaken()
         is_behind = self._sound.lies_there(self._num_unacknowledged) and self._num_unacknowledged != before
-        if self.ping_timeout is not None and (self._is_full or is_behind or self._rest or num_unread(self.transport)):
+        if self.ping_timeout is not None and (self._is_full or is_behind or self._rest or self._queues.num_unread()):
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
             self._is_silent = True
@@ -243,9 +251,9 @@ class StreamSocket(UpgradeSocket):
         sound_s: float = message.get("sound_s", 0.0)  # type: ignore[assignment]  # ours, beside what ASGI knows
         if self._is_full:
             await self.writable.wait()
-        if self._sound.is_over(sound_s, self._untaken):
+        if self._sound.is_over(sound_s):
             self._watch_from_now()
-            await self._sound.taken(sound_s, self._untaken, lambda: self._is_stalled or self.transport.is_closing())
+            await self._sound.room(sound_s, lambda: self._is_stalled or self.transport.is_closing())
             if not (self._is_full or self._is_stalled):
                 self._stop_watching()
         if self._is_stalled and not was_stalled:
@@ -260,11 +268,8 @@ class StreamSocket(UpgradeSocket):
 
     # ---- the watch
 
-    def _untaken(self) -> int:
-        return num_untaken(self.transport)
-
     def _watch_from_now(self) -> None:
-        self._num_untaken, self._taken_at = self._untaken(), self.loop.time()
+        self._num_untaken, self._taken_at = self._queues.num_untaken(), self.loop.time()
         self._watch(self._stall_s / LOOKS)
 
     def _watch(self, delay_s: float) -> None:
@@ -280,11 +285,12 @@ class StreamSocket(UpgradeSocket):
         if self._is_stalled:
             self.transport.abort()
             return
-        num_untaken, now = self._untaken(), self.loop.time()
+        num_untaken, now = self._queues.num_untaken(), self.loop.time()
         if num_untaken < self._num_untaken:
             self._taken_at = now
         self._num_untaken = num_untaken
-        if now < self._taken_at + self._stall_s:
+        waited_s = now - self._taken_at
+        if waited_s < self._stall_s or waited_s < self._stall_s + self._queues.way().round_trip_s:
             self._watch(self._stall_s / LOOKS)
             return
         self._is_stalled = True

@@ -70,7 +70,7 @@ def test_accepted_sockets_have_small_buffers_and_notice_dead_peers() -> None:
         socket.create_connection(listener.getsockname()),
         listener.accept()[0] as accepted,
     ):
-        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 65_536, "Linux doubles it"
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 196_608, "Linux doubles it"
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 16_384
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4_000
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
