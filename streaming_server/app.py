@@ -20,7 +20,9 @@ from .endpoint import StreamEndpoint
 from .http_limits import HttpLimits
 from .metrics import Metrics
 from .neighbours import Neighbours
+from .roll_call import RollCall
 from .studio import Studio
+from .tally import MEDIA_TYPE
 from .voices.routes import VoiceRoutes
 from .voices.shelf import VoiceShelf
 
@@ -34,6 +36,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Ne
     """
     engine = studio.engine
     metrics = Metrics(engine)
+    roll_call = RollCall(metrics, neighbours)
     doorkeeper = Doorkeeper(config)
     admission = Admission(engine, max_sessions=config.max_sessions)
     metrics.draining.set_function(lambda: admission.draining)
@@ -68,7 +71,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Ne
         return JSONResponse({"models": [model]})
 
     async def prometheus(request: Request) -> Response:
-        return Response(metrics.page(), media_type="text/plain; version=0.0.4")
+        return Response(await roll_call.page(), media_type=MEDIA_TYPE)
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -99,6 +102,7 @@ def create_app(config: Config, studio: Studio, shelf: VoiceShelf, neighbours: Ne
     app.state.admission = admission
     app.state.callers = callers
     app.state.metrics = metrics
+    app.state.roll_call = roll_call
     return app
 
 

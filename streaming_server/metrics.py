@@ -6,27 +6,49 @@ import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from models.engine import Fault
 
 from .engine_client import EngineClient
+from .tally import Tally, page_alone
 
 LOOP_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
 FIRST_AUDIO_BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 0.5, 1, 2, 5)
 
-_OF_A_HOST: tuple[tuple[str, str, Callable[[EngineClient], float]], ...] = (
+_Gauges = tuple[tuple[str, str, Callable[[EngineClient], float]], ...]
+
+_KNOWN_OF_THE_ENGINE: _Gauges = (
+    ("ready", "1 while the voice engine answers.", lambda engine: engine.ready),
+    ("realtime", "1 while speech is made faster than heard.", lambda engine: not engine.is_slow),
+    ("rtf", "Seconds of work for a second of speech.", lambda engine: engine.rtf or 0.0),
+    ("restarts", "Times the engine was lost.", lambda engine: engine.num_restarts),
+    ("slots", "Utterances it has room for.", lambda engine: engine.info.max_slots),
+)
+_COUNTED_OF_THE_ENGINE: _Gauges = (
+    ("streams", "Utterances in the engine, of this web process.", lambda engine: engine.num_streams),
+    ("lost_streams", "Utterances whose engine was lost.", lambda engine: engine.num_lost),
+    ("reopened_streams", "Of those, that went on.", lambda engine: engine.num_reopened),
+    ("refused_streams", "Of those, that kill it.", lambda engine: engine.num_refused),
+    ("steps", "Steps that brought this web process something.", lambda engine: engine.num_steps),
+    ("patches", "Patches received.", lambda engine: engine.num_patches),
+    ("busy_seconds", "Time spent in those steps.", lambda engine: engine.busy_s),
+)
+_KNOWN_OF_A_HOST: _Gauges = (
     ("ready", "1 while this engine answers; hosts are numbered as --devices names them.", lambda host: host.ready),
     ("rtf", "Seconds of work for a second of speech.", lambda host: host.rtf or 0.0),
     ("capacity", "Listeners it has time for.", lambda host: host.capacity),
     ("listeners", "Listeners it has, of all web processes.", lambda host: host.num_listeners),
     ("streams", "Utterances it has, of all web processes.", lambda host: host.num_streams + host.num_streams_elsewhere),
     ("restarts", "Times it was lost.", lambda host: host.num_restarts),
+)
+_COUNTED_OF_A_HOST: _Gauges = (
     ("steps", "Steps that brought this web process something.", lambda host: host.num_steps),
     ("busy_seconds", "Time spent in those steps.", lambda host: host.busy_s),
 )
+"""`known`: every web process tells the same of it, from the engine or from memory that all share."""
 
 
 class _EngineFaults(Collector):
@@ -45,10 +67,11 @@ class _EngineFaults(Collector):
 
 
 class Metrics:
-    """One web process' counters, in a registry of their own."""
+    """One web process' counters, in registries of their own: what it alone counts, and what all of them know alike."""
 
     def __init__(self, engine: EngineClient) -> None:
-        registry = self._registry = CollectorRegistry()
+        registry = self._own = CollectorRegistry()
+        alike = self._alike = CollectorRegistry()
         self.sessions = Gauge("voxwire_sessions", "Sessions that are open.", registry=registry)
         self.sessions_parked = Gauge("voxwire_sessions_parked", "Sessions whose connection is lost.", registry=registry)
         self.sessions_lost = Counter("voxwire_sessions_lost", "Connections lost, and kept for.", registry=registry)
@@ -111,7 +134,8 @@ class Metrics:
             buckets=FIRST_AUDIO_BUCKETS,
             registry=registry,
         )
-        self._gauge("voxwire_tasks", "asyncio tasks, of this page too.", lambda: len(asyncio.all_tasks()))
+        tasks = Gauge("voxwire_tasks", "asyncio tasks, of this page too.", registry=registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
         self.loop_lag = Histogram(
             "voxwire_loop_lag_seconds",
             "How late the event loop was, looked at twenty times a second.",
@@ -123,27 +147,20 @@ class Metrics:
             "voxwire_open_connections", "TCP connections that are open, of any kind.", registry=registry
         )
         self.draining = Gauge("voxwire_draining", "1 while the server is going away.", registry=registry)
-        self._gauge("voxwire_engine_ready", "1 while the voice engine answers.", lambda: float(engine.ready))
-        self._gauge("voxwire_engine_realtime", "1 while speech is made faster than heard.", lambda: not engine.is_slow)
-        self._gauge("voxwire_engine_rtf", "Seconds of work for a second of speech.", lambda: engine.rtf or 0.0)
-        self._gauge("voxwire_engine_streams", "Utterances in the engine.", lambda: float(engine.num_streams))
-        self._gauge("voxwire_engine_restarts", "Times the engine was lost.", lambda: float(engine.num_restarts))
-        self._gauge("voxwire_engine_lost_streams", "Utterances whose engine was lost.", lambda: float(engine.num_lost))
-        self._gauge("voxwire_engine_reopened_streams", "Of those, that went on.", lambda: float(engine.num_reopened))
-        self._gauge("voxwire_engine_refused_streams", "Of those, that kill it.", lambda: float(engine.num_refused))
-        registry.register(_EngineFaults(engine))
-        self._gauge("voxwire_engine_steps", "Steps that brought something.", lambda: float(engine.num_steps))
-        self._gauge("voxwire_engine_patches", "Patches received.", lambda: float(engine.num_patches))
-        self._gauge("voxwire_engine_busy_seconds", "Time spent in steps.", lambda: engine.busy_s)
-        self._gauge("voxwire_engine_slots", "Utterances it has room for.", lambda: float(engine.info.max_slots))
-        for name, text, value in _OF_A_HOST:
-            gauge = Gauge(f"voxwire_host_{name}", text, ["host"], registry=registry)
-            for number, host in enumerate(engine.hosts):
-                gauge.labels(str(number)).set_function(partial(value, host))
+        alike.register(_EngineFaults(engine))
+        for where, gauges in ((alike, _KNOWN_OF_THE_ENGINE), (registry, _COUNTED_OF_THE_ENGINE)):
+            for name, text, value in gauges:
+                Gauge(f"voxwire_engine_{name}", text, registry=where).set_function(partial(value, engine))
+        for where, gauges in ((alike, _KNOWN_OF_A_HOST), (registry, _COUNTED_OF_A_HOST)):
+            for name, text, value in gauges:
+                gauge = Gauge(f"voxwire_host_{name}", text, ["host"], registry=where)
+                for number, host in enumerate(engine.hosts):
+                    gauge.labels(str(number)).set_function(partial(value, host))
+
+    def tally(self) -> Tally:
+        """As of now."""
+        return Tally(own=tuple(self._own.collect()), alike=tuple(self._alike.collect()))
 
     def page(self) -> bytes:
-        """`GET /metrics`."""
-        return generate_latest(self._registry)
-
-    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        Gauge(name, text, registry=self._registry).set_function(value)
+        """`GET /metrics` of the only web process that there is."""
+        return page_alone(self.tally())

@@ -10,6 +10,7 @@ import asyncio
 import re
 import secrets
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from .handover import Offer, give, is_wanted
@@ -56,6 +57,15 @@ class Neighbours:
     def door(self) -> Path:
         """Where this one is handed connections."""
         return self._door_of(self.number)
+
+    @property
+    def others(self) -> Sequence[int]:
+        """Their numbers, whether they are there or not."""
+        return [number for number in range(self.turns.num_processes) if number != self.number]
+
+    def answers_at(self, number: int) -> Path:
+        """Where that one says what it has counted."""
+        return self._directory / f"tally{number}"
 
     async def hand_over(self, session: str, connection: MovableSocket) -> bool:
         """Whether the process that has this session has the connection now; otherwise it goes on here."""

@@ -62,6 +62,7 @@ class WebServer(uvicorn.Server):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(turnstile.run())
             tasks.create_task(side_door.run())
+            tasks.create_task(self._app.state.roll_call.run())
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import msgpack
 import psutil
 import pytest
 
+from bench.metrics import metrics
 from protocol.messages import Audio, AudioFormat, Close, End, Error, Ready, Resume, Start, Text
 from protocol.wire import Encoding
 from streaming_server.handover import (
@@ -146,18 +146,6 @@ async def session_of(port: Port, number: int, **hello: object) -> Listener:
         await listener.close_code()
 
 
-async def most_of(port: Port, *names: str) -> list[float]:
-    """The largest that web processes tell; it is chance who answers."""
-
-    def page() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port.number}/metrics", timeout=5) as answer:
-            return str(answer.read(), "utf-8")
-
-    pages = [await asyncio.to_thread(page) for _ in range(12)]
-    lines = [line.split() for page in pages for line in page.splitlines()]
-    return [max(float(line[1]) for line in lines if line[0] == f"voxwire_{name}") for name in names]
-
-
 async def test_a_client_resumes_wherever_it_lands() -> None:
     """As PCM and as Opus, in either encoding, with text that is still being written; and nobody keeps a descriptor."""
     with voxwire_serve("--workers", "3", "--slots", "16") as (process, number):
@@ -171,7 +159,8 @@ async def test_a_client_resumes_wherever_it_lands() -> None:
             hear_opus_and_cut(port, seed=7),
         )
         names = ("resumes_handed_over_total", "resumes_failed_total", "sessions", "internal_errors_total")
-        num_moved, *others = await most_of(port, *names)
+        told = await metrics(f"http://127.0.0.1:{number}")
+        num_moved, *others = (told[f"voxwire_{name}"] for name in names)
         assert num_moved > 0
         assert others == [0, 0, 0]
         await until(lambda: all(web.num_fds() <= before for web, before in zip(webs, num_fds, strict=True)))

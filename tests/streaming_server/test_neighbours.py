@@ -53,9 +53,10 @@ class Machine:
         return [len(web.server_state.connections) for web in self.webs]
 
     async def metric(self, number: int, name: str) -> float:
-        async with httpx.AsyncClient(base_url=self.servers[number].http_url) as http:
+        async with httpx.AsyncClient(base_url=self.servers[1 - number].http_url) as http:  # either tells of both
             page = (await http.get("/metrics")).text
-        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
+        sample = f'{name}{{worker="{number}"}} '
+        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(sample))
 
 
 @asynccontextmanager
@@ -78,7 +79,8 @@ async def machine(directory: Path, **settings: Any) -> AsyncIterator[Machine]:
             async with asyncio.timeout(WAIT_S):
                 webs.append(await started)
             servers.append(Server(listener.getsockname()[1], engine))
-        await until(lambda: all((directory / f"worker{number}").is_socket() for number in range(2)))
+        doors = [directory / f"{kind}{number}" for kind in ("worker", "tally") for number in range(2)]
+        await until(lambda: all(door.is_socket() for door in doors))
         yield Machine(webs, servers, directory)
         for web in webs:
             web.should_exit = True
