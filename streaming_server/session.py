@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.ledger import Ledger, Replay
@@ -28,9 +27,7 @@ from protocol.messages import (
 )
 
 from .admission import Admission, Throttle
-from .audio.encoder import UnsupportedFormat
 from .config import Config
-from .engine_client import EngineUnavailable
 from .greeting import granted_lead, greet, served_audio
 from .metrics import Metrics
 from .order import resolve_order
@@ -38,6 +35,7 @@ from .outbox import Outbox
 from .pacer import Pacer
 from .runs import check_format
 from .studio import Studio
+from .turning_away import told_of
 from .utterance import Utterance
 
 MAX_PLAYED_OUT = 64
@@ -208,7 +206,7 @@ class Session:
         text = start.text or ""
         self._count_text(start.utterance, text, without=others)
         after = None if start.after is None else self._pacers.get(start.after)  # gone or refused: nobody to wait for
-        with _told_of(start.utterance):
+        with told_of(start.utterance):
             check_format(order.audio, self._rate_hz)
             for other in others:  # nothing can refuse it any more, and their voices may be the last ones
                 other.cancel()
@@ -239,7 +237,7 @@ class Session:
             case End():
                 utterance.end()
             case Format():
-                with _told_of(utterance.id):
+                with told_of(utterance.id):
                     utterance.set_format(message.audio)
 
     def _cancel(self, cancel: Cancel) -> None:
@@ -295,14 +293,3 @@ class Session:
         if len(self._pacers) > MAX_PLAYED_OUT + len(self._utterances):
             oldest = next(name for name in self._pacers if name not in self._utterances)
             del self._pacers[oldest]
-
-
-@contextmanager
-def _told_of(utterance: str) -> Iterator[None]:
-    """What cannot be served becomes the utterance's error."""
-    try:
-        yield
-    except UnsupportedFormat as error:
-        raise RemoteProtocolError(ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=utterance) from None
-    except EngineUnavailable as error:
-        raise RemoteProtocolError(ErrorCode.BUSY, str(error), utterance=utterance, retry_after_ms=1000) from None

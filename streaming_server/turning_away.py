@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from protocol.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from protocol.messages import Error
 
 from .admission import Refusal
+from .audio.encoder import UnsupportedFormat
+from .engine_client import EngineUnavailable
 
 TOO_SLOW = RemoteProtocolError(
     ErrorCode.SLOW_CONSUMER, "expected what is sent to be read, got no sign of it", fatal=True
@@ -29,6 +32,17 @@ def as_message(error: ProtocolError) -> Error:
         fatal=error.fatal,
         retry_after_ms=error.retry_after_ms,
     )
+
+
+@contextmanager
+def told_of(utterance: str) -> Iterator[None]:
+    """What cannot be served becomes the utterance's error."""
+    try:
+        yield
+    except UnsupportedFormat as error:
+        raise RemoteProtocolError(ErrorCode.UNSUPPORTED_FORMAT, str(error), utterance=utterance) from None
+    except EngineUnavailable as error:
+        raise RemoteProtocolError(ErrorCode.BUSY, str(error), utterance=utterance, retry_after_ms=1000) from None
 
 
 async def turn_away(
