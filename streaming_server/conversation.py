@@ -27,9 +27,9 @@ from .visit import Visit
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Write = Callable[[bytes | str, float], Awaitable[None]]  # a message, and seconds of sound in it
 
 FAREWELL_S = 1.0
 """A last word or a close that the peer does not take is given up after this."""
@@ -60,6 +60,7 @@ class Conversation:
         *,
         headers: Mapping[str, str],
         receive: Receive,
+        write: Write,
         send: Send,
     ) -> None:
         self._config = config
@@ -73,6 +74,7 @@ class Conversation:
         self._key: Key | None = None
         self._headers = headers
         self._receive = receive
+        self._put_on_wire = write
         self._send = send
         self._connection = Connection(Side.SERVER, limits=told_limits(config))
         self._session: Session | None = None
@@ -224,7 +226,6 @@ class Conversation:
                     raise time_is_up(f"expected a message within {idle_s:g} s, none came") from None
 
     async def _take_messages(self, session: Session, taker: asyncio.Task[None]) -> None:
-        """Until the session is closed."""
         clock = self._studio.clock
         while not session.closed:
             message, data = None, await self._next()
@@ -251,13 +252,13 @@ class Conversation:
         """Say all there is: first, in its order, what is held for a client that has come back."""
         while self._again:
             for data in self._connection.resend((held := self._again.popleft(),)):
-                await self._transmit(data, held)
+                await self._transmit(data, session.sound_s(held))
             await asyncio.sleep(0)  # a socket with room keeps nobody waiting, and it may be a lot
         while self._session is session and (message := session.outbox.take()) is not None:
             data = self._connection.send(message)
             self._is_sending = True
             try:
-                await self._transmit(data, message)
+                await self._transmit(data, session.sound_s(message))
             finally:  # it is in the ledger, whatever becomes of this socket
                 self._is_sending = False
                 session.on_sent(message)
@@ -270,12 +271,11 @@ class Conversation:
         return data if data is not None else message["text"]
 
     async def _put(self, message: ServerMessage) -> None:
-        await self._transmit(self._connection.send(message), message)
+        await self._transmit(self._connection.send(message))
 
-    async def _transmit(self, data: bytes | str, message: ServerMessage) -> None:
-        key = "bytes" if isinstance(data, bytes) else "text"
+    async def _transmit(self, data: bytes | str, sound_s: float = 0.0) -> None:
         try:
-            await self._send({"type": "websocket.send", key: data, "sound_s": self._studio.sound_s(message)})
+            await self._put_on_wire(data, sound_s)
         except OSError:
             raise _Gone from None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from functools import partial
+from typing import Any
 
 from starlette.datastructures import Headers
 
@@ -15,7 +16,7 @@ from .admission import GOING_AWAY, Admission, Refusal
 from .auth import Doorkeeper
 from .callers import Callers
 from .config import Config
-from .conversation import FAREWELL_S, Conversation, Receive, Scope, Send
+from .conversation import FAREWELL_S, Conversation, Receive, Send
 from .lobby import Lobby
 from .metrics import Metrics
 from .movable_socket import SOCKET, MovableSocket
@@ -24,6 +25,8 @@ from .session import Session
 from .studio import Studio
 from .turning_away import turn_away
 from .visit import Visit
+
+Scope = MutableMapping[str, Any]
 
 
 class StreamEndpoint:
@@ -93,6 +96,7 @@ class StreamEndpoint:
     async def _let_in(self, scope: Scope, visit: Visit, headers: Headers, receive: Receive, send: Send) -> None:
         offered = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
         await send({"type": "websocket.accept", "subprotocol": offered})
+        socket = _socket_of(scope)
         conversation = Conversation(
             self._config,
             self._studio,
@@ -101,9 +105,10 @@ class StreamEndpoint:
             self._metrics,
             self._lobby,
             visit,
-            partial(self._hand_over, _socket_of(scope)),
+            partial(self._hand_over, socket),
             headers=headers,
             receive=receive,
+            write=partial(_write, send) if socket is None else socket.write,
             send=send,
         )
         self._open.add(conversation)
@@ -149,6 +154,10 @@ class StreamEndpoint:
             conversation.leave()
         if open_now:
             await asyncio.wait([conversation.task for conversation in open_now], timeout=FAREWELL_S)
+
+
+async def _write(send: Send, data: bytes | str, sound_s: float) -> None:
+    await send({"type": "websocket.send", "bytes" if isinstance(data, bytes) else "text": data})
 
 
 def _socket_of(scope: Scope) -> MovableSocket | None:

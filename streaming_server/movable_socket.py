@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from asyncio.transports import BaseTransport
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.config import Config
@@ -131,6 +131,10 @@ class MovableSocket(StreamSocket):
         super().handle_connect(event)
         if not self.handshake_complete:  # it may have been refused
             self.scope["state"][SOCKET] = self
+
+    def write(self, data: bytes | str, sound_s: float) -> Coroutine[Any, Any, None]:
+        self._heard = None
+        return super().write(data, sound_s)
 
     async def send(self, message: ASGISendEvent) -> None:
         kind = message["type"]

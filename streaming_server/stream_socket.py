@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from protocol.errors import CloseCode
 
 from .admission import Throttle
+from .frame_head import frame_head
 from .metrics import Metrics
 from .quota import Quota
 from .socket_queues import SocketQueues
@@ -247,8 +249,13 @@ class StreamSocket(UpgradeSocket):
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
+
+    async def write(self, data: bytes | str, sound_s: float) -> None:
+        """A message with so much sound, once there is room: `send` has many cases more. Raises ClientDisconnected."""
         was_stalled = self._is_stalled
-        sound_s: float = message.get("sound_s", 0.0)  # type: ignore[assignment]  # ours, beside what ASGI knows
         if self._is_full:
             await self.writable.wait()
         if self._sound.is_over(sound_s):
@@ -256,15 +263,11 @@ class StreamSocket(UpgradeSocket):
             await self._sound.room(sound_s, lambda: self._is_stalled or self.transport.is_closing())
             if not (self._is_full or self._is_stalled):
                 self._stop_watching()
-        if self._is_stalled and not was_stalled:
+        if (self._is_stalled and not was_stalled) or self.disconnected or self.conn.state is not State.OPEN:
             raise ClientDisconnected
-        if self.close_sent and message["type"] == "websocket.send":
-            raise ClientDisconnected  # its pong was overdue; uvicorn would call it a fault of ours
-        await super().send(message)
-        if message["type"] == "websocket.send":
-            self._sound.write(len(message.get("bytes") or message.get("text") or b""), sound_s)
-        elif message["type"] == "websocket.http.response.body":
-            self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
+        opcode, payload = (Opcode.TEXT, data.encode()) if isinstance(data, str) else (Opcode.BINARY, data)
+        self.transport.write(frame_head(opcode, len(payload)) + payload)
+        self._sound.write(len(payload), sound_s)
 
     # ---- the watch
 

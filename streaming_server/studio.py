@@ -8,8 +8,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
 
-from protocol.messages import Audio, ServerMessage
-
 from .config import Config
 from .engine_client import EngineClient
 from .text.normalizer import Normalizer
@@ -29,10 +27,6 @@ class Studio:
     text_timeout_s: float
     utterance_idle_s: float
     clock: Callable[[], float] = time.monotonic
-
-    def sound_s(self, message: ServerMessage) -> float:
-        """How long it sounds."""
-        return message.samples / self.engine.info.sample_rate if isinstance(message, Audio) else 0.0
 
     def close(self) -> None:
         """Work that has not begun is dropped."""
