@@ -28,8 +28,7 @@ from .sound_window import SoundWindow
 from .upgrade_socket import UpgradeSocket
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-    from websockets.frames import Frame
+    from uvicorn._types import ASGIReceiveEvent
 
 INVALID_DATA = 1007
 """RFC 6455, 7.4.1: text that is not UTF-8."""
@@ -247,11 +246,6 @@ class StreamSocket(UpgradeSocket):
             elif self._rest:
                 self._read_on()
         return message
-
-    async def send(self, message: ASGISendEvent) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body":
-            self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
 
     async def write(self, data: bytes | str, sound_s: float) -> None:
         """A message with so much sound, once there is room: `send` has many cases more. Raises ClientDisconnected."""

@@ -7,9 +7,13 @@ asks for another version is not told of ours.
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 VERSION = "13"
 """RFC 6455, 4.1: of WebSocket. There is no other."""
@@ -34,6 +38,11 @@ class UpgradeSocket(WebSocketsSansIOProtocol):
             self._turn_down(response.serialize())
         else:
             super().handle_connect(event)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # else uvicorn logs an error for each that is turned away
 
     def _turn_down(self, answer: bytes) -> None:
         self.handshake_initiated = self.handshake_complete = self.close_sent = True
