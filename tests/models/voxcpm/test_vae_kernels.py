@@ -55,7 +55,7 @@ def shaped(config: AudioVaeConfig) -> AudioVaeDecoder:
 def launches(decoder: AudioVaeDecoder, precision: Precision, num_streams: int) -> Iterator[Launch]:
     """What a step of so many streams starts, each different program once."""
     seen = set()
-    for launch in planned(decoder.cast(precision), num_streams, 4):
+    for launch in planned(decoder.cast(precision), [num_streams], 4).launches:
         key = (launch.kernel, *launch.constants.items(), *signature(launch).values())
         if key not in seen:
             seen.add(key)
