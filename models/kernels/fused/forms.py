@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -51,10 +52,8 @@ def attend_slots(
     *,
     start: Start = Launch.run,
 ) -> dict[str, Form]:
-    def form(
-        cut: slots.Cut, q: Tensor, keys: Tensor, values: Tensor, of_slots: Tensor, positions: Tensor, block: int
-    ) -> Tensor:
-        return _ran(start, *slots.launches(cut, q, keys, values, of_slots, positions, block))
+    def form(cut: slots.Cut, *given: Any) -> Tensor:
+        return _ran(start, *slots.launches(cut, *given))
 
     found = slots.cuts(q.shape[1], keys.shape[1], keys.shape[2], block)
     return {str(cut): partial(form, cut) for cut in found}
@@ -74,21 +73,12 @@ def rope_attend(
 ) -> dict[str, Form]:
     """Prefills rotate in a launch of their own: a block reads keys that its neighbours store."""
 
-    def form(
-        cut: slots.Cut,
-        qkv: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        of_slots: Tensor,
-        positions: Tensor,
-        block: int,
-    ) -> Tensor:
+    def form(cut: slots.Cut, qkv: Tensor, cos: Tensor, sin: Tensor, *cached: Any) -> Tensor:
         if block == 1:
-            return _ran(start, *slots.launches(cut, qkv, keys, values, of_slots, positions, block, tables=(cos, sin)))
-        q = _ran(start, *rows.rope_store(qkv, cos, sin, keys, values, of_slots, positions))
-        return _ran(start, *slots.launches(cut, q, keys, values, of_slots, positions, block))
+            return _ran(start, *slots.launches(cut, qkv, *cached, tables=(cos, sin)))
+        *stored_in, _ = cached
+        q = _ran(start, *rows.rope_store(qkv, cos, sin, *stored_in))
+        return _ran(start, *slots.launches(cut, q, *cached))
 
     num_kv_heads = keys.shape[1]
     found = slots.cuts(qkv.shape[1] - 2 * num_kv_heads, num_kv_heads, keys.shape[2], block)
@@ -105,8 +95,8 @@ def attend_patch(
     *,
     start: Start = Launch.run,
 ) -> dict[str, Form]:
-    def form(taken: int, x: Tensor, cos: Tensor, sin: Tensor, first: int, last: int, num_kv_heads: int) -> Tensor:
-        return _ran(start, *patch.launch(taken, x, cos, sin, first, last, num_kv_heads))
+    def form(taken: int, *given: Any) -> Tensor:
+        return _ran(start, *patch.launch(taken, *given))
 
     found = patch.heads_taken(qkv.shape[2] - 2 * num_kv_heads, num_kv_heads)
     return {f"{taken} heads": partial(form, taken) for taken in found}
