@@ -19,7 +19,7 @@ from models.espeak_lane import SAMPLE_RATE, EspeakLane
 from models.espeak_process import EspeakFiles, installed_files, list_languages
 from models.espeak_slot import PATCH_SAMPLES, EspeakSlot
 from models.espeak_voices import EspeakVoice, name_voices
-from models.slots import Done, SlotTable
+from models.slots import Done, SlottedModel
 from models.voices import unknown_voice
 
 _MIN_SPEED, _MAX_SPEED, _MAX_VOLUME = 0.5, 2.0, 2.0
@@ -27,7 +27,7 @@ _DEFAULT_VOICE = "en-US-male"
 _NUM_LANES = 2
 
 
-class EspeakModel:
+class EspeakModel(SlottedModel[EspeakSlot]):
     """The embedded voice.
 
     The voice wins its own language: `SpeechParams.language` changes nothing, `models.voices.voice_for` chooses. Two
@@ -48,12 +48,7 @@ class EspeakModel:
         self._voices = name_voices(list_languages(self._files))
         self._lanes = [EspeakLane(self._files, self._voices) for _ in range(_NUM_LANES)]
         self._second = ThreadPoolExecutor(_NUM_LANES - 1, thread_name_prefix="espeak")
-        self._info = _info(self._voices)
-        self._slots: SlotTable[EspeakSlot] = SlotTable(self._info)
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
+        super().__init__(_info(self._voices))
 
     def open(
         self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
@@ -69,15 +64,6 @@ class EspeakModel:
             lane.prepare(voice)
         self._slots.open(EspeakSlot(slot, generation, voice, params, history))
 
-    def extend(self, slot: int, text: str) -> None:
-        self._slots[slot].extend(text)
-
-    def expect(self, slot: int, text: str) -> None:
-        """Nothing is done ahead."""
-
-    def seal(self, slot: int) -> None:
-        self._slots[slot].seal()
-
     def submit(self, slots: Sequence[int]) -> Done:
         rows = self._slots.batch(slots)
         beside = [row for row in rows if row.needs_speech][1::2]
@@ -86,14 +72,8 @@ class EspeakModel:
         results = [first.step(row) for row in rows if row not in beside]
         return Done([*results, *(other.result() for other in others)])
 
-    def close(self, slot: int) -> None:
-        self._slots.close(slot)
-
-    def reload_voices(self) -> None:
-        """Its voices are part of it: there are no others to find."""
-
     def shutdown(self) -> None:
-        self._slots.clear()
+        super().shutdown()
         self._second.shutdown()
         for lane in self._lanes:
             lane.close()

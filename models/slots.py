@@ -145,6 +145,37 @@ class SlotTable(Generic[S]):
         self._slots.clear()
 
 
+class SlottedModel(Generic[S]):
+    """What `SpeechModel`s have in common whose slots are in a table: text goes to its slot. `open` and `submit` are
+    their own."""
+
+    def __init__(self, info: ModelInfo) -> None:
+        self._info = info
+        self._slots: SlotTable[S] = SlotTable(info)
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def extend(self, slot: int, text: str) -> None:
+        self._slots[slot].extend(text)
+
+    def expect(self, slot: int, text: str) -> None:
+        """Nothing is done ahead."""
+
+    def seal(self, slot: int) -> None:
+        self._slots[slot].seal()
+
+    def close(self, slot: int) -> None:
+        self._slots.close(slot)
+
+    def reload_voices(self) -> None:
+        """Its voices are part of it: there are no others to find."""
+
+    def shutdown(self) -> None:
+        self._slots.clear()
+
+
 class Done:
     """A step that was finished when it was submitted."""
 

@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from models.base import History, ModelInfo, Patch, Pcm, SpeechParams, UnknownVoice, Voice, Word
-from models.slots import Done, Slot, SlotTable
+from models.slots import Done, Slot, SlottedModel
 
 SAMPLE_RATE = 44_100  # Hz
 PATCH_SAMPLES = 7_056  # 160 ms
@@ -141,15 +141,11 @@ class _ToneSlot(Slot):
         return self.patch(pcm, words, last=self.position + num_samples >= self.end)
 
 
-class ToneModel:
+class ToneModel(SlottedModel[_ToneSlot]):
     """The test voice. `SpeechParams.seed` is the utterance's identity; speed, volume and language change nothing."""
 
     def __init__(self) -> None:
-        self._slots: SlotTable[_ToneSlot] = SlotTable(INFO)
-
-    @property
-    def info(self) -> ModelInfo:
-        return INFO
+        super().__init__(INFO)
 
     def open(
         self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
@@ -158,23 +154,5 @@ class ToneModel:
             raise UnknownVoice(f"The only voice of this model is {INFO.default_voice!r}, but {voice!r} was asked for.")
         self._slots.open(_ToneSlot(slot, generation, voice, params, history))
 
-    def extend(self, slot: int, text: str) -> None:
-        self._slots[slot].extend(text)
-
-    def expect(self, slot: int, text: str) -> None:
-        """Nothing is done ahead."""
-
-    def seal(self, slot: int) -> None:
-        self._slots[slot].seal()
-
     def submit(self, slots: Sequence[int]) -> Done:
         return Done([slot.step() for slot in self._slots.batch(slots)])
-
-    def close(self, slot: int) -> None:
-        self._slots.close(slot)
-
-    def reload_voices(self) -> None:
-        """Its voices are part of it: there are no others to find."""
-
-    def shutdown(self) -> None:
-        self._slots.clear()

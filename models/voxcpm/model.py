@@ -14,7 +14,7 @@ import torch
 from ..base import Failure, History, ModelError, ModelInfo, ModelOptions, ParamRange, Patch, SpeechParams
 from ..engine.batch import Batch
 from ..engine.runner import Launch, Runner
-from ..slots import SlotTable
+from ..slots import SlottedModel
 from . import length
 from .cast import Cast
 from .config import read_config
@@ -74,7 +74,7 @@ def load_speech_model(checkpoint: Path, options: ModelOptions) -> VoxCPMModel:
         ) from error
 
 
-class VoxCPMModel:
+class VoxCPMModel(SlottedModel[VoxCPMSlot]):
     """The slot interface (models/base.py) of a loaded network."""
 
     def __init__(self, network: VoxCPM, options: ModelOptions, made: Machinery | None = None) -> None:
@@ -83,17 +83,12 @@ class VoxCPMModel:
         self._cast = Cast(network, options)
         self._machinery = made or machinery(network, options)
         self._reader = Reader(self._machinery.workshop, self.runner, alone=self._machinery.alone)
-        self._info = self._describe()
-        self._slots: SlotTable[VoxCPMSlot] = SlotTable(self._info)
+        super().__init__(self._describe())
 
     @property
     def runner(self) -> Runner:
         """The programs of its steps, for benches and checks."""
         return self._machinery.runner
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
 
     @torch.inference_mode()
     def open(
@@ -116,16 +111,10 @@ class VoxCPMModel:
             self._slots.close(slot)
             raise
 
-    def extend(self, slot: int, text: str) -> None:
-        self._slots[slot].extend(text)
-
     @torch.inference_mode()
     def expect(self, slot: int, text: str) -> None:
         if self._info.reads_ahead:
             self._reader.read_ahead(self._slots[slot], text)
-
-    def seal(self, slot: int) -> None:
-        self._slots[slot].seal()
 
     @torch.inference_mode()
     def submit(self, slots: Sequence[int]) -> VoxCPMStep:
@@ -159,15 +148,9 @@ class VoxCPMModel:
             launched.append(Rows(others, under_way, self._finished(others)))
         return VoxCPMStep(launched, results)
 
-    def close(self, slot: int) -> None:
-        self._slots.close(slot)
-
     def reload_voices(self) -> None:
         self._cast.reload()
         self._info = self._describe()
-
-    def shutdown(self) -> None:
-        self._slots.clear()
 
     def _launched(self, program: str, slots: Sequence[VoxCPMSlot]) -> Launch:
         return self.runner.launch(program, self._given(program, slots), len(slots))

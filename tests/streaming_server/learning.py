@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from models.base import History, ModelInfo, SpeechParams
+from models.base import History, SpeechParams
 from models.tone import INFO, ToneModel
 from models.voice_folder import read_voices
 from models.voices import unknown_voice
@@ -34,10 +34,6 @@ class LearningTone(ToneModel):
         self._voices = voices
         self.num_reloads = 0
         self._look()
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
 
     def open(
         self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from models.base import Failure, History, ModelError, ModelInfo, Patch, SpeechParams, UnknownVoice, Voice
-from models.slots import Done, Slot, SlotTable
+from models.slots import Done, Slot, SlottedModel
 
 RATE_HZ = 1000
 PATCH = 160  # samples: 160 ms
@@ -31,7 +31,7 @@ class _Script(Slot):
         self.broken = False
 
 
-class ScriptedModel:
+class ScriptedModel(SlottedModel[_Script]):
     """`spend` is told the rows of each step, to let time pass; `acts` are done when their character is spoken.
 
     A patch's samples are all its seed, but for the first, which is its index.
@@ -45,26 +45,23 @@ class ScriptedModel:
         spend: Callable[[int], None] = lambda num_rows: None,
         acts: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
-        self._info = ModelInfo(
-            name="scripted",
-            sample_rate=RATE_HZ,
-            patch_samples=PATCH,
-            languages=("*",),
-            voices=(Voice(name="actor", language="und"),),
-            default_voice="actor",
-            max_slots=max_slots,
-            max_batch=max_batch,
+        super().__init__(
+            ModelInfo(
+                name="scripted",
+                sample_rate=RATE_HZ,
+                patch_samples=PATCH,
+                languages=("*",),
+                voices=(Voice(name="actor", language="und"),),
+                default_voice="actor",
+                max_slots=max_slots,
+                max_batch=max_batch,
+            )
         )
-        self._slots: SlotTable[_Script] = SlotTable(self._info)
         self._spend = spend
         self._acts = acts or {}
         self.steps: list[list[int]] = []
         """The seeds of each step's slots, in the order in which they were submitted."""
         self.is_shut_down = False
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
 
     def open(
         self, slot: int, generation: int, voice: str, params: SpeechParams, history: History | None = None
@@ -80,13 +77,10 @@ class ScriptedModel:
             raise ModelError("A text without & was expected.")
         if EXTEND_RAISES in text:
             raise RuntimeError("the tokeniser crashed")
-        self._slots[slot].extend(text)
+        super().extend(slot, text)
 
     def expect(self, slot: int, text: str) -> None:
         self._slots[slot]
-
-    def seal(self, slot: int) -> None:
-        self._slots[slot].seal()
 
     def submit(self, slots: Sequence[int]) -> Done:
         batch = self._slots.batch(slots)
@@ -95,15 +89,12 @@ class ScriptedModel:
 
     def close(self, slot: int) -> None:
         broken = self._slots[slot].broken
-        self._slots.close(slot)
+        super().close(slot)
         if broken:
             raise RuntimeError("the slot does not close")
 
-    def reload_voices(self) -> None:
-        pass
-
     def shutdown(self) -> None:
-        self._slots.clear()
+        super().shutdown()
         self.is_shut_down = True
 
     def speak(self, batch: Sequence[_Script]) -> list[Patch | Failure]:
