@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import chinese_quantities, chinese_words, english_dates, english_money, english_quantities, english_words
 from .rewriter import Rewriter, spaced
-from .segment import Segment
+from .segment import Segment, positions
 from .spoken import Spoken
 from .verbalizer import Verbalizer
 
@@ -60,7 +60,7 @@ class Normalizer:
             said.append(piece.text)
             starts += [origins[piece.start]] * len(piece.text)
             ends += [origins[piece.end - 1] + 1] * len(piece.text)
-        return Spoken("".join(said), tuple(starts), tuple(ends))
+        return Spoken("".join(said), positions(starts), positions(ends))
 
 
 def _primary(language: str) -> str:
@@ -70,4 +70,4 @@ def _primary(language: str) -> str:
 
 
 def _as_written(segment: Segment) -> Spoken:
-    return Spoken(segment.text, segment.origins, tuple(origin + 1 for origin in segment.origins))
+    return Spoken(segment.text, segment.origins, positions([origin + 1 for origin in segment.origins]))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .characters import BREAKS, PARAGRAPH, is_space, is_speakable, is_unspaced
 from .glyphs import Glyph
+
+
+def positions(of: Iterable[int]) -> Sequence[int]:
+    """Packed: they are kept for as long as an utterance lives, and a tuple of them takes 40 bytes for each."""
+    return array("I", of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class Segment:
 
     index: int  # 0, 1, 2 ... within the utterance
     text: str
-    origins: tuple[int, ...]
+    origins: Sequence[int]
     text_start: int
     text_end: int
     language: str  # "en", "zh", ...: what the client asked for, else the dominant language

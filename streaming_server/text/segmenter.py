@@ -28,7 +28,7 @@ from .characters import (
 from .glyphs import Glyph
 from .language import language_of
 from .schedule import Mode, sizes_for
-from .segment import Segment, tidy
+from .segment import Segment, positions, tidy
 
 MAX_GLYPHS = 600
 """No segment has more characters, whatever they weigh; combining marks may overrun it a little."""
@@ -276,7 +276,7 @@ class Segmenter:
             Segment(
                 index=self._next_index,
                 text=text,
-                origins=tuple(start for _, start, _ in glyphs),
+                origins=positions([start for _, start, _ in glyphs]),
                 text_start=glyphs[0][1],
                 text_end=glyphs[-1][2],
                 language=language,

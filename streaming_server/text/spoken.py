@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -14,8 +15,8 @@ class Spoken:
     """
 
     text: str
-    origins: tuple[int, ...]
-    ends: tuple[int, ...]
+    origins: Sequence[int]
+    ends: Sequence[int]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The range of original code points that `text[start:end]` stands for. Clipped; empty in, empty out."""
