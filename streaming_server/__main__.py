@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import __version__, logs
 from .config import Config, ConfigError, add_serve_arguments, load_config
+from .heap import share_heap
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +49,7 @@ def _serve(argv: list[str]) -> int:
     from .serve import serve
 
     config = load_config(argv, os.environ)
+    share_heap()
     _log(config)
     return serve(config, argv)
 
@@ -56,6 +58,7 @@ def _serve_worker(fd: int, directory: Path, number: int, argv: list[str]) -> int
     from .serve import serve_as_worker
 
     config = load_config(argv, os.environ)
+    share_heap()
     _log(config)
     return serve_as_worker(config, fd, directory, number)
 

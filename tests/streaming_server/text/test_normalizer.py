@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming_server.text import Normalizer, Segment, Spoken
+from streaming_server.text.stream import TextStream
 from streaming_server.text.verbalizer import Verbalizer
 from tests.streaming_server.text.cases import SPOKEN_CHINESE, SPOKEN_ENGLISH
 
@@ -86,6 +88,22 @@ def test_span_gives_the_written_range_of_spoken_words() -> None:
     assert spoken.span(-3, 0) == (100, 100)
     assert spoken.span(10_000, 10_001) == (128, 128)
     assert Spoken("", (), ()).span(0, 1) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "sentence", ["It is a long way to the sea, and nobody walked it yet. ", "这是一句很长的话，没有人走过。"]
+)
+def test_what_is_kept_of_a_long_text_takes_little_room(sentence: str) -> None:
+    text = sentence * 100
+    stream = TextStream()
+    tracemalloc.start()
+    try:
+        kept = [(cut, NORMALIZER.normalize(cut)) for cut in stream.feed(text)]
+        num_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(kept) > 20
+    assert num_bytes / len(text) < 50
 
 
 def test_span_reaches_over_markup_inside() -> None:
