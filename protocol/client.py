@@ -56,7 +56,8 @@ class SpeechClient:
 
     A connection that is lost, or silent for `silence_s`, is replaced, and the session resumed: nothing is lost or comes
     twice, and its users only wait. It ends with ConnectionLost when no server is found within `give_up_s` after the
-    time for which the server keeps a session; at once with `resume` False, or where another try is of no use.
+    time for which the server keeps a session; at once with `resume` False, or where another try is of no use. A server
+    that closes an idle connection is left in peace until there is something to say.
     `on_link` is told of all this; it must return at once, and not raise.
 
     Entering raises ConnectionLost if there is no such server, SpeechError if it refuses; that is not tried again.
@@ -193,8 +194,8 @@ class SpeechClient:
 
     @property
     def is_waiting(self) -> bool:
-        """For the link: whether a pong is to come."""
-        return bool(self._pings)
+        """For the link: whether a pong is to come, or somebody's speech."""
+        return bool(self._pings) or self._roster.is_speaking
 
     def hear(self, message: ServerMessage) -> None:
         """From the link."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Final, Protocol
+from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -21,16 +21,11 @@ from .connection import Connection, Side
 from .dial import CLOSE_TIMEOUT_S, Dial, Socket
 from .errors import CloseCode, ConnectionLost, ErrorCode, ProtocolError, RemoteProtocolError, SpeechError
 from .journal import Journal
-from .messages import ClientMessage, Close, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
+from .messages import ClientMessage, Close, Counted, Error, Hello, Limits, Ping, Ready, Resume, ServerMessage
 from .reconnect import FINAL_CLOSES, FINAL_ERRORS, GHOST_S, MAX_WAIT_S, Backoff, LinkReport, Loss, Patience
 from .state import InputState
+from .vigil import watch
 from .wire import Encoding
-
-LOOKS: Final = 8
-"""So many times within `silence_s` it is looked whether something was heard. Looks are counted, not seconds: a process
-that stood still has not listened."""
-IDLE_PING_S: Final = 60.0
-"""Between pings while nothing is expected."""
 
 
 class Owner(Protocol):
@@ -38,7 +33,7 @@ class Owner(Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it wants an answer that the journal knows nothing of."""
+        """Whether it wants something that the journal knows nothing of."""
 
     def hear(self, message: ServerMessage) -> None:
         """What the server says: news only."""
@@ -85,6 +80,8 @@ class Link:
         self._socket: Socket | None = None
         self._is_up = False
         self._is_leaving = False
+        self._is_resting = False
+        self._wakes = asyncio.Event()
         self._lost: ConnectionLost | None = None
         self._num_tried = 0  # since something new was heard
         self._deadline: float | None = None
@@ -116,6 +113,8 @@ class Link:
             self._filled.set()
         else:
             self._connection.hold(message)
+            if isinstance(message, Counted | Ping):
+                self._wakes.set()
 
     async def open(self) -> None:
         """The first connection. Raises ConnectionLost if there is no such server, SpeechError if it refuses."""
@@ -131,12 +130,23 @@ class Link:
             loss = await self._hold()
             if self._is_leaving:
                 return
-            self._owner.report(LinkReport(state="lost"))
+            if loss.was_timed_out and self.resumes and not self._is_expecting():
+                await self._rest()
+            else:
+                self._owner.report(LinkReport(state="lost"))
             last = await self._return(loss) if self.resumes else loss
             if last is not None:
                 self.lose(last.error)
                 self._owner.report(LinkReport(state="gone"))
                 return
+
+    async def _rest(self) -> None:
+        """The server has forgotten a session in which nothing was said: until there is something to say, or to ask."""
+        self._is_resting = True
+        self._num_tried, self._deadline = 0, None
+        self._owner.report(LinkReport(state="resting"))
+        self._wakes.clear()
+        await self._wakes.wait()
 
     def lose(self, error: SpeechError) -> None:
         """For good."""
@@ -176,9 +186,11 @@ class Link:
 
     async def _join(self) -> None:
         socket = await self._dial.connect()
+        resume = self._pass()
         try:
-            connection = Connection(Side.CLIENT, ledger=self.journal, encoding=self._encoding)
-            await socket.send(connection.send(replace(self._hello, resume=self._pass())))
+            journal = Journal(self.limits) if resume is None else self.journal
+            connection = Connection(Side.CLIENT, ledger=journal, encoding=self._encoding)
+            await socket.send(connection.send(replace(self._hello, resume=resume)))
             ready = await self._greet(socket, connection)
         except BaseException:
             socket.transport.abort()
@@ -189,14 +201,14 @@ class Link:
         self._outbox.clear()
         self._outbox.extend(connection.resend(connection.unsettled))
         self._filled.set()
-        self._is_up = True
+        self._is_up, self._is_resting = True, False
         if not is_first:
             self._resumed_at = self._clock()
             cancelled = (page.name for page in before.pages.values() if page.state.input is InputState.CANCELLED)
             self._owner.joined(resumed=ready.resumed, cancelled=frozenset(cancelled))
 
     def _pass(self) -> Resume | None:
-        if self.ready is None:
+        if self.ready is None or self._is_resting:
             return None
         return Resume(session=self.ready.session, token=self.ready.resume_token, received=self.journal.received)
 
@@ -218,7 +230,14 @@ class Link:
         assert socket is not None, "expected a link that was opened"
         begun_at = self._clock()
         async with asyncio.TaskGroup() as tasks:
-            helpers = [tasks.create_task(self._write(socket)), tasks.create_task(self._watch(socket))]
+            watching = watch(
+                socket,
+                silence_s=self._patience.silence_s,
+                is_expecting=self._is_expecting,
+                ask=lambda: self.post(Ping()),
+                sleep=self._sleep,
+            )
+            helpers = [tasks.create_task(self._write(socket)), tasks.create_task(watching)]
             loss = await self._read(socket)
             self._is_up = False
             for helper in helpers:
@@ -249,7 +268,8 @@ class Link:
                         self._num_tried, self._deadline = 0, None
                 self._owner.hear(received.message)
         is_ghost = socket.close_code == CloseCode.REPLACED and self._clock() < self._resumed_at + GHOST_S
-        return Loss(last, is_final=socket.close_code in FINAL_CLOSES and not is_ghost)
+        is_final = socket.close_code in FINAL_CLOSES and not is_ghost
+        return Loss(last, is_final, was_timed_out=socket.close_code == CloseCode.TIMEOUT)
 
     async def _write(self, socket: Socket) -> None:
         with suppress(ConnectionClosed):  # the reader has seen it, too
@@ -259,25 +279,6 @@ class Link:
                 self._filled.clear()
                 await self._filled.wait()
 
-    async def _watch(self, socket: Socket) -> None:
-        """Ask a silent server whether it is there, and give it up if it does not answer either."""
-        each_s = self._patience.silence_s / LOOKS
-        num_reads, num_silent, asked_at = -1, 0, None
-        while True:
-            await self._sleep(each_s)
-            if socket.num_reads != num_reads:
-                num_reads, num_silent, asked_at = socket.num_reads, 0, None
-                continue
-            num_silent += 1
-            if asked_at is not None:
-                if num_silent >= asked_at + LOOKS // 2:
-                    socket.transport.abort()
-                    return
-            elif num_silent * each_s >= (self._patience.silence_s / 2 if self._is_expecting else IDLE_PING_S):
-                asked_at = num_silent
-                self.post(Ping())
-
-    @property
     def _is_expecting(self) -> bool:
         return self._owner.is_waiting or bool(self.journal.live)
 

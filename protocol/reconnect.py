@@ -40,10 +40,11 @@ class LinkReport:
     """What became of the way to the server. `connecting`: try number `attempt` will be made in `wait_s`.
 
     `resumed`: nothing is lost. `restarted`: the server had forgotten the session, and unfinished speech starts anew.
+    `resting`: the server has closed a connection on which nothing was said; there will be another when something is.
     `gone`: there will be no connection any more.
     """
 
-    state: Literal["connecting", "ready", "lost", "resumed", "restarted", "gone"]
+    state: Literal["connecting", "ready", "lost", "resumed", "restarted", "resting", "gone"]
     attempt: int = 0
     wait_s: float = 0.0
 
@@ -63,10 +64,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A connection that has ended, or could not be made. `is_final`: there is no use in another."""
+    """A connection that has ended, or could not be made. `is_final`: there is no use in another. `was_timed_out`: the
+    server has heard nothing for too long, or its session's life is over."""
 
     error: SpeechError
     is_final: bool
+    was_timed_out: bool = False
 
 
 class Backoff:

@@ -53,6 +53,11 @@ class Roster:
         assert self._link.ready is not None, "expected a session"
         return self._link.ready
 
+    @property
+    def is_speaking(self) -> bool:
+        """Whether one is not over."""
+        return any(not speech.is_over for speech in self._speeches.values())
+
     def enter(self, speech: Speech) -> None:
         """It was started."""
         self._speeches[speech.wire_id] = speech

@@ -163,7 +163,9 @@ class App {
     // Any touch of the page is the gesture that a browser wants to see before it lets sound out; Escape is none.
     for (const gesture of ["keydown", "pointerup"]) {
       document.addEventListener(gesture, (event) => {
-        if (!(event instanceof KeyboardEvent && event.key === "Escape")) this.#unlock();
+        if (event instanceof KeyboardEvent && event.key === "Escape") return;
+        if (this.#view.outage.state === "resting") this.#post({ type: "retry" }); // something may be said in a moment
+        this.#unlock();
       }, true);
     }
     document.addEventListener("keydown", (event) => this.#shortcut(event));

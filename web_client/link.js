@@ -26,6 +26,7 @@ import { decode, encode, SUBPROTOCOL, WireFault } from "./wire.js";
  * @property {(report: LinkReport) => void} report "ready" follows the `ready` message
  * @property {(utterance: string, sentence: string) => void} fault of the server, in one utterance
  * @property {() => boolean} expecting whether speech is under way
+ * @property {() => boolean} busy whether there is something to say, or to hear
  */
 /**
  * @typedef {object} World what the link needs of its surroundings
@@ -46,6 +47,7 @@ const STABLE_MS = 5_000;
 const FRESH_MS = 1_000;
 const POLICY = 1008;
 const EARLY_FAULT = 4400;
+const TIMED_OUT = 4408;
 const REPLACED = 4409;
 const FINAL = ["unsupported_version", "forbidden_origin"];
 
@@ -87,6 +89,8 @@ export class Link {
   /** For the next attempt, for `ready`, or for the next look at the silence. */
   #timer = 0;
   #looking = false;
+  /** The server has closed a connection on which nothing was said. */
+  #resting = false;
 
   /**
    * @param {Hooks} hooks
@@ -112,6 +116,11 @@ export class Link {
     this.#token = token;
     this.#hooks.report({ state: "connecting" });
     this.retry();
+  }
+
+  /** There is something to say: a link that rests connects. */
+  wake() {
+    if (this.#resting) this.retry();
   }
 
   /** Tries at once, whatever wait was under way. */
@@ -147,6 +156,7 @@ export class Link {
 
   #open() {
     this.#drop();
+    this.#resting = false;
     const socket = this.#world.open(this.#url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#greet();
@@ -239,6 +249,7 @@ export class Link {
     this.#drop();
     const said = fatal?.message || reason;
     const outcome = this.#outcome(code, fatal?.code ?? "");
+    this.#resting = outcome === "resting";
     if (outcome !== "lost") {
       this.#forgetSession();
       return this.#hooks.report({ state: outcome, reason: said });
@@ -250,14 +261,11 @@ export class Link {
     return undefined;
   }
 
-  /**
-   * @param {number} code of the close
-   * @param {string} fault
-   * @returns {"lost" | "unauthorized" | "refused"}
-   */
+  /** @param {number} code of the close @param {string} fault @returns {Exclude<LinkState, "connecting" | "ready">} */
   #outcome(code, fault) {
     if (fault === "unauthorized") return "unauthorized";
     if (FINAL.includes(fault) || code === REPLACED || code === POLICY) return "refused";
+    if (code === TIMED_OUT && !this.#hooks.busy()) return "resting";
     // A hello that came too late is no fault of its own; one that cannot be resumed with is given up.
     if (code !== EARLY_FAULT || fault === "bad_state") return "lost";
     if (!this.#resume) return "refused";

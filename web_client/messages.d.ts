@@ -132,7 +132,8 @@ export type PageToNet =
   | { type: "close" };
 
 /** "lost": a new connection is tried by itself; speech goes on from what has come. */
-export type LinkState = "connecting" | "ready" | "lost" | "unauthorized" | "refused";
+/** `resting`: the server has closed a connection on which nothing was said; the next speech opens another. */
+export type LinkState = "connecting" | "ready" | "lost" | "resting" | "unauthorized" | "refused";
 
 /** Worker to page. */
 export type NetToPage =

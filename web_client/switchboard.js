@@ -35,6 +35,7 @@ export class Switchboard {
       if (speech) this.#fail(speech, "bad_message", sentence);
     },
     expecting: () => !this.#paused && this.#live.length > 0,
+    busy: () => this.#live.length > 0,
   };
   #link;
   /** @type {import("./messages.js").Ready | null} */
@@ -135,6 +136,7 @@ export class Switchboard {
     });
     this.#speeches.set(utterance, speech);
     this.#forgetOldest();
+    this.#link.wake();
     speech.pump();
   }
 

@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from protocol.client import SpeechClient
 from protocol.errors import CloseCode, ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
-from protocol.messages import Cancel, End, Error, Limits, Ping, Playhead, Pong, Text
+from protocol.messages import Cancel, End, Error, Hello, Limits, Ping, Playhead, Pong, Start, Text
 from protocol.reconnect import Backoff, LinkReport
 from tests.protocol.test_client import heard_from, until
 from tests.protocol.test_reconnect import Highest
@@ -144,6 +144,51 @@ async def test_who_listens_to_the_link_is_told_all() -> None:
     tries = [LinkReport(state="connecting", attempt=tried, wait_s=wait) for tried, wait in enumerate(pauses.waits, 1)]
     first = [LinkReport(state="connecting", attempt=1), LinkReport(state="ready"), LinkReport(state="lost")]
     assert reports == [*first, *tries, LinkReport(state="resumed")]
+
+
+async def test_an_idle_client_that_is_timed_out_comes_back_when_it_has_something_to_say() -> None:
+    reports: list[LinkReport] = []
+    async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
+        spoken = client.speak("abc")
+        assert await heard_from(spoken) == "abc"
+        for number, say in enumerate([lambda: client.speak("xyz"), lambda: client.speak(utterance="by hand")], 2):
+            server.forget()
+            for socket in list(server.sockets):
+                await socket.close(CloseCode.TIMEOUT)
+            await until(lambda: reports[-1].state == "resting")
+            spoken.heard(8)  # of what is over nobody need be told at once
+            await asyncio.sleep(0.05)
+            assert not server.sockets
+            speech = say()
+            if speech.num_chars == 0:
+                await speech.write("uv")
+                speech.end()
+            assert await heard_from(speech) == ("xyz" if number == 2 else "uv")
+            assert (server.num_sessions, client.num_resumes, speech.restarts) == (number, 0, ())
+    assert not [hello for hello in server.heard_of(Hello) if hello.resume is not None]
+    rested = ["resting", "connecting", "restarted"]
+    assert [report.state for report in reports] == ["connecting", "ready", *rested, *rested]
+
+
+async def test_a_resting_client_asks_a_server_of_which_it_wants_to_know_how_far_it_is() -> None:
+    reports: list[LinkReport] = []
+    async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
+        for socket in list(server.sockets):
+            await socket.close(CloseCode.TIMEOUT)
+        await until(lambda: reports[-1].state == "resting")
+        assert await client.ping() > 0
+
+
+async def test_what_is_cancelled_before_a_resting_client_is_back_is_not_said() -> None:
+    reports: list[LinkReport] = []
+    async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
+        for socket in list(server.sockets):
+            await socket.close(CloseCode.TIMEOUT)
+        await until(lambda: reports[-1].state == "resting")
+        speech = client.speak("abc")
+        speech.cancel()
+        assert (await speech.finished()).reason == "cancelled"
+        assert not server.heard_of(Start)
 
 
 async def test_waits_begin_anew_only_after_the_server_has_said_something() -> None:
@@ -308,7 +353,7 @@ async def test_an_idle_link_is_looked_after_rarely(monkeypatch: pytest.MonkeyPat
     async with TinyServer().serving() as server, SpeechClient(server.url, silence_s=0.1) as client:
         await asyncio.sleep(0.3)
         assert not server.heard_of(Ping)
-        monkeypatch.setattr("protocol.link.IDLE_PING_S", 0.3)
+        monkeypatch.setattr("protocol.vigil.IDLE_PING_S", 0.3)
         await until(lambda: server.heard_of(Ping))
         assert client.num_resumes == 0
 

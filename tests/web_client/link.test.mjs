@@ -10,6 +10,7 @@ const SECOND = "and another one beside it, which takes its time as well";
 /** A link with a clock of its own, a server, and a client that writes two texts and hears them. */
 class Play extends World {
   reports = [];
+  isBusy = true;
   numSessions = 0;
   faults = [];
   #told = new Set();
@@ -23,6 +24,7 @@ class Play extends World {
         report: (report) => this.reports.push(report),
         fault: (utterance, sentence) => this.faults.push(sentence),
         expecting: () => this.talks.some(({ wire, over }) => wire && !over),
+        busy: () => this.isBusy,
       },
       this,
     );
@@ -188,6 +190,24 @@ test("a connection that never gets ready is given up", () => {
   while (play.wires.length === 2) play.tick();
   assert.ok(play.clock < 14_000);
   play.finish();
+});
+
+test("a link that is closed for its silence rests until there is something to say", () => {
+  const play = new Play(dice(1));
+  play.flow();
+  play.isBusy = false;
+  play.wire.onclose({ code: 4408, reason: "" });
+  assert.equal(play.reports.at(-1).state, "resting");
+  for (let count = 0; count < 100; count++) play.tick();
+  play.link.nudge();
+  assert.equal(play.wires.length, 1);
+  play.isBusy = true;
+  play.link.wake();
+  assert.equal(play.wires.length, 2);
+  play.link.wake(); // it is on its way
+  assert.equal(play.wires.length, 2);
+  play.finish();
+  assert.equal(play.numSessions, 2);
 });
 
 test("what a server closes for good is not tried again", () => {

@@ -48,6 +48,16 @@ test("a server that goes away says so when it leaves somebody waiting", () => {
   assert.equal(outage.notice(DRY, 3000).key, "linkDraining");
 });
 
+test("of a connection that was closed because nothing was said nothing is said either", () => {
+  const outage = new Outage();
+  outage.learn({ type: "link", state: "ready" }, 0);
+  outage.learn({ type: "link", state: "resting" }, 300_000);
+  assert.equal(outage.lasts(400_000), false);
+  assert.equal(outage.notice(IDLE, 400_000), null);
+  outage.learn({ type: "link", state: "lost" }, 500_000); // it is needed, and there is no server
+  assert.equal(outage.notice(DRY, 501_000).key, "linkDry");
+});
+
 test("a refusal is told at once", () => {
   const outage = lost();
   outage.learn({ type: "link", state: "refused", reason: "why" }, 10);

@@ -246,3 +246,35 @@ test("the download is what was heard, also where the rest came from elsewhere", 
   assert.equal(String.fromCharCode(...new Int16Array(file.slice(44))), "abcdefgh");
   assert.equal(page.of("audio").at(-1).length, 8);
 });
+
+test("what is said on a page whose idle connection was closed opens another, and all of it is heard", async () => {
+  const page = await new Page().connected();
+  page.start(0);
+  page.write(0, "before");
+  page.end(0);
+  await page.run();
+  page.wire.onclose({ code: 4408, reason: "" });
+  assert.equal(page.told.at(-1).state, "resting");
+  assert.equal(page.wires.length, 1);
+  page.start(1);
+  page.write(1, "after");
+  page.end(1);
+  assert.equal(page.wires.length, 2);
+  await page.run();
+  assert.ok(page.tracks[1].ended);
+  assert.equal(page.told.filter(({ type }) => type === "done").length, 2);
+  assert.deepEqual(page.told.filter(({ type }) => type === "restarted" || type === "error"), []);
+});
+
+test("a connection that is closed while something is said is opened again at once", async () => {
+  const page = await new Page().connected();
+  page.start(0);
+  page.write(0, "not all of it");
+  page.wire.onclose({ code: 4408, reason: "" });
+  assert.deepEqual(page.told.at(-1), { type: "link", state: "lost", retryMs: 0, reason: "" });
+  page.tick();
+  assert.equal(page.wires.length, 2);
+  page.end(0);
+  await page.run();
+  assert.ok(page.tracks[0].ended);
+});

@@ -233,6 +233,22 @@ def test_a_page_of_a_strange_origin_is_told_how_it_may_connect(browser: Browser,
         visit.until("state.link === 'lost'")
 
 
+@pytest.mark.full
+def test_a_page_that_nobody_used_for_long_is_disconnected_in_peace_and_speaks_when_it_is_asked_to(
+    browser: Browser,
+) -> None:
+    with serving("--model", "tone", "--idle-ms", "1500") as server, Visit(browser, local(server.port)) as visit:
+        visit.ready()
+        visit.until("state.link === 'resting'")
+        visit.page.wait_for_timeout(1000)
+        expect(visit.page.locator("#link-notice")).to_be_hidden()
+        state = visit.state()
+        assert (state["link"], state["status"]) == ("resting", "statusReady")
+        visit.paste("Hello.")
+        visit.click("Speak")
+        visit.until(ALL_HEARD)
+
+
 def test_opus_is_offered_where_the_server_has_it(browser: Browser) -> None:
     with serving("--model", "tone", before=WITHOUT_LIBOPUS) as server, Visit(browser, local(server.port)) as visit:
         visit.ready()
