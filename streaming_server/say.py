@@ -129,16 +129,17 @@ def asked(options: argparse.Namespace) -> Start:
 class Progress:
     """One line on a terminal; elsewhere nothing but a line now and then while sound is held back."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._sample_rate = sample_rate
+        self._clock = clock
         self._num_samples = 0
-        self._began_at = time.monotonic()
+        self._began_at = clock()
         self._first_ms: float | None = None
         self._on_terminal = sys.stderr.isatty()
 
     def show(self, num_samples: int) -> None:
         if self._first_ms is None:
-            self._first_ms = 1000 * (time.monotonic() - self._began_at)
+            self._first_ms = 1000 * (self._clock() - self._began_at)
         self._num_samples += num_samples
         if self._on_terminal:
             print(
@@ -153,7 +154,7 @@ class Progress:
         told_at = -inf
         while True:
             await asyncio.sleep(WAIT_INTERVAL_S)
-            left_s, now = wait_s(), time.monotonic()
+            left_s, now = wait_s(), self._clock()
             if left_s <= 0 or (not self._on_terminal and now - told_at < WAIT_LINES_S):
                 continue
             told_at = now
@@ -178,12 +179,12 @@ class Progress:
     def _left_s(self) -> float:
         """How long what was given away still plays, if it is played as it comes."""
         began_at = self._began_at + (self._first_ms or 0.0) / 1000
-        return self._num_samples / self._sample_rate - (time.monotonic() - began_at)
+        return self._num_samples / self._sample_rate - (self._clock() - began_at)
 
     def end(self, name: str) -> None:
         if self._on_terminal:
             spoken_s = self._num_samples / self._sample_rate
-            took_s = time.monotonic() - self._began_at
+            took_s = self._clock() - self._began_at
             first = f", first audio after {self._first_ms:.0f} ms" if self._first_ms is not None else ""
             print(f"\r{spoken_s:7.2f} s of speech in {took_s:.2f} s{first}: {name}", file=sys.stderr)
 

@@ -17,7 +17,7 @@ from websockets import ConnectionClosed, Subprotocol
 from websockets.asyncio.client import connect
 
 Message = dict[str, Any]
-WAIT_S = 20
+WAIT_S = 30
 COUNTED = {"start", "text", "flush", "end", "cancel", "format"}
 WIDTH = {"pcm_s16le": 2, "pcm_f32le": 4}
 

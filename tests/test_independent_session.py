@@ -63,7 +63,7 @@ async def test_a_session_typed_by_hand(tone: Server) -> None:
             await socket.send(line.strip())
         heard: list[Message] = []
         while not {"done", "pong"} <= {message["type"] for message in heard}:
-            heard.append(json.loads(await asyncio.wait_for(socket.recv(), 10)))
+            heard.append(json.loads(await asyncio.wait_for(socket.recv(), 30)))
         await socket.send(bytes.fromhex("82a474797065a568656c6c6fa776657273696f6e01"))
         assert json.loads(await socket.recv())["code"] == "bad_state"
         await socket.send('{"type":"close"}')

@@ -67,7 +67,7 @@ class Machine:
         self.notes.write_text("")
         environment = {"PATH": str(self.bin), "HOME": "/nowhere", "NOTES": str(self.notes), **(env or {})}
         done = subprocess.run(
-            [self.root / script, *arguments], cwd=cwd or self.root, env=environment, text=True, timeout=30,
+            [self.root / script, *arguments], cwd=cwd or self.root, env=environment, text=True, timeout=60,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return Outcome(code=done.returncode, output=done.stdout, notes=self.notes.read_text())
@@ -240,7 +240,7 @@ def test_scripts_can_be_run_and_shellcheck_has_no_complaint(name: str) -> None:
     assert name == "setup.sh" or os.access(ROOT / name, os.X_OK)
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
-    done = subprocess.run(["shellcheck", "-x", "-P", ROOT, ROOT / name], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["shellcheck", "-x", "-P", ROOT, ROOT / name], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 
 

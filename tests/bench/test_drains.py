@@ -17,7 +17,7 @@ def test_who_listens_hears_an_end_and_nobody_new_is_let_in(tmp_path: Path) -> No
     assert sum(result["ends"].values()) == 8
     assert set(result["ends"]) == {"end", "busy, error"}
     assert result["new_utterance"] == "busy"
-    assert result["exit_s"] < 2.5
+    assert result["exit_s"] < 10
 
 
 def test_who_got_no_end_or_was_let_in_late_or_has_to_wait_misses_a_goal() -> None:

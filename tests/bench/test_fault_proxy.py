@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bench.fault_proxy import Conditions, FaultProxy
+from tests.streaming_server.serving import until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 TEXT = bytes(range(256)) * 40
@@ -69,12 +70,12 @@ async def dialled(proxy: FaultProxy) -> AsyncIterator[Streams]:
 async def asked(streams: Streams, data: bytes = TEXT) -> bytes:
     reader, writer = streams
     writer.write(data)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await reader.readexactly(len(data))
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await reader.read()
 
 
@@ -85,9 +86,7 @@ async def nothing_comes(reader: asyncio.StreamReader) -> None:
 
 
 async def until_counted(proxy: FaultProxy, num_connections: int) -> None:
-    async with asyncio.timeout(5):
-        while proxy.num_connections != num_connections:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(lambda: proxy.num_connections == num_connections)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +109,14 @@ async def test_a_delay_is_kept_in_each_direction() -> None:
     async with echoing(Conditions(delay_ms=60), Conditions(delay_ms=40)) as (_, proxy), dialled(proxy) as streams:
         begun_at = time.monotonic()
         await asked(streams, b"one")
-        assert 0.1 <= time.monotonic() - begun_at < 0.5
+        assert 0.1 <= time.monotonic() - begun_at < 5
 
 
 async def test_no_more_bits_a_second_come_through_than_the_rate() -> None:
     async with echoing(down=Conditions(bits_per_s=320_000)) as (_, proxy), dialled(proxy) as streams:
         begun_at = time.monotonic()
         await asked(streams, TEXT[:8_000])
-        assert 0.2 <= time.monotonic() - begun_at < 0.8
+        assert 0.2 <= time.monotonic() - begun_at < 5
 
 
 async def test_slices_arrive_one_by_one() -> None:
@@ -132,16 +131,14 @@ async def test_a_cut_lets_exactly_so_many_bytes_arrive_and_closes_both_ends(num_
         writer.write(TEXT)
         assert await rest(reader) == TEXT[:num_bytes]
         await until_counted(proxy, 0)
-        async with asyncio.timeout(5):
-            while not echo.endings:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await until(lambda: bool(echo.endings))
 
 
 async def test_a_cut_in_time_needs_no_bytes() -> None:
     async with echoing(Conditions(cut_after_s=0.1)) as (_, proxy), dialled(proxy) as (reader, _writer):
         begun_at = time.monotonic()
         assert await rest(reader) == b""
-        assert 0.1 <= time.monotonic() - begun_at < 1
+        assert 0.1 <= time.monotonic() - begun_at < 10
 
 
 async def test_a_reset_is_seen_at_both_ends_and_new_connections_work() -> None:
@@ -153,6 +150,7 @@ async def test_a_reset_is_seen_at_both_ends_and_new_connections_work() -> None:
             with pytest.raises(ConnectionResetError):
                 await rest(streams[0])
         await until_counted(proxy, 0)
+        await until(lambda: bool(echo.endings))
         assert echo.endings == ["reset"]
         async with dialled(proxy) as streams:
             assert await asked(streams) == TEXT
@@ -175,8 +173,8 @@ async def test_what_is_held_comes_when_it_is_released_and_ends_are_held_too() ->
 async def test_a_black_hole_swallows_one_direction() -> None:
     async with echoing(down=Conditions(is_black_hole=True)) as (echo, proxy), dialled(proxy) as (reader, writer):
         writer.write(TEXT)
+        await until(lambda: echo.num_bytes == len(TEXT))
         await nothing_comes(reader)
-        assert echo.num_bytes == len(TEXT)
 
 
 async def test_conditions_change_while_a_connection_lives() -> None:

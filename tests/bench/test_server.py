@@ -12,7 +12,7 @@ from bench.server import ServerFailed, running_server
 
 def test_a_server_is_ready_and_its_processes_are_known_until_it_ends() -> None:
     with running_server("tone") as server:
-        with urllib.request.urlopen(f"{server.url}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"{server.url}/healthz", timeout=20) as answer:
             assert answer.status == 200
         roles = server.processes
         assert roles["web"] == [server.pid]

@@ -14,7 +14,7 @@ def test_a_client_that_never_reads_is_cut_and_its_speech_is_heard_by_the_next_co
     (way,) = json.loads(path.read_text())["ways"]
     assert (way["codec"], way["fault"]) == ("opus", None)
     assert 0 < way["queued_s"] < 30
-    assert 0.5 < way["freed_s"] < 2.5
+    assert 0.5 < way["freed_s"] < 15
 
 
 def test_what_is_queued_or_kept_for_too_long_or_lost_misses_a_goal() -> None:

@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 from bench.websocket import BUFFER_BYTES, Address, ConnectionFailed, WebSocket
 from protocol.messages import Ping, Text
 
-WAIT_S = 5
+WAIT_S = 30
 
 
 class Ear(WebSocket):

@@ -13,7 +13,7 @@ from tests.streaming_server.listener import Listener
 
 from .victim import KEY, Holdings, Victim
 
-SETTLED_S = 8.0
+SETTLED_S = 20.0
 """By then it all is as it was before: the longest time-out of the servers here, and what a busy machine adds."""
 GONE_S = 0.3
 """So long the last connection of the warming-up may take to go."""
@@ -71,9 +71,9 @@ class Witness:
 
 
 async def speaks_at_once(server: Victim) -> None:
-    """The machine may be busy with something else: the best of three counts."""
+    """The machine may be busy with something else: the best of five counts."""
     waits_s = [await _first_audio_s(server)]
-    while min(waits_s) > FIRST_AUDIO_S and len(waits_s) < 3:
+    while min(waits_s) > FIRST_AUDIO_S and len(waits_s) < 5:
         waits_s.append(await _first_audio_s(server))
     assert min(waits_s) <= FIRST_AUDIO_S, f"expected the next one to hear something in time, got {waits_s}"
 

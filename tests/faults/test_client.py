@@ -59,7 +59,7 @@ class User:
         await until(lambda: self.num_samples >= num_samples)
 
     async def hear_out(self, listening: asyncio.Task[None], text: str = TEXT) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             await listening
         done = await self.speech.finished()
         assert (done.reason, done.text_chars, done.samples) == ("end", len(text), self.num_samples)
@@ -212,7 +212,7 @@ async def hear_of_a_reset(server: Victim, *, is_gone: bool = False, **options: A
         if is_gone:
             one.proxy.refuse()
         one.proxy.reset_all()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await listening
 
 

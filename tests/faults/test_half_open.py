@@ -19,7 +19,7 @@ from .conftest import SHORT
 from .victim import KEY, victim
 
 HERE, THERE = "198.51.100.1", "198.51.100.2"  # RFC 5737: addresses that nobody has
-FREED_S = 3.0
+FREED_S = 20.0
 TEXT = "This is said to nobody. "
 
 

@@ -87,7 +87,7 @@ async def test_a_client_that_reads_nothing_any_more(hasty: Witness) -> None:
         slow = (await hasty.server.figures()).get(errors("slow_consumer"), 0)
         held_at = time.monotonic()
         while (await hasty.server.figures()).get(errors("slow_consumer"), 0) == slow:
-            assert time.monotonic() < held_at + 5, "expected it to be cut"
+            assert time.monotonic() < held_at + 30, "expected it to be cut"
             await asyncio.sleep(0.02)
         proxy.reset_all()
         proxy.release()
@@ -111,7 +111,7 @@ async def test_a_peer_that_sends_pings_and_reads_no_pong(hasty: Witness) -> None
             await reader.readuntil(b"\r\n\r\n")
             writer.write(hello_frame())
             with pytest.raises(ConnectionError):
-                async with asyncio.timeout(6):
+                async with asyncio.timeout(30):
                     await flood(writer, pings)
             writer.transport.abort()
 
@@ -251,9 +251,8 @@ async def test_a_head_that_comes_byte_by_byte(hasty: Witness) -> None:
     """All of it has its time, not each byte."""
     async with hasty.aftermath(turned_away(408)), raw_peer(hasty.server.port) as peer:
         dripping = asyncio.ensure_future(drip(peer))
-        began_at = time.monotonic()
         assert await peer.status() == 408
-        assert time.monotonic() - began_at < 2
+        assert not dripping.done(), "expected it to be told while bytes still came"
         dripping.cancel()
 
 

@@ -21,7 +21,7 @@ from bench.processes import PROC, server_processes, usage
 ROOT = Path(__file__).parents[2]
 KEY = "canary-in-a-coal-mine"
 """Everybody's, and never to be found in a log."""
-STOP_S = 15.0
+STOP_S = 30.0
 NUM_PAGES = 3
 """On one of so many, no web process is missing because the machine was busy."""
 
@@ -88,7 +88,7 @@ class Victim:
             f"http://{self.way.host}:{self.port}{path}",
             headers={"authorization": f"Bearer {KEY}", "connection": "close"},
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return str(answer.read(), "utf-8")
 
     async def figures(self) -> dict[str, float]:
@@ -213,7 +213,7 @@ def _num_entries(pid: int, kind: str) -> int:
         return 0
 
 
-async def until_ready(server: Victim, patience_s: float = 10.0) -> None:
+async def until_ready(server: Victim, patience_s: float = 30.0) -> None:
     """Its engine may be on its way back."""
     ends_at = time.monotonic() + patience_s
     while (await server.figures())["voxwire_engine_ready"] != 1:

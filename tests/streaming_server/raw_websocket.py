@@ -13,7 +13,7 @@ REQUEST = (
     b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 MASK = b"\x13\x57\x9b\xdf"
 
 

@@ -22,7 +22,7 @@ from streaming_server.serve import listen, serve_web
 from streaming_server.settings import Config
 from streaming_server.voices.preparation import Preparation
 
-WAIT_S = 20
+WAIT_S = 30
 
 
 @dataclass(frozen=True, slots=True)

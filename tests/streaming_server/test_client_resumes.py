@@ -76,7 +76,7 @@ async def test_a_reset_during_speech_is_not_heard(relay: Relay) -> None:
             await until(lambda number=number: client.num_resumes == number)  # type: ignore[misc]
         await hearing
         assert client.num_resumes == 3
-        assert await client.ping() < 1000
+        assert await client.ping() < 20_000
     states = [report.state for report in reports]
     assert states == ["connecting", "ready", *["lost", "connecting", "resumed"] * 3]
 
@@ -152,7 +152,7 @@ async def test_after_the_window_speech_goes_on_at_the_first_unheard_word() -> No
         speech = client.speak(LONG, seed=9)
         hearing = asyncio.create_task(heard_in_passages(speech, 9, LONG))
         for number in (1, 2):
-            await asyncio.sleep(0.9)
+            await until(lambda number=number: len(speech.words) > 3 * number)  # type: ignore[misc]
             await relay.be_away(0.5)
             await until(lambda number=number: len(speech.restarts) == number)  # type: ignore[misc]
         await hearing
@@ -170,7 +170,7 @@ async def test_another_server_in_its_place_goes_on() -> None:
     ):
         speech = client.speak(LONG, seed=10)
         hearing = asyncio.create_task(heard_in_passages(speech, 10, LONG))
-        await asyncio.sleep(0.9)
+        await until(lambda: len(speech.words) > 3)
         relay.server_port = second.port
         relay.cut()
         await hearing
@@ -187,7 +187,7 @@ async def test_a_server_that_leaves_is_followed_by_the_next() -> None:
         speech = client.speak(seed=12)
         await speech.write(LONG[:20])
         hearing = asyncio.create_task(heard_in_passages(speech, 12, LONG))
-        await asyncio.sleep(0.5)
+        await until(lambda: len(speech.words) > 0)
         relay.server_port = second.port
         leaving = asyncio.create_task(first.__aexit__(None, None, None))
         await speech.write(LONG[20:])
@@ -266,7 +266,7 @@ async def test_a_cancel_given_while_away_is_not_lost(relay: Relay) -> None:
         await asyncio.sleep(0.1)
         speech.cancel(played=chunk.samples)
         relay.is_shut = False
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             done = await speech.finished()
         assert done.reason == "cancelled"
         assert done.spoken is not None

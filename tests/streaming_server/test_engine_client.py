@@ -234,5 +234,5 @@ async def test_ping_that_is_under_way_ends_with_the_connection(tmp_path: Path) -
     server = await asyncio.start_unix_server(mute, path)
     async with connected(path) as engine:
         with pytest.raises(EngineUnavailable, match="restarted"):
-            await asyncio.wait_for(engine.ping(), 10)
+            await asyncio.wait_for(engine.ping(), 30)
         server.close()

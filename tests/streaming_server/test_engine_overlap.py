@@ -36,7 +36,7 @@ class Device:
         time.sleep(STEP_S / 4)
         early.set()
         time.sleep(3 * STEP_S / 4)
-        assert self.hold.wait(10)
+        assert self.hold.wait(30)
 
 
 class UnderWay:
@@ -53,11 +53,11 @@ class UnderWay:
         return self._done.done()
 
     def stops(self) -> Mapping[int, bool]:
-        assert self._early.wait(10)
+        assert self._early.wait(30)
         return {each.slot: each.last for each in self._results if isinstance(each, Patch)}
 
     def patches(self) -> Sequence[Patch | Failure]:
-        self._done.result(10)
+        self._done.result(30)
         self._device.num_at_once -= 1
         return self._results
 
@@ -80,7 +80,7 @@ def say(thread: EngineThread, key: int, text: str, lead: int | None = None) -> N
     thread.post((opened, Extend(key, text), Seal(key), Finish(key)))
 
 
-def soon(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def soon(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     until = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < until:
         time.sleep(0.002)

@@ -59,7 +59,7 @@ async def test_killed_engine_is_back_and_every_stream_was_told_once(tmp_path: Pa
         await lost_once(ears)
         assert time.monotonic() - started_s < 3.0  # told by the connection, not by a time-out
         await is_back(engine, process, pid)
-        assert time.monotonic() - started_s < 10.0
+        assert time.monotonic() - started_s < 30.0
         assert process.num_restarts == engine.num_restarts == 1
         assert [ear.ends for ear in ears] == [[LOST]] * len(ears)
 
@@ -89,7 +89,7 @@ async def test_hung_engine_is_killed_and_back(fault: str, tmp_path: Path) -> Non
         else:
             os.kill(pid, signal.SIGSTOP)
         await lost_once(ears)
-        assert 0.5 < time.monotonic() - started_s < 10.0
+        assert 0.5 < time.monotonic() - started_s < 30.0
         await is_back(engine, process, pid)
         assert not psutil.pid_exists(pid)
 
@@ -278,7 +278,7 @@ def test_orphaned_host_ends(fault: str, tmp_path: Path) -> None:
         parent.kill()
         parent.wait()
     try:
-        host.wait(15)
+        host.wait(30)
     except psutil.TimeoutExpired:
         host.kill()
         raise

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 
 from models.base import History, SpeechParams
 from models.engine import Cancel, Closed, Engine, Extend, Failed, Finish, Open, Seal, Spoke, Step
 from models.engine.steps import MAX_FAILED_STEPS
 from streaming_server.engine_thread import EngineThread
 from tests.models.engine.scripted import ScriptedModel
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    """The machine may be busy."""
+    until = time.monotonic() + 30
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.002)
+    assert condition()
 
 
 class Run:
@@ -33,11 +40,8 @@ class Run:
     def ends(self) -> list[object]:
         return [event for step in self.steps for event in step.events if isinstance(event, Closed | Failed)]
 
-    def wait(self, num_ends: int, timeout_s: float = 10.0) -> None:
-        until = time.monotonic() + timeout_s
-        while len(self.ends) < num_ends and time.monotonic() < until:
-            time.sleep(0.002)
-        assert len(self.ends) == num_ends
+    def wait(self, num_ends: int) -> None:
+        soon(lambda: len(self.ends) == num_ends)
 
 
 @contextmanager
@@ -70,9 +74,9 @@ def test_thread_speaks_when_the_listener_needs_it() -> None:
     with running(ScriptedModel()) as run:
         run.say(1, "abcd", lead=1)
         run.wait(1)
-        at = [step.started_at for step in run.steps]
-        assert all(later - earlier > 0.15 for earlier, later in pairwise(at))
-        assert at[-1] - at[0] < 1.5
+        first, *others = [step.started_at for step in run.steps]
+        assert all(at - first > 0.15 * number for number, at in enumerate(others, 1))
+        assert others[-1] - first < 10
 
 
 def test_thread_ends_when_every_step_fails() -> None:
@@ -81,9 +85,7 @@ def test_thread_ends_when_every_step_fails() -> None:
         for key in range(MAX_FAILED_STEPS):
             run.say(key, "!")
             run.wait(key + 1)
-        deadline = time.monotonic() + 5
-        while run.thread.is_alive and time.monotonic() < deadline:
-            time.sleep(0.005)
+        soon(lambda: not run.thread.is_alive)
         assert run.thread.is_broken
         assert run.num_ends == 1
         assert model.is_shut_down
@@ -100,15 +102,16 @@ def test_those_who_speak_are_heard_while_a_crowd_arrives() -> None:
         ) -> None:
             time.sleep(0.005)
             super().open(slot, generation, voice, params, history)
+            num_steps.append(len(run.steps))
             opened.set()
 
     with running(SlowToOpen(max_slots=200)) as run:
+        num_steps: list[int] = []
         run.say(1, "x" * 10_000)
-        assert opened.wait(5)
-        num_steps = len(run.steps)
+        assert opened.wait(30)
         run.thread.post([Open(key, key, "actor", SpeechParams(), None) for key in range(2, 102)])
-        time.sleep(0.25)
-        assert len(run.steps) - num_steps > 5
+        soon(lambda: len(num_steps) == 101)
+        assert num_steps[-1] - num_steps[1] > 10, "steps while they were obeyed"
 
 
 def test_step_that_hangs_is_seen_and_does_not_hold_up_who_posts() -> None:
@@ -116,16 +119,13 @@ def test_step_that_hangs_is_seen_and_does_not_hold_up_who_posts() -> None:
 
     def hang() -> None:
         hanging.set()
-        release.wait(10)
+        release.wait(30)
 
     with running(ScriptedModel(acts={"H": hang})) as run:
         run.say(1, "H")
-        assert hanging.wait(5)
+        assert hanging.wait(30)
         time.sleep(0.05)
         run.thread.post([Cancel(1)])
         assert run.thread.step_age_s >= 0.05
         release.set()
-        deadline = time.monotonic() + 5
-        while run.thread.step_age_s and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert run.thread.step_age_s == 0.0
+        soon(lambda: run.thread.step_age_s == 0.0)

@@ -58,7 +58,7 @@ async def test_in_silence_garbage_is_found_once_there_is_enough() -> None:
         await asyncio.sleep(0.05)
         assert knot() is not None
         allocated: list[list[int]] = [[] for _ in range(ENOUGH + 1)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while knot() is not None:  # noqa: ASYNC110 - nothing tells of a collection
                 await asyncio.sleep(0.01)
         assert len(allocated) > ENOUGH
@@ -75,7 +75,7 @@ async def test_while_somebody_speaks_it_is_left_alone() -> None:
 
 async def test_but_not_for_ever() -> None:
     knot = dropped_knot()
-    async with collecting(silent=False, overdue_s=0.05), asyncio.timeout(5):
+    async with collecting(silent=False, overdue_s=0.05), asyncio.timeout(20):
         while knot() is not None:  # noqa: ASYNC110 - nothing tells of a collection
             await asyncio.sleep(0.01)
 

@@ -245,7 +245,7 @@ async def test_a_process_that_wakes_up_takes_nobody_from_where_they_have_gone() 
         try:
             began_at = time.monotonic()
             await listener.open()
-            assert time.monotonic() - began_at < 3
+            assert time.monotonic() - began_at < 10
             assert not listener.ready.resumed
         finally:
             worker.resume()
@@ -290,7 +290,7 @@ async def test_a_flood_of_forged_names_disturbs_nobody() -> None:
 
 async def test_while_all_drain_a_client_reaches_the_process_of_its_session() -> None:
     """Also through one that has nothing left to say."""
-    with voxwire_serve("--workers", "2", "--drain-ms", "10000") as (process, number):
+    with voxwire_serve("--workers", "2", "--drain-ms", "20000") as (process, number):
         port = Port(number)
         await until_all_serve(process, number, 2)
         listener, neighbour = [await session_of(port, 1, lead_ms=500) for _ in range(2)]
@@ -311,4 +311,4 @@ async def test_while_all_drain_a_client_reaches_the_process_of_its_session() -> 
         for each in (listener, neighbour):
             await each.hear_out("u")
             assert each.done["u"].samples == each.num_heard["u"]
-        assert await asyncio.to_thread(process.wait, 15) == 0
+        assert await asyncio.to_thread(process.wait, 30) == 0

@@ -29,7 +29,7 @@ async def raw(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.St
 async def answer_to(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
     """All that comes until the connection ends, read while the parts are written."""
     answer = bytearray()
-    async with raw(port) as (reader, writer), asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with raw(port) as (reader, writer), asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         tasks.create_task(write(writer, parts, pause_s))
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
@@ -58,7 +58,7 @@ async def test_who_says_nothing_or_a_little_at_a_time_is_cut() -> None:
         assert slow.startswith(b"HTTP/1.1 408 ")
         assert loris_again.startswith(b"HTTP/1.1 200 ")
         assert b"HTTP/1.1 408 " in loris_again
-        assert 0.4 < time.monotonic() - begun_at < 5
+        assert 0.4 < time.monotonic() - begun_at < 20
         page = await asyncio.to_thread(metrics, server.port)
     assert 'voxwire_turned_away_total{status="silent"} 1.0' in page
     assert 'voxwire_turned_away_total{status="408"} 2.0' in page
@@ -131,7 +131,7 @@ async def test_where_files_run_out_newcomers_hear_503_and_who_is_there_hears_spe
         web = psutil.Process(process.pid)
         async with session(port) as speaker, AsyncExitStack() as stack:
             peers = [await stack.enter_async_context(raw(port)) for _ in range(120)]
-            ends = await asyncio.gather(*(end_of(reader) for reader, _ in peers))
+            ends = await ends_of([reader for reader, _ in peers])
             assert ends.count(b"HTTP/1.1 503") > 20
             assert 20 < ends.count(None) < 40, "expected those to stay for whom there is room"
             before = sum(web.cpu_times()[:2])
@@ -145,12 +145,21 @@ async def test_where_files_run_out_newcomers_hear_503_and_who_is_there_hears_spe
             assert (await late.speak("v", "Hello."))[-1]["reason"] == "end"
 
 
-async def end_of(reader: asyncio.StreamReader) -> bytes | None:
-    """The first of what a peer is told; None where it may stay."""
-    try:
-        async with asyncio.timeout(1):
-            return await reader.read(12)
-    except TimeoutError:
-        return None
-    except ConnectionError:
-        return b""
+async def ends_of(readers: Sequence[asyncio.StreamReader]) -> list[bytes | None]:
+    """The first of what each peer is told; None where it may stay."""
+    ends: list[bytes | None] = [None for _ in readers]
+
+    async def end_of(number: int) -> None:
+        ends[number] = b""
+        with suppress(ConnectionError):
+            ends[number] = await readers[number].read(12)
+
+    async with asyncio.TaskGroup() as tasks:
+        reading = [tasks.create_task(end_of(number)) for number in range(len(readers))]
+        await until(lambda: sum(task.done() for task in reading) > 2 * len(readers) // 3)
+        await asyncio.wait(reading, timeout=0.5)
+        for number, task in enumerate(reading):
+            if not task.done():
+                ends[number] = None
+                task.cancel()
+    return ends

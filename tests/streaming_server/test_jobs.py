@@ -29,7 +29,7 @@ async def test_results_come_back_in_the_order_of_submission(executor: ThreadPool
         job = None if number % 4 == 1 else lambda n=number, d=delay_s: (time.sleep(d), n)[1]
         jobs.submit(job, lambda result, n=number: seen.append(n if result is None else result))
     jobs.submit(None, lambda _: done.set())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await done.wait()
     assert seen == list(range(20))
 
@@ -51,7 +51,7 @@ async def test_a_patient_job_lets_the_loop_go_on_first_and_keeps_its_place(execu
     jobs.submit(partial(seen.append, "next"), lambda _: done.set())
     executor.submit(lambda: None).result()
     assert not seen, "its turn has not come"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await done.wait()
     assert seen == ["others", "patient", "its result", "next"]
 
@@ -81,7 +81,7 @@ async def test_jobs_of_one_utterance_never_overlap(executor: ThreadPoolExecutor)
     for _ in range(10):
         jobs.submit(work, lambda _: None)
     jobs.submit(None, lambda _: done.set())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await done.wait()
     assert not overlaps
 
@@ -104,7 +104,7 @@ async def test_a_failed_job_is_reported_and_drops_the_rest(executor: ThreadPoolE
     seen: list[str] = []
     jobs.submit(lambda: 1 / 0, lambda _: seen.append("result"))
     jobs.submit(None, lambda _: seen.append("after"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert isinstance(await failed, ZeroDivisionError)
     assert not seen
 

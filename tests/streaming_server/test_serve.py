@@ -42,7 +42,7 @@ def voxwire_serve(*flags: str, max_files: int | None = None) -> Iterator[tuple[s
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(20)
+                process.wait(30)
 
 
 def command_of(process: psutil.Process) -> str:
@@ -94,7 +94,7 @@ async def test_each_device_has_an_engine_and_one_that_dies_is_replaced_while_the
         await until(lambda: len({engine.pid for engine in engines_of(process)} - {first.pid}) == 2)
         assert second.pid in {engine.pid for engine in engines_of(process)}
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
         assert not second.is_running()
 
 
@@ -127,8 +127,8 @@ def test_a_signal_ends_the_server_and_all_it_started(number: int) -> None:
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) == 2
         os.killpg(process.pid, number)  # as Ctrl-C in a terminal does
-        assert process.wait(20) == 0
-        _, alive = psutil.wait_procs(children, timeout=10)
+        assert process.wait(30) == 0
+        _, alive = psutil.wait_procs(children, timeout=30)
         assert not alive
 
 
@@ -155,7 +155,7 @@ def test_web_processes_end_when_the_first_one_is_killed() -> None:
         workers = workers_of(process)
         assert len(workers) == 2
         process.kill()
-        _, alive = psutil.wait_procs(workers, timeout=15)
+        _, alive = psutil.wait_procs(workers, timeout=30)
         assert not alive
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))

@@ -37,7 +37,7 @@ async def raw_socket(port: int, *, receive_buffer: int | None = None) -> AsyncIt
     with socket.socket() as peer:
         if receive_buffer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        peer.settimeout(10)
+        peer.settimeout(30)
         await asyncio.to_thread(shake_hands, peer, port)
         yield peer
 
@@ -132,7 +132,7 @@ async def test_who_takes_nothing_is_cut_and_freed(resume_ms: int) -> None:
             await until(lambda: server.engine.num_streams == 1)
             begun_at = time.monotonic()
             await until(lambda: len(connections(me, server.port)) == num_before)
-            assert 0.5 < time.monotonic() - begun_at < 6
+            assert 0.5 < time.monotonic() - begun_at < 20
         if not resume_ms:
             await until(lambda: server.engine.num_streams == 0)
         async with greeted(server) as neighbour:
@@ -151,13 +151,13 @@ async def test_who_asks_much_and_reads_nothing_is_freed_as_well() -> None:
                 for _ in range(1000):
                     await asyncio.to_thread(peer.sendall, questions)
             await until(lambda: not connections(me, server.port))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "voxwire_sessions 0.0" not in await asyncio.to_thread(metrics, server.port):
                 pass
 
 
 def metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
         return str(answer.read(), "utf-8")
 
 
@@ -240,7 +240,7 @@ async def test_pings_and_fragments_are_read_no_faster_than_messages_and_not_one_
         begun_at = time.monotonic()
         pongs = await asyncio.to_thread(pongs_of, peer, 1250 * frame(PING, b"") + fragmented(b"never mind", 250))
         assert pongs == 1250
-        assert 0.4 < time.monotonic() - begun_at < 5, "expected the rest to come as it may, give or take a slice"
+        assert 0.4 < time.monotonic() - begun_at < 20, "expected the rest to come as it may, give or take a slice"
         page = await asyncio.to_thread(metrics, server.port)
     assert 'voxwire_throttled_total{allowance="session"}' in page
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from bench.fault_proxy import Conditions, FaultProxy
 
-START_S = 10.0
+START_S = 30.0
 
 
 class BadLink:

@@ -51,7 +51,7 @@ class Server:
     def kill(self) -> None:
         """Ends it at once, without a word to anyone."""
         self.process.kill()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
 
     def kill_engines(self) -> None:
         """Ends the processes that it started, and not itself."""
@@ -84,7 +84,7 @@ def serving(*flags: str, port: int = 0, before: str = "") -> Iterator[Server]:
         finally:
             process.terminate()
             process.stdout.close()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def free_port() -> int:

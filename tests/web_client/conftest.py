@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
-from tests.web_client.browsing import CHROMIUM, launched, serving
+from tests.web_client.browsing import CHROMIUM, WAIT_MS, launched, serving
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,7 @@ def stage() -> Iterator[Playwright]:
     """What starts browsers."""
     if CHROMIUM is None:
         pytest.skip("Chromium is missing (apt install chromium)")
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         yield playwright
 

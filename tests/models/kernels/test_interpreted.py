@@ -21,6 +21,7 @@ def interpreted(marks: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.timeout(300)
 def test_every_kernel_agrees_with_its_plain_form() -> None:
     run = interpreted("not full")
     assert run.returncode == 0, run.stdout
