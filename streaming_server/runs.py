@@ -153,7 +153,7 @@ def faded(pcm: bytes, rate_hz: int) -> bytes:
 
 
 def _encoded(encoder: RunEncoder, pcm: bytes, run_ends: bool) -> Payload:
-    payload = encoder.encode(as_samples(pcm))
+    payload = pcm if encoder.is_identity else encoder.encode(as_samples(pcm))
     return _joined(payload, encoder.finish()) if run_ends else payload
 
 

@@ -37,6 +37,11 @@ class RunEncoder(Protocol):
         ...
 
     @property
+    def is_identity(self) -> bool:
+        """`encode` gives what it gets, as little-endian int16: whoever has that may leave it out."""
+        ...
+
+    @property
     def passthrough(self) -> bool:
         """`encode` only copies: call it where you are, an executor would cost more than it does."""
         ...

@@ -70,6 +70,7 @@ class OpusEncoder:
     a patch there was no difference.
     """
 
+    is_identity = False
     passthrough = False
 
     def __init__(

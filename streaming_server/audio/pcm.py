@@ -19,6 +19,7 @@ class NativePcm:
 
     def __init__(self, codec: PcmCodec) -> None:
         self._is_float = codec == "pcm_f32le"
+        self.is_identity = not self._is_float
 
     def encode(self, pcm: Pcm) -> bytes:
         if self._is_float:
@@ -33,6 +34,7 @@ class ResampledPcm:
     """PCM at another rate. A payload lags its ticks by what the filter holds back; `finish` brings that."""
 
     pre_skip = 0
+    is_identity = False
     passthrough = False
 
     def __init__(self, codec: PcmCodec, *, sample_rate: int, model_rate: int) -> None:
