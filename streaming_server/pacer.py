@@ -72,8 +72,10 @@ class Pacer:
 
     def on_patch(self, num_samples: int, now: float) -> None:
         """The engine has emitted a patch."""
+        is_behind = self._mirror.emitted > self._heard.emitted  # else both have stood or run alike since they agreed
         self._mirror.emit(num_samples, now)
-        self._agree(now)
+        if is_behind or self._rushed:
+            self._agree(now)
 
     def rush(self, now: float) -> None:
         """Have the engine make what is left as fast as it can, as if all were heard at once."""
