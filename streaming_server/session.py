@@ -110,8 +110,8 @@ class Session:
         now = self.active_at = self._studio.clock()
         match message:
             case Audio():
-                self._metrics.audio_messages.inc()
-                self._metrics.audio_seconds.inc(self.sound_s(message))
+                self._metrics.audio.num_messages += 1
+                self._metrics.audio.seconds += message.samples / self._rate_hz
                 if message.utterance in self._pacers:
                     self._pacers[message.utterance].on_sent(message.samples, now)
                 if message.utterance in self._utterances:
@@ -168,6 +168,8 @@ class Session:
         """Raises RemoteProtocolError; then nothing has changed."""
         self.active_at = self._studio.clock()
         match message:
+            case Playhead():  # first: most are
+                self._playhead(message)
             case Start():
                 self._start(message, unknown)
             case Text() | Flush() | End() | Format():
@@ -176,8 +178,6 @@ class Session:
                     self._continue(utterance, message)
             case Cancel():
                 self._cancel(message)
-            case Playhead():
-                self._playhead(message)
             case Ping():
                 self.emit(Pong(nonce=message.nonce, server_ms=round(1000 * self._studio.clock(), 3)))
             case Close():
