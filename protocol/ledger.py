@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final, get_args
 
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .held import Held, HeldLog, LedgerPage
@@ -32,6 +33,8 @@ from .messages import (
 )
 from .register import Register
 from .state import InputState, OutputState, UtteranceState
+
+_COUNTED: Final = frozenset(get_args(Counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Ledger(Register[LedgerPage]):
     def full(self) -> bool:
         """Whether generation is to pause: what is being listened to is at the bound, and will be passed in time."""
         most = self.limits.replay_bytes
-        return self._saw_playhead and self.held_bytes >= most and self._listened_bytes() >= most
+        return self._saw_playhead and self._log.num_bytes >= most and self._listened_bytes() >= most
 
     @property
     def is_proven(self) -> bool:
@@ -89,7 +92,7 @@ class Ledger(Register[LedgerPage]):
     def count(self, message_type: type[ClientMessage]) -> None:
         """A client message has come, whatever becomes of it. Call once for each, before `take`."""
         self.prove()
-        if issubclass(message_type, Counted):
+        if message_type in _COUNTED:
             self._client_messages += 1
 
     def take(self, message: ClientMessage) -> bool:
@@ -98,6 +101,8 @@ class Ledger(Register[LedgerPage]):
         Raises RemoteProtocolError, not fatal; then nothing has changed, save that a `start` is refused.
         """
         match message:
+            case Playhead():  # first: most are
+                return self._take_about_one(message)
             case Start():
                 try:
                     self.open(message, RemoteProtocolError)
@@ -106,7 +111,7 @@ class Ledger(Register[LedgerPage]):
                     raise
             case Cancel(utterance="*"):
                 self.cancel_all()
-            case Text() | Flush() | End() | Cancel() | Playhead() | Format():
+            case Text() | Flush() | End() | Cancel() | Format():
                 return self._take_about_one(message)
             case _:
                 pass

@@ -51,7 +51,13 @@ from .messages import (
 )
 
 
-class SessionState(Enum):
+class State(Enum):
+    """Something that the tables are asked for: with every message, and Enum's own hash is a call in Python."""
+
+    __hash__ = object.__hash__
+
+
+class SessionState(State):
     """How far the two sides have got with each other."""
 
     OPENING = auto()
@@ -61,7 +67,7 @@ class SessionState(Enum):
     CLOSED = auto()
 
 
-class InputState(Enum):
+class InputState(State):
     """What the client has said about an utterance."""
 
     NONE = auto()
@@ -70,7 +76,7 @@ class InputState(Enum):
     CANCELLED = auto()
 
 
-class OutputState(Enum):
+class OutputState(State):
     """What the server has said about it."""
 
     REQUESTED = auto()
