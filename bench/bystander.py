@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,8 @@ from models.base import Pcm
 from protocol.messages import Close, Hello, Start
 
 from .playout import Playout
-from .websocket import Address, ConnectionFailed, WebSocket
+from .waiting_socket import WaitingSocket
+from .websocket import Address
 
 WAIT_S = 120.0
 """What has not come by then does not come."""
@@ -68,14 +68,12 @@ class Heard:
                 yield self.arrivals[place] - self.arrivals[place - 1], place
 
 
-class Bystander(WebSocket):
+class Bystander(WaitingSocket):
     """`meet` first. Raises ConnectionFailed, TimeoutError."""
 
     def __init__(self, buffer: bytearray, *, lead_ms: int) -> None:
         super().__init__(buffer)
         self._lead_ms = lead_ms
-        self._changed = asyncio.Event()
-        self._is_lost = False
         self._rate_hz: int | None = None
         self._num_started = 0
         self.heard = Heard(playout=Playout(1, lead_ms))
@@ -84,7 +82,7 @@ class Bystander(WebSocket):
     async def meet(self, address: Address) -> None:
         await self.connect(address)
         self.send(Hello(lead_ms=self._lead_ms))
-        await self._until_changed(lambda: self._rate_hz is not None)
+        await self.until(lambda: self._rate_hz is not None, silence_s=WAIT_S)
 
     def listen(self, text: str, *, seed: int, params: Mapping[str, float] | None = None) -> None:
         """`until_begun` and `until_over` say how far that is."""
@@ -95,10 +93,10 @@ class Bystander(WebSocket):
         self.send(Start(utterance=utterance, seed=seed, params=params or {}, text=text, language="en", end=True))
 
     async def until_begun(self) -> None:
-        await self._until_changed(lambda: bool(self.heard.arrivals) or self.heard.is_over)
+        await self.until(lambda: bool(self.heard.arrivals) or self.heard.is_over, silence_s=WAIT_S)
 
     async def until_over(self) -> None:
-        await self._until_changed(lambda: self.heard.is_over)
+        await self.until(lambda: self.heard.is_over, silence_s=WAIT_S)
 
     def goodbye(self) -> None:
         self.send(Close())
@@ -109,16 +107,4 @@ class Bystander(WebSocket):
             self._rate_hz = message["model"]["sample_rate"]
         elif message.get("utterance") == f"u{self._num_started}":
             self.heard.take(message, at)
-        self._changed.set()
-
-    def lost(self) -> None:
-        self._is_lost = True
-        self._changed.set()
-
-    async def _until_changed(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not condition():
-                if self._is_lost:
-                    raise ConnectionFailed(self.fault or f"the server closed the connection, code {self.close_code}")
-                self._changed.clear()
-                await self._changed.wait()
+        self.tell()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from protocol.messages import Cancel, Close, End, Hello, Start, Text
 
 from .texts import Texts
-from .websocket import Address, ConnectionFailed, WebSocket
+from .waiting_socket import WaitingSocket
+from .websocket import Address, ConnectionFailed
 
 SILENCE_S = 30.0
 """A server that says nothing for so long, to one who waits, is not going to."""
@@ -37,7 +37,7 @@ class Guestbook:
             self.faults.append(sentence)
 
 
-class Visitor(WebSocket):
+class Visitor(WaitingSocket):
     """One connection. `visit` does what its habit is; it does not raise."""
 
     def __init__(self, address: Address, random: Random, buffer: bytearray, book: Guestbook) -> None:
@@ -47,9 +47,7 @@ class Visitor(WebSocket):
         self._book = book
         self._texts = Texts("en", random.randrange(1 << 30))
         self._open: dict[str, bool] = {}  # utterances without an end -> whether any of it was heard
-        self._changed = asyncio.Event()
         self._is_greeted = False
-        self._is_over = False
         self._is_leaving = False
 
     async def visit(self) -> None:
@@ -70,7 +68,7 @@ class Visitor(WebSocket):
 
     async def greet(self, lead_ms: int | None) -> None:
         self.send(Hello(lead_ms=lead_ms))
-        await self.until(lambda: self._is_greeted)
+        await self.until(lambda: self._is_greeted, silence_s=SILENCE_S)
 
     def start(self, name: str, *, end: bool, preempt: bool | None = None, after: str | None = None) -> None:
         self._open[name] = False
@@ -82,16 +80,16 @@ class Visitor(WebSocket):
         """As it is being thought of, and no more of it once the utterance is over."""
         for _ in range(num_sentences):
             await asyncio.sleep(self._random.uniform(0.0, 0.1))
-            if name in self._open and not self._is_over:
+            if name in self._open and not self.is_lost:
                 self.send(Text(utterance=name, text=self._texts.sentence()))
 
     async def heard(self, name: str) -> None:
         """Until something of it is, or it is over."""
-        await self.until(lambda: self._open.get(name, True))
+        await self.until(lambda: self._open.get(name, True), silence_s=SILENCE_S)
 
     async def over(self) -> None:
         """Until all that was started is."""
-        await self.until(lambda: not self._open)
+        await self.until(lambda: not self._open, silence_s=SILENCE_S)
 
     async def pause(self, most_s: float = 0.6) -> None:
         await asyncio.sleep(self._random.uniform(0.0, most_s))
@@ -129,19 +127,7 @@ class Visitor(WebSocket):
                     self._end(name, "refused")
             case _:
                 return
-        self._changed.set()
-
-    def lost(self) -> None:
-        self._is_over = True
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            if self._is_over:
-                raise ConnectionFailed(self.fault or f"the server closed the connection, code {self.close_code}")
-            self._changed.clear()
-            async with asyncio.timeout(SILENCE_S):
-                await self._changed.wait()
+        self.tell()
 
     def _end(self, name: str, reason: str) -> None:
         if self._open.pop(name, None) is None:

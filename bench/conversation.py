@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from protocol.messages import Cancel, Close, End, Hello, Start, Text
 
 from .texts import deltas
-from .websocket import Address, ConnectionFailed, WebSocket
+from .waiting_socket import WaitingSocket
+from .websocket import Address
 
 WAIT_S = 20.0
 """No answer takes this long; a bench that waits longer has found a fault."""
@@ -53,7 +54,7 @@ class Utterance:
         return {stage: marks[i + 1] - marks[i] for i, stage in enumerate(STAGES)}
 
 
-class Conversation(WebSocket):
+class Conversation(WaitingSocket):
     """`meet` first. What waits raises ConnectionFailed, TimeoutError."""
 
     def __init__(self, language: str, seed: int, buffer: bytearray) -> None:
@@ -61,15 +62,12 @@ class Conversation(WebSocket):
         self._language = language
         self._random = Random(seed)
         self._utterances: dict[str, Utterance] = {}
-        self._changed = asyncio.Event()
-        self._is_over = False
-        self._refusal = ""
         self.ready: Mapping[str, Any] = {}
 
     async def meet(self, address: Address) -> None:
         await self.connect(address)
         self.send(Hello())
-        await self._until(lambda: bool(self.ready))
+        await self.until(lambda: bool(self.ready), silence_s=WAIT_S)
 
     def goodbye(self) -> None:
         self.send(Close())
@@ -101,10 +99,10 @@ class Conversation(WebSocket):
         return now
 
     async def first_audio(self, utterance: Utterance) -> None:
-        await self._until(lambda: bool(utterance.audio))
+        await self.until(lambda: bool(utterance.audio), silence_s=WAIT_S)
 
     async def done(self, utterance: Utterance) -> None:
-        await self._until(lambda: utterance.done_at is not None)
+        await self.until(lambda: utterance.done_at is not None, silence_s=WAIT_S)
 
     def received(self, message: dict[str, Any], at: float) -> None:
         utterance = self._utterances.get(message.get("utterance", ""))
@@ -119,23 +117,10 @@ class Conversation(WebSocket):
             case "ready":
                 self.ready = message
             case "error":
-                self._refusal = f"{message['code']}: {message['message']}"
+                self.fault = f"{message['code']}: {message['message']}"
             case _:
                 return
-        self._changed.set()
-
-    def lost(self) -> None:
-        self._is_over = True
-        self._changed.set()
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not condition():
-                if self._is_over or self._refusal:
-                    reason = self._refusal or self.fault or f"the server closed the connection, code {self.close_code}"
-                    raise ConnectionFailed(reason)
-                self._changed.clear()
-                await self._changed.wait()
+        self.tell()
 
 
 async def meet_all(address: Address, languages: Iterable[str], buffer: bytearray) -> list[Conversation]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -13,7 +13,8 @@ from protocol.errors import CloseCode, ErrorCode
 from protocol.messages import Ping
 
 from .fuzz_mutations import Due, Probe, written
-from .websocket import Address, ConnectionFailed, WebSocket
+from .waiting_socket import WaitingSocket
+from .websocket import Address, ConnectionFailed
 
 SILENCE_S = 20.0
 """A server that has not answered after so long is not going to."""
@@ -65,7 +66,7 @@ class Answer:
         return f"close {self.close_code}" if self.is_over else "passed"
 
 
-class Caller(WebSocket):
+class Caller(WaitingSocket):
     """One connection: `open`, then `pose` as often as it `is_usable`. `is_json`: how it says what is right, and so
     how it is answered.
     """
@@ -75,19 +76,17 @@ class Caller(WebSocket):
         self._address = address
         self._random = random
         self._is_json = is_json
-        self._changed = asyncio.Event()
         self._heard: list[dict[str, Any]] = []
         self._open: set[str] = set()
         self._num_names = self._num_nonces = 0
         self._num_undecodable = 0
-        self._is_lost = False
         self.is_ready = False
         self.live = ""
         """An utterance that takes text."""
 
     @property
     def is_usable(self) -> bool:
-        return self.is_ready and not self._is_lost
+        return self.is_ready and not self.is_lost
 
     def fresh_name(self) -> str:
         """That no other becomes by a few bits that are flipped."""
@@ -154,7 +153,7 @@ class Caller(WebSocket):
 
     async def leave(self) -> None:
         """Whatever is open ends with the session."""
-        if not self._is_lost:
+        if not self.is_lost:
             self.say({"type": "close"})
             await self._until(lambda: False)
         self.close()
@@ -171,16 +170,12 @@ class Caller(WebSocket):
                 self._heard.append(message)
             case _:
                 return
-        self._changed.set()
-
-    def lost(self) -> None:
-        self._is_lost = True
-        self._changed.set()
+        self.tell()
 
     async def _answer(self, is_there: Callable[[], bool]) -> Answer:
         heard = await self._until(is_there)
         errors = tuple(message for message in self._heard if message["type"] == "error")
-        return Answer(errors, self.close_code, self._is_lost, is_silent=not heard and not self._is_lost)
+        return Answer(errors, self.close_code, self.is_lost, is_silent=not heard and not self.is_lost)
 
     def _has_answered(self, nonce: str, due: Due) -> bool:
         """An error that concerns a live utterance stands in its order, and so may come after what was said later."""
@@ -189,13 +184,8 @@ class Caller(WebSocket):
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
         """Whether it came to be. Ends with the connection, too: after a fatal error, which the close is to follow."""
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                while not self._is_lost and not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return False
+        with suppress(ConnectionFailed, TimeoutError):
+            await self.until(condition, silence_s=SILENCE_S)
         return condition()
 
 
