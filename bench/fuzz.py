@@ -21,11 +21,11 @@ from .churn_leftovers import leftovers
 from .fuzz_caller import Findings
 from .fuzz_calls import SEQUENCE, open_badly, schedule, talk_badly
 from .fuzz_fields import all_fields
+from .fuzz_memory import IDLE, MAX_GROWTH_MB, READY, SPOKEN, Memory, held_by, speak_in_every_format
 from .fuzz_mutations import MUTATIONS
 from .fuzz_neighbour import neighbours
 from .fuzz_scenes import OPENINGS, SCENES
 from .listener import Tally
-from .processes import usage
 from .report import RESULTS, percentiles, table, write
 from .rig import at_server
 from .server import Server
@@ -46,9 +46,6 @@ NEIGHBOURS = 2
 MOST_ALONE_S = 10.0
 """So long they listen before, to tell what the machine itself makes late."""
 TRACEBACK = "Traceback (most recent call last)"
-MAX_GROWTH_MIB = 20.0
-WARM_SHARE = 0.25
-"""After so much of the messages the server has taken the memory that it takes."""
 SAMPLE_EVERY_S = 0.1
 
 
@@ -62,21 +59,11 @@ class Fuzz:
     tally: Tally = field(default_factory=Tally)
     """And meanwhile."""
     seconds: float = 0.0
-    samples: list[tuple[float, float]] = field(default_factory=list)
-    """Share of the messages that were sent, and MiB of the server's processes."""
+    memory: Memory = field(default_factory=Memory)
     left: dict[str, float] = field(default_factory=dict)
     num_tracebacks: int = 0
     log_tail: str = ""
     """From the first traceback on."""
-
-    def most_mib(self, from_share: float, to_share: float = 1.0) -> float:
-        """That the server has held between these shares of the messages."""
-        return max((mib for share, mib in self.samples if from_share <= share <= to_share), default=0.0)
-
-    @property
-    def growth_mib(self) -> float:
-        """Once it was warm."""
-        return self.most_mib(WARM_SHARE) - self.most_mib(0.0, WARM_SHARE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     verdict = judged(fuzz)
     print(table(_rows(fuzz.findings)))
     print("\n" + table(_outcomes(fuzz.findings)))
+    print("\n" + table(fuzz.memory.rows()))
     result = _result(fuzz, options) | {"verdict": verdict}
-    shown = ("messages", "connections", "least_in_a_cell", "seconds", "tracebacks", "memory_mib", "left", "neighbours")
+    shown = ("messages", "connections", "least_in_a_cell", "seconds", "tracebacks", "growth_mb", "left", "neighbours")
     print("\n" + "\n".join(f"{key}: {result[key]}" for key in shown) + f"\n{verdict}")
     for sentence in (*fuzz.findings.faults, fuzz.log_tail):
         print(f"  {sentence}", file=sys.stderr)
@@ -102,7 +90,9 @@ async def tell_all(server: Server, num_messages: int, num_callers: int, seed: in
     """Every field in every way, equally often, until there are so many messages."""
     fuzz = Fuzz()
     openings, others = schedule(num_messages, seed)
-    num_tasks = len(openings) + len(others)
+    fuzz.memory.note(READY, held_by(server))
+    await speak_in_every_format(server)
+    fuzz.memory.note(SPOKEN, held_by(server))
     address, buffer = Address.of(server.url), bytearray(BUFFER_BYTES)
     async with neighbours(address, NEIGHBOURS) as fuzz.alone:
         await asyncio.sleep(min(MOST_ALONE_S, num_messages / 10_000))
@@ -114,11 +104,11 @@ async def tell_all(server: Server, num_messages: int, num_callers: int, seed: in
                 calling, queue = (open_badly, openings) if number % 2 else (talk_badly, others)
                 tasks.create_task(calling(address, random, buffer, queue, fuzz.findings))
             while openings or others:
-                share = 1 - (len(openings) + len(others)) / num_tasks
-                fuzz.samples.append((share, _memory_mib(server)))
+                fuzz.memory.look(fuzz.findings.num_messages, held_by(server))
                 await asyncio.sleep(SAMPLE_EVERY_S)
         fuzz.seconds = time.monotonic() - began_at
     fuzz.left = await leftovers(server.url)
+    fuzz.memory.note(IDLE, held_by(server))
     assert server.log is not None, "expected a server of our own"
     log = server.log.read_text(errors="replace")
     fuzz.num_tracebacks = log.count(TRACEBACK)
@@ -137,13 +127,9 @@ def judged(fuzz: Fuzz) -> str:
         return f"{fuzz.tally.num_faults} faults at the neighbours"
     if any(fuzz.left.values()):
         return f"left behind: {', '.join(f'{num:g} {name}' for name, num in fuzz.left.items() if num)}"
-    if fuzz.growth_mib > MAX_GROWTH_MIB:
-        return f"the server grew by {fuzz.growth_mib:.1f} MiB"
+    if (growth_mb := fuzz.memory.growth_mb()) >= MAX_GROWTH_MB:
+        return f"the server grew by {growth_mb:.1f} MB"
     return "ok"
-
-
-def _memory_mib(server: Server) -> float:
-    return sum(usage(pids).rss_bytes for pids in server.processes.values()) / 2**20
 
 
 def _rows(findings: Findings) -> list[dict[str, object]]:
@@ -181,11 +167,12 @@ def _result(fuzz: Fuzz, options: argparse.Namespace) -> dict[str, Any]:
         "faults": findings.num_faults,
         "fault_examples": findings.faults,
         "tracebacks": fuzz.num_tracebacks,
-        "memory_mib": {
-            "at_first": round(fuzz.samples[0][1], 1),
-            "most_in_the_first_quarter": round(fuzz.most_mib(0.0, WARM_SHARE), 1),
-            "most_afterwards": round(fuzz.most_mib(WARM_SHARE), 1),
+        "growth_mb": {
+            "since_ready": round(fuzz.memory.growth_mb(), 1),
+            "since_spoken_in_every_format": round(fuzz.memory.growth_mb(SPOKEN), 1),
+            "when_idle_again": round(fuzz.memory.growth_mb(READY, IDLE), 1),
         },
+        "memory": fuzz.memory.rows(),
         "left": fuzz.left,
         "neighbours": {
             "listeners": NEIGHBOURS,

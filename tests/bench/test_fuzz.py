@@ -12,6 +12,7 @@ from bench.fuzz import Fuzz, judged, main
 from bench.fuzz_caller import Answer, Caller
 from bench.fuzz_calls import schedule
 from bench.fuzz_fields import Field, all_fields
+from bench.fuzz_memory import READY
 from bench.fuzz_messages import right_message
 from bench.fuzz_mutations import MUTATIONS, UNDECODABLE, WELL_MADE, Due, mutated, written
 from bench.websocket import BUFFER_BYTES, Address
@@ -141,8 +142,11 @@ def test_what_went_wrong_is_named() -> None:
     fuzz = Fuzz()
     fuzz.tally.num_listeners_done = 2
     assert judged(fuzz) == "ok"
-    fuzz.samples = [(0.0, 100.0), (0.2, 130.0), (0.3, 125.0), (0.9, 151.0)]
-    assert judged(fuzz) == "the server grew by 21.0 MiB"
+    fuzz.memory.note(READY, {"web": 70.0, "engine": 30.0})
+    fuzz.memory.look(20, {"web": 89.0, "engine": 32.0})
+    fuzz.memory.look(3_000, {"web": 80.0, "engine": 30.0})
+    assert judged(fuzz) == "the server grew by 21.0 MB"
+    assert [row["since ready MB"] for row in fuzz.memory.rows()] == [0.0, 10.0, 10.0, 21.0]
     fuzz.left = {"sessions": 2.0}
     assert judged(fuzz) == "left behind: 2 sessions"
     fuzz.tally.num_faults = 1
