@@ -39,9 +39,7 @@ class Reader:
         state.decoder.restore(number, state.heard)
         if not slot.is_reopened:
             return
-        state.decoder.reset(number)
-        for patch in slot.remembered():
-            self._hear(number, patch)
+        self._hear(number, slot.remembered())
         if 0 < len(slot.before) <= slot.max_latest_patches:
             tokens = self._encoded(torch.stack(slot.before), speaker.adapter)
             state.spoken[number, : len(tokens)] = tokens.to(state.spoken.device)
@@ -130,16 +128,21 @@ class Reader:
             speaker.latents = self._pinned(speaker.latents)
             speaker.tokens = self._pinned(self._encoded(speaker.latents, speaker.adapter))
         if speaker.memory is None:
-            self._state.decoder.reset(number)
-            for patch in speaker.priming:
-                self._hear(number, patch)
+            self._hear(number, speaker.priming)
             speaker.memory = self._pinned(self._state.decoder.memory(number).cpu())
 
-    def _hear(self, number: int, patch: Tensor) -> None:
-        given = self._runner.batch("warm", 1)
-        given["slot"][0] = number
-        given["latents"][0] = patch
-        self._runner.launch("warm", given, 1)
+    def _hear(self, number: int, patches: Sequence[Tensor]) -> None:
+        """Let the codec remember these, from silence on, and nothing else."""
+        decoder = self._state.decoder
+        decoder.reset(number)
+        if decoder.recalls and patches:
+            decoder.recall(number, torch.cat([*patches]))
+            return
+        for patch in patches:
+            given = self._runner.batch("warm", 1)
+            given["slot"][0] = number
+            given["latents"][0] = patch
+            self._runner.launch("warm", given, 1)
 
     def _encoded(self, latents: Tensor, adapter: int) -> Tensor:
         """Patches [patches, patch, feat] as tokens [patches, hidden], on the host."""

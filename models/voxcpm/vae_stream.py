@@ -69,12 +69,19 @@ class StreamingDecoder:
         groups = zip(torch.split(index, together), torch.split(latents, together), strict=True)
         return torch.cat([self._go_on(*group) for group in groups])
 
-    def warm(self, slot: int, latents: Tensor) -> None:
-        """Let the slot hear latents [T, feat] that were spoken before, and drop the sound of them.
+    @property
+    def recalls(self) -> bool:
+        """Whether there is `recall`: the kernels make all rows or none."""
+        return self._decoder.device.type == "cpu"
+
+    def recall(self, slot: int, latents: Tensor) -> None:
+        """Let the slot remember latents [T, feat], as if it had heard them from silence on, and nothing else.
 
         No more than the decoder's last `history_latents` are looked at: nothing older reaches the next sample.
         """
-        self.step([slot], latents[None, -self._decoder.history_latents :])
+        rows = torch.zeros_like(self._memory[:1])
+        self._decoder.recall(latents[None].float(), self._views(rows))
+        self._memory[slot] = rows[0]
 
     def compile_ahead(self, num_streams: Sequence[int], num_latents: int) -> None:
         """`vae_compile.compile_ahead`: optional, for steps that are to be captured."""

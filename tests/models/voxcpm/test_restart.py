@@ -14,10 +14,9 @@ from bench.checkpoint_shapes import TINY, TINY_V1
 from bench.checkpoint_voices import give_default_voices
 from models.base import History, ModelError, ModelOptions, Patch, SpeechModel, SpeechParams
 from models.engine import Continuity, Spoke
-from models.engine.batch import Batch
-from models.engine.runner import Launch
 from models.stretch import StretchedModel
 from models.voxcpm.model import VoxCPMModel, load_speech_model
+from models.voxcpm.vae_stream import StreamingDecoder
 from tests.models.speaking import Spoken, finish, speak
 
 TEXTS = ("Hello there, you.", "\n\nAnd so on  it goes.", " 你好世界。")
@@ -104,19 +103,20 @@ def test_a_long_segment_is_heard_again_as_far_as_the_codec_remembers(model: VoxC
     history = history_at(whole.patches, 12)
     long = replace(history, segment=0, latents=history.before * 6, before=(), text="", index=72)
     model.open(5, 1, "amber", SpeechParams())  # from here on the voice is known
-    heard: list[str] = []
-    launch = model.runner.launch
+    heard: list[int] = []
+    recall = model._machinery.workshop.state.decoder.recall
 
-    def counted(name: str, batch: Batch, num_rows: int) -> Launch:
-        heard.append(name)
-        return launch(name, batch, num_rows)
+    def counted(slot: int, latents: torch.Tensor) -> None:
+        heard.append(len(latents))
+        recall(slot, latents)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(model.runner, "launch", counted)
+        patched.setattr(StreamingDecoder, "recall", staticmethod(counted))
         model.open(6, 1, "amber", SpeechParams(), long)
     for slot in (5, 6):
         model.close(slot)
-    assert heard == ["warm"] * -(-model._network.decoder.history_latents // model._network.config.patch_size)
+    patch_size = model._network.config.patch_size
+    assert heard == [-(-model._network.decoder.history_latents // patch_size) * patch_size]
 
 
 @pytest.mark.parametrize("part", ["earlier", "before", "latents"])

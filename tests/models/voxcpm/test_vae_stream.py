@@ -122,18 +122,17 @@ def test_step_leaves_its_latents_and_the_audio_of_earlier_steps_alone(stage: Sta
     assert torch.equal(latents, stage.latents[:1])
 
 
-def test_a_slot_warmed_with_the_last_latents_goes_on_as_if_never_interrupted(stage: Stage) -> None:
+def test_a_slot_that_recalls_the_last_latents_goes_on_as_if_never_interrupted(stage: Stage) -> None:
     history = stage.decoder.history_latents
     stream = StreamingDecoder(stage.decoder, num_slots=3)
     stream.step([2], stage.latents[5:6])  # of somebody else
-    stream.reset(2)
-    stream.warm(2, stage.latents[0, 30 - history : 30])
+    stream.recall(2, stage.latents[0, 30 - history : 30])
     assert_sounds(stream.step([2], stage.latents[:1, 30:]), stage.audio[:1, 30 * stage.hop :])
 
 
 def test_a_memory_starts_any_slot_any_number_of_times_from_the_same_history(stage: Stage) -> None:
     stream = StreamingDecoder(stage.decoder, num_slots=3)
-    stream.warm(0, stage.latents[0, :12])
+    stream.recall(0, stage.latents[0, :12])
     memory = stream.memory(0)
     kept = memory.clone()
     for slot in (0, 2, 2):
@@ -143,17 +142,26 @@ def test_a_memory_starts_any_slot_any_number_of_times_from_the_same_history(stag
     assert torch.equal(memory, kept)
 
 
+@pytest.mark.parametrize("num_latents", [1, 3, 12, 21, 22, 30])
+def test_what_is_recalled_is_what_was_heard(stage: Stage, num_latents: int) -> None:
+    stream = StreamingDecoder(stage.decoder, num_slots=1)
+    stream.step([0], stage.latents[:1, :num_latents])
+    heard = stream.memory(0)
+    stream.recall(0, stage.latents[0, :num_latents])
+    torch.testing.assert_close(stream.memory(0), heard, rtol=0, atol=2e-5)
+
+
 def test_of_a_long_history_only_its_end_is_heard_again(stage: Stage) -> None:
     stream = StreamingDecoder(stage.decoder, num_slots=1)
     history = stage.latents[0, :30].clone()
     history[: 30 - stage.decoder.history_latents] = torch.nan
-    stream.warm(0, history)
+    stream.recall(0, history)
     assert_sounds(stream.step([0], stage.latents[:1, 30:]), stage.audio[:1, 30 * stage.hop :])
 
 
-def test_a_slot_warmed_with_half_of_the_history_would_be_heard(stage: Stage) -> None:
+def test_a_slot_that_recalls_half_of_the_history_would_be_heard(stage: Stage) -> None:
     """The measure above is not vacuous: what is older than that does sound."""
     stream = StreamingDecoder(stage.decoder, num_slots=1)
-    stream.warm(0, stage.latents[0, 30 - stage.decoder.history_latents // 2 : 30])
+    stream.recall(0, stage.latents[0, 30 - stage.decoder.history_latents // 2 : 30])
     audio = stream.step([0], stage.latents[:1, 30:])
     assert (audio - stage.audio[:1, 30 * stage.hop :]).abs().max() > 1e-3
