@@ -32,9 +32,9 @@ from .checkpoint_shapes import TINY
 from .checkpoint_voices import give_default_voices
 from .crashes import BETWEEN_KILLS_S, KILL_AFTER_S, MAX_SILENCE_P95_S, Crowd
 from .goals import Goal, tell
-from .recovery import SAID, stages_s
+from .recovery import SAID, num_ready, stages_s
 from .report import RESULTS, percentiles
-from .server import ServerFailed, running_server
+from .server import POLL_S, ServerFailed, running_server
 from .websocket import BUFFER_BYTES, ConnectionFailed
 
 MAX_COLD_S = 10.0
@@ -201,8 +201,10 @@ async def _try(crowd: Crowd, options: argparse.Namespace) -> Recoveries:
     await crowd.meet(options.streams, options.chars, options.lead_ms, bytearray(BUFFER_BYTES))
     await crowd.listen()
     undisturbed = [heard.pcm for heard in await crowd.over()]
+    num_engines = num_ready(log)
     for number in range(options.trials):
         next_at = time.monotonic() + BETWEEN_KILLS_S
+        await _until_ready(log, num_engines + number)
         await crowd.listen()
         await asyncio.sleep(random.uniform(*KILL_AFTER_S))
         killed_at, wall = crowd.kill(), time.time()
@@ -215,6 +217,15 @@ async def _try(crowd: Crowd, options: argparse.Namespace) -> Recoveries:
     for listener in crowd.listeners:
         listener.goodbye()
     return found
+
+
+async def _until_ready(log: Path, num_engines: int) -> None:
+    """Whoever takes over next is there."""
+    async with asyncio.timeout(START_TIMEOUT_S):
+        while True:
+            if num_ready(log) >= num_engines:
+                return
+            await asyncio.sleep(POLL_S)
 
 
 def _least(values_db: Sequence[float]) -> Mapping[str, float | None]:

@@ -71,11 +71,7 @@ def test_speech_without_a_difference_is_as_far_below_as_16_bits_go() -> None:
 
 def test_stages_are_those_after_the_kill_and_not_of_the_next_that_stands_by(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    said = [
-        "connected to the voice engine again",
-        "the voice engine ended, exit=-9",
-        "connected to the voice engine again",
-    ]
+    said = [SAID["connected"], SAID["detected"], SAID["connected"]]
     times = ["00:00:01.000", "00:00:02.250", "00:00:02.500"]
     lines = [json.dumps({"time": f"2026-01-01T{at}Z", "message": each}) for at, each in zip(times, said, strict=True)]
     lines += ["a library says something", json.dumps({"time": "2026-01-01T00:00:04.500Z", "message": "loading"})]
