@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -20,6 +21,7 @@ from models.registry import load_model
 from .engine_face import EngineClient, Stream
 from .engine_faults import FaultCounts
 from .engine_frames import FrameLink
+from .engine_lifeline import Lifeline, peer_pid
 from .engine_link import pack_command, unpack_event, unpack_info
 from .engine_loss import Loss
 from .engine_record import LastWords
@@ -124,6 +126,8 @@ class RemoteEngine(EngineStreams):
         self._number = 0  # ours among the web processes of the present engine
         self._last_words: LastWords | None = None  # its
         self._fault_counts: FaultCounts | None = None
+        self._lifeline: Lifeline | None = None
+        self._ending_pid = 0  # of the process whose lifeline broke last: its socket may still be there
 
     @property
     def ready(self) -> bool:
@@ -206,7 +210,9 @@ class RemoteEngine(EngineStreams):
         """One connection, from its attempt to its end."""
         link = _EngineLink(self)
         try:
-            await self._loop.create_unix_connection(lambda: link, str(self._socket_path))
+            transport, _ = await self._loop.create_unix_connection(lambda: link, str(self._socket_path))
+            if self._ending_pid and peer_pid(transport) == self._ending_pid:
+                return
             await link.is_lost.wait()
             log.warning("the connection to the voice engine is lost, streams=%d", self.num_streams)
         except OSError as error:
@@ -225,6 +231,7 @@ class RemoteEngine(EngineStreams):
         if link is not self._link:
             return
         self._link = None
+        self._let_go()
         self._lost_at = self._loop.time()
         self.num_streams_elsewhere = self.num_listeners_elsewhere = 0
         for pong in self._pongs.values():
@@ -234,6 +241,7 @@ class RemoteEngine(EngineStreams):
 
     def _map(self, shared: Mapping[str, Any] | None) -> None:
         """What that engine shares."""
+        self._let_go()
         if self._last_words is not None:
             self._last_words.close()
             self._last_words = None
@@ -242,8 +250,20 @@ class RemoteEngine(EngineStreams):
                 self._fault_counts = FaultCounts(Path(shared["faults"]))
                 self._last_words = LastWords(Path(shared["steps"]), shared["pid"])
                 self._number = shared["port"]
+                self._lifeline = Lifeline(Path(shared["lifeline"]), partial(self._end, shared["pid"]))
             except (OSError, ValueError) as error:  # it is gone already; the next one will tell more
                 log.warning("what the voice engine does is not known: %s", error)
+
+    def _end(self, pid: int) -> None:
+        """The engine is being torn down: nothing more comes, though its connections may stand for a second yet."""
+        self._ending_pid = pid
+        if self._link is not None:
+            self._link.cut()
+
+    def _let_go(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.let_go()
+            self._lifeline = None
 
     def _losses(self) -> tuple[Mapping[int, Loss], Loss]:
         """Of streams that may be why it is gone, and of all others."""

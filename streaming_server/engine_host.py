@@ -27,6 +27,7 @@ from models.registry import load_model
 
 from . import logs
 from .engine_faults import FaultCounts
+from .engine_lifeline import hold_lifeline
 from .engine_link import HURRY, unpack_options
 from .engine_port import EnginePort, Shared
 from .engine_record import StepRecord
@@ -138,6 +139,7 @@ class _Parent(asyncio.Protocol):
 async def _serve(model: SpeechModel, socket_path: Path, report: TextIO, *, hurries: bool) -> None:
     loop = asyncio.get_running_loop()
     shared = Shared.beside(socket_path)
+    hold_lifeline(shared.lifeline)
     record = StepRecord(shared.steps, model.info.max_batch, FaultCounts(shared.faults))
     engine = Engine(model, witness=record)
     log.debug("warming up")

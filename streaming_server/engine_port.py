@@ -25,16 +25,21 @@ STUCK_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Files that an engine's host and web processes have mapped: `engine_record`, `engine_faults`."""
+    """Files that an engine's host shares with web processes: `engine_record`, `engine_faults`, `engine_lifeline`."""
 
     steps: Path
     faults: Path
+    lifeline: Path
 
     @classmethod
     def beside(cls, socket_path: Path) -> Shared:
-        """Steps are of one engine; faults of all that follow each other there, under names `engine0`, `engine0.1`..."""
+        """Faults are of all engines that follow each other there, under names `engine0`, `engine0.1`..."""
         name = socket_path.name
-        return cls(socket_path.with_name(f"{name}.steps"), socket_path.with_name(f"{name.partition('.')[0]}.faults"))
+        return cls(
+            steps=socket_path.with_name(f"{name}.steps"),
+            faults=socket_path.with_name(f"{name.partition('.')[0]}.faults"),
+            lifeline=socket_path.with_name(f"{name}.lifeline"),
+        )
 
 
 class EnginePort(FrameLink):
@@ -159,7 +164,8 @@ class EnginePort(FrameLink):
         files = self._shared
         if files is None:
             return None
-        return {"port": self._number, "pid": os.getpid(), "steps": str(files.steps), "faults": str(files.faults)}
+        paths = {"steps": str(files.steps), "faults": str(files.faults), "lifeline": str(files.lifeline)}
+        return {"port": self._number, "pid": os.getpid(), **paths}
 
     def _admit(self, command: Open) -> None:
         self._forget(command.stream)  # of a web process that names two streams the same, the former ends

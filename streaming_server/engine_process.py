@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from models.engine import Fault
 
 from .engine_client import EngineUnavailable, RemoteEngine
 from .engine_faults import FaultCounts
+from .engine_lifeline import Lifeline
 from .engine_link import HURRY, pack_options
 from .engine_port import Shared
 
@@ -69,8 +71,12 @@ class EngineProcess:
             log_level,
             log_format,
         )
-        self._steps_path = Shared.beside(socket_path).steps
+        self._shared = Shared.beside(socket_path)  # by those names, also when the socket has got another
         self._process: asyncio.subprocess.Process | None = None
+        self._lifeline: Lifeline | None = None
+        self._is_ending = asyncio.Event()
+        self._has_files = False
+        self._ends_unasked = False
         self.num_restarts = 0
 
     @property
@@ -84,6 +90,8 @@ class EngineProcess:
     async def start(self, *, hurries: bool = False) -> None:
         """Until the engine is ready. Raises ModelError when it cannot be: the sentence that the process gave."""
         self.socket_path.unlink(missing_ok=True)
+        self._has_files, self._ends_unasked = True, False
+        self._is_ending.clear()
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             *((HURRY,) if hurries else ()),
@@ -94,6 +102,7 @@ class EngineProcess:
         )
         try:
             await self._until_ready(self._process)
+            self._hold_on()
         except BaseException:
             await self.stop()
             raise
@@ -116,14 +125,28 @@ class EngineProcess:
                 log.error("%s did not start again: %s", self._name, error)
 
     async def stop(self) -> None:
-        """Kill it, if it lives, reap it and remove its files: who has mapped its steps may still read them."""
+        """`kill` it, and wait until all that it had is free."""
+        self.kill()
         process = self._process
-        if process is not None:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-        self.socket_path.unlink(missing_ok=True)
-        self._steps_path.unlink(missing_ok=True)
+        if process is None:
+            return
+        await process.wait()
+        if self._ends_unasked:
+            self._ends_unasked = False
+            self._count(Fault.KILLED if (process.returncode or 0) < 0 else Fault.EXITED)
+            log.error("%s ended, exit=%s", self._name, process.returncode)
+
+    def kill(self) -> None:
+        """If it lives; and remove its files: who has mapped its steps may still read them."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        if self._lifeline is not None:
+            self._lifeline.let_go()
+            self._lifeline = None
+        if self._has_files:
+            self._has_files = False
+            for path in (self.socket_path, self._shared.steps, self._shared.lifeline):
+                path.unlink(missing_ok=True)
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         doing = ""
@@ -156,14 +179,14 @@ class EngineProcess:
         self.socket_path = socket_path
 
     async def until_lost(self, engine: RemoteEngine) -> None:
-        """It has ended, hangs in a step for longer than the step time-out, or cannot be reached."""
+        """It ends or has ended, hangs in a step for longer than the step time-out, or cannot be reached."""
         process = self._process
         assert process is not None
         reached_at = time.monotonic()
-        while process.returncode is None:
+        while process.returncode is None and not self._is_ending.is_set():
             try:
                 async with asyncio.timeout(WATCH_EVERY_S):
-                    await process.wait()
+                    await self._until_ending(process)
             except TimeoutError:
                 if engine.ready:
                     reached_at = time.monotonic()
@@ -171,12 +194,22 @@ class EngineProcess:
                     log.error("%s hangs: it is killed, pid=%s", self._name, self.pid)
                     self._count(Fault.HUNG)
                     return
-        self._count(Fault.KILLED if process.returncode < 0 else Fault.EXITED)
-        log.error("%s ended, exit=%s", self._name, process.returncode)
+        self._ends_unasked = True
+
+    async def _until_ending(self, process: asyncio.subprocess.Process) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            ways = [tasks.create_task(process.wait()), tasks.create_task(self._is_ending.wait())]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+
+    def _hold_on(self) -> None:
+        with suppress(OSError):  # a host without one: its end comes later
+            self._lifeline = Lifeline(self._shared.lifeline, self._is_ending.set)
 
     def _count(self, kind: Fault) -> None:
         try:
-            FaultCounts(Shared.beside(self.socket_path).faults).count(kind)
+            FaultCounts(self._shared.faults).count(kind)
         except OSError as error:  # out of files, say: no reason to leave the engine as it is
             log.warning("a fault of %s is not counted: %s", self._name, error)
 

@@ -70,7 +70,8 @@ class StandbyEngine:
             tasks.create_task(self._keep_standby(engine))
             while True:
                 await self._active.until_lost(engine)
-                await self._active.stop()
+                lost = self._active
+                lost.kill()
                 self.num_restarts += 1
                 self._is_wanted.set()
                 await self._is_ready.wait()
@@ -80,6 +81,7 @@ class StandbyEngine:
                 self._is_ready.clear()
                 self._is_taken.set()
                 log.warning("%s is gone: the one that stood by takes over, pid=%s", self._name, self._active.pid)
+                await lost.stop()  # nobody waits any more for its memory to be free
 
     async def stop(self) -> None:
         await self._active.stop()
