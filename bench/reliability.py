@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copy
 
-from . import crashes, drains, idle, neural_crashes, resets, slow_reader, storm, thin_link
+from . import crashes, drains, idle, long_links, neural_crashes, resets, slow_reader, storm, thin_link
 from .goals import Goal
 from .report import RESULTS, table
 
@@ -26,6 +26,7 @@ BENCHES: dict[str, tuple[Main, tuple[str, ...]]] = {
     "drains": (drains.main, ("--streams", "8", "--drain-ms", "2000")),
     "slow-reader": (slow_reader.main, ("--quick",)),
     "thin-link": (thin_link.main, ("--seconds", "1", "--outage", "1")),
+    "long-links": (long_links.main, ("--round-trips", "300", "--seconds", "2")),
     "idle": (idle.main, ("--connections", "100", "--seconds", "1")),
     "storm": (storm.main, ("--streams", "4", "--reconnects", "50", "--within", "1")),
 }

@@ -31,14 +31,14 @@ PLAYHEAD_INTERVAL_S = 0.1
 class Hearing:
     """What came of one utterance of the tone voice."""
 
-    def __init__(self, start: Start, audio: AudioFormat, lead_ms: int) -> None:
+    def __init__(self, start: Start, audio: AudioFormat, lead_ms: int | None) -> None:
         is_opus = audio.codec == "opus"
         self.proof = Proof(
             rate_hz=TONE_RATE_HZ,
             tone_seed=None if is_opus else start.seed,
             frame_ms=audio.frame_ms if is_opus else None,
         )
-        self.playout = Playout(TONE_RATE_HZ, lead_ms)
+        self.playout = Playout(TONE_RATE_HZ, lead_ms or 0)
         self.asked_at = time.monotonic()
         self.news_at = 0.0
         """When the latest audio came."""
@@ -78,7 +78,7 @@ class Survivor:
     """One session, over one connection at a time. `connect` makes the first and every later one."""
 
     def __init__(
-        self, address: Address, buffer: bytearray, *, lead_ms: int = 320, audio: AudioFormat | None = None
+        self, address: Address, buffer: bytearray, *, lead_ms: int | None = 320, audio: AudioFormat | None = None
     ) -> None:
         self.address = address
         self.hearings: dict[str, Hearing] = {}
