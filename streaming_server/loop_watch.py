@@ -31,7 +31,7 @@ async def watch_loop(metrics: Metrics) -> None:
 
 
 class _LoopWatch:
-    """It takes a thread to look at a loop that stands: one that wakes twenty times a second, to next to nothing."""
+    """It takes a thread to look at a loop that stands: it sleeps until the latest beat would be a stall old."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -57,9 +57,11 @@ class _LoopWatch:
 
     def _watch(self) -> None:
         told_at = -TELL_EVERY_S
-        while not self._ended.wait(LOOK_EVERY_S):
+        look_s = LOOK_EVERY_S + STALL_S
+        while not self._ended.wait(look_s):
             now = time.monotonic()
             stood_s = now - self._beat_at - LOOK_EVERY_S
+            look_s = max(LOOK_EVERY_S, STALL_S - stood_s)
             if stood_s > STALL_S and now >= told_at + TELL_EVERY_S:
                 told_at = now
                 log.warning("the event loop has stood for %.0f ms, at %s", 1000 * stood_s, self._where())
