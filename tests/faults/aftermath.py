@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from protocol.messages import Audio, AudioFormat, Close, Start
+from protocol.messages import Audio, AudioFormat, Cancel, Close, Error, Start
 from tests.streaming_server.listener import Listener
 
 from .victim import KEY, Holdings, Victim
@@ -20,6 +20,8 @@ GONE_S = 0.3
 FIRST_AUDIO_S = 1.0
 MEMORY_GROWTH = 1.10
 TEXT = "The next one who comes."
+SLOTS_EACH = 12
+"""Utterances of one session, which may have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +31,19 @@ class Witness:
     server: Victim
     base: Holdings
     base_rss_bytes: dict[str, int]
+    has_few_slots: bool = False
+    """So few that all are filled after each fault."""
 
     @classmethod
-    async def of(cls, server: Victim, num_listeners: int = 24) -> Witness:
+    async def of(cls, server: Victim, num_listeners: int = 24, *, has_few_slots: bool = False) -> Witness:
         """Of one that has just been started, and is warm and empty from now on. So many have been spoken to at a time:
         as many as in most faults, so that its memory has been that large.
         """
         await _warm_up(server, num_listeners)
+        if has_few_slots:
+            await _fill_all_slots(server)
         await asyncio.sleep(GONE_S)
-        return cls(server, await server.holdings(), server.rss_bytes())
+        return cls(server, await server.holdings(), server.rss_bytes(), has_few_slots)
 
     @asynccontextmanager
     async def aftermath(self, *counters: str, traceback: bool = False) -> AsyncIterator[None]:
@@ -48,6 +54,8 @@ class Witness:
         yield
         await self._settles()
         await speaks_at_once(self.server)
+        if self.has_few_slots:
+            await _fill_all_slots(self.server)
         await self._settles()
         figures = await self.server.figures()
         still = [name for name in counters if figures.get(name, 0.0) <= before.get(name, 0.0)]
@@ -76,6 +84,38 @@ async def speaks_at_once(server: Victim) -> None:
     while min(waits_s) > FIRST_AUDIO_S and len(waits_s) < 5:
         waits_s.append(await _first_audio_s(server))
     assert min(waits_s) <= FIRST_AUDIO_S, f"expected the next one to hear something in time, got {waits_s}"
+
+
+async def _fill_all_slots(server: Victim) -> None:
+    """As many utterances as the engine has slots for are spoken at a time, and one more is refused."""
+    num_slots = int((await server.figures())["voxwire_engine_slots"])
+    ends_at = time.monotonic() + SETTLED_S
+    listeners: list[Listener] = []
+    for number in range(num_slots):
+        if number % SLOTS_EACH == 0:
+            listeners.append(await Listener(server, token=KEY, lead_ms=160).open())
+        while not await _is_let_in(listeners[-1], number):  # an engine may be too busy for one more
+            assert time.monotonic() < ends_at, f"expected {num_slots} slots, got {number}"
+            await asyncio.sleep(0.1)
+    assert not await _is_let_in(listeners[-1], num_slots)
+    for listener in listeners:
+        await listener.say(Cancel(utterance="*"))
+        await listener.hear_out(*(name for name, num_samples in listener.num_heard.items() if num_samples))
+        await listener.say(Close())
+        assert await listener.close_code() == 1000
+
+
+async def _is_let_in(listener: Listener, number: int) -> bool:
+    """With an utterance that takes a while; the first of it has been heard by then."""
+    name, num_before = f"slot {number}", len(listener.messages)
+
+    def is_refused() -> bool:
+        told = listener.messages[num_before:]
+        return any(isinstance(each, Error) and each.utterance == name and each.code == "busy" for each in told)
+
+    await listener.say(Start(utterance=name, seed=number, text=9 * TEXT, end=True))
+    await listener.hear(lambda: listener.num_heard.get(name, 0) > 0 or is_refused())
+    return listener.num_heard.get(name, 0) > 0
 
 
 async def _first_audio_s(server: Victim) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -45,10 +46,10 @@ def time_of_three(request: pytest.FixtureRequest) -> int:
 
 
 @contextmanager
-def witnessed(*flags: str, module: str = "streaming_server") -> Iterator[Witness]:
+def witnessed(*flags: str, module: str = "streaming_server", has_few_slots: bool = False) -> Iterator[Witness]:
     """A warm server with these flags, and who looks at it."""
     with victim(*flags, module=module) as server:
-        yield asyncio.run(Witness.of(server))
+        yield asyncio.run(Witness.of(server, has_few_slots=has_few_slots))
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +74,16 @@ def strict() -> Iterator[Witness]:
 
 
 @pytest.fixture(scope="session")
-def troubled() -> Iterator[Witness]:
-    """A server with short time-outs whose engine texts can trouble."""
-    with witnessed(*SHORT, module="tests.faults.troubled_server") as witness:
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `troubled` has its voices; empty."""
+    return tmp_path_factory.mktemp("voices")
+
+
+@pytest.fixture(scope="session")
+def troubled(voices: Path) -> Iterator[Witness]:
+    """A server with short time-outs whose engine texts can trouble, and that learns voices."""
+    flags = (*SHORT, "--voices-dir", str(voices))
+    with witnessed(*flags, module="tests.faults.troubled_server", has_few_slots=True) as witness:
         yield witness
 
 

@@ -1,4 +1,4 @@
-"""The tone, in an engine that is in trouble where a text says so."""
+"""A tone that learns voices, in an engine that is in trouble where a text says so."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from models.base import Failure, ModelOptions, Patch, SpeechModel
 from models.slots import Done
-from models.tone import ToneModel
 from streaming_server import engine_host
+from tests.streaming_server.learning_tone import LearningTone
 
 
 def _raise(error: Exception) -> None:
@@ -26,15 +28,22 @@ TROUBLE: dict[str, Callable[[], None]] = {
 }
 """In the first step of a segment that holds the word."""
 
+NUM_SLOTS = 48
+"""Few enough to be filled after each fault."""
+
 UNSOUND = "UNSOUND"
 """Every patch of a slot with a text that holds it is no sound; others' are."""
 
 
-class TroubledTone(ToneModel):
-    def __init__(self) -> None:
-        super().__init__()
+class TroubledTone(LearningTone):
+    def __init__(self, voices: Path) -> None:
+        super().__init__(voices)
         self._due: dict[int, Callable[[], None]] = {}
         self._unsound: set[int] = set()
+
+    def _look(self) -> None:
+        super()._look()
+        self._info = replace(self._info, max_slots=NUM_SLOTS)
 
     def extend(self, slot: int, text: str) -> None:
         super().extend(slot, text)
@@ -62,7 +71,8 @@ class TroubledTone(ToneModel):
 
 
 def load(name: str, options: ModelOptions) -> SpeechModel:
-    return TroubledTone()
+    assert options.voices is not None
+    return TroubledTone(options.voices)
 
 
 if __name__ == "__main__":

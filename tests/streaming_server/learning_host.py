@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.base import ModelOptions, SpeechModel
 from streaming_server import engine_host
-from tests.streaming_server.learning import LearningTone
+from tests.streaming_server.learning_tone import LearningTone
 
 
 def load(name: str, options: ModelOptions) -> SpeechModel:

@@ -22,7 +22,8 @@ from streaming_server.engine_link import pack_event, pack_info
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST
 from tests.streaming_server.ears import connected, hear, served, soon, speak, until, watched
-from tests.streaming_server.learning import RATE_HZ, LearningTone, fields, speech
+from tests.streaming_server.learning import RATE_HZ, fields, speech
+from tests.streaming_server.learning_tone import LearningTone
 
 FORMS = pytest.mark.parametrize("form", ["local", "remote"])
 

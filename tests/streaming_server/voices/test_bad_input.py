@@ -30,10 +30,10 @@ from tests.streaming_server.learning import (
     http,
     learning,
     names,
-    prints,
     sound_file,
     speech,
 )
+from tests.streaming_server.learning_tone import prints
 from tests.streaming_server.serving import Server
 
 

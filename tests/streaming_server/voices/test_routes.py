@@ -21,11 +21,11 @@ from tests.streaming_server.learning import (
     http,
     learning,
     names,
-    prints,
     sound_file,
     speech,
     top_of,
 )
+from tests.streaming_server.learning_tone import prints
 from tests.streaming_server.serving import audio_of, connected, greeted, serving
 
 

@@ -28,15 +28,12 @@ from streaming_server.voices.shelf import VoiceShelf
 from streaming_server.voices.upload import received
 from tests.streaming_server.learning import (
     RATE_HZ,
-    LearningTone,
-    Runs,
     everything,
     fields,
-    prints,
-    ready,
     sound_file,
     speech,
 )
+from tests.streaming_server.learning_tone import LearningTone, Runs, prints, ready
 from tests.streaming_server.serving import until
 
 
