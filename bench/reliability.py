@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copy
 
-from . import crashes, drains, idle, long_links, neural_crashes, resets, slow_reader, storm, thin_link
+from . import crashes, drains, idle, long_links, neural_crashes, poison, resets, slow_reader, storm, thin_link
 from .goals import Goal
 from .report import RESULTS, table
 
@@ -23,6 +23,7 @@ BENCHES: dict[str, tuple[Main, tuple[str, ...]]] = {
     "resets": (resets.main, ("--trials", "4", "--together", "4")),
     "crashes": (crashes.main, ("--tone", "4", "--espeak", "0", "--trials", "1", "--chars", "40")),
     "neural-crashes": (neural_crashes.main, ("--streams", "2", "--trials", "1", "--chars", "60")),
+    "poison": (poison.main, ("--streams", "4", "--killers", "1", "--trials", "1")),
     "drains": (drains.main, ("--streams", "8", "--drain-ms", "2000")),
     "slow-reader": (slow_reader.main, ("--quick",)),
     "thin-link": (thin_link.main, ("--seconds", "1", "--outage", "1")),

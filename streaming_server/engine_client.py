@@ -100,7 +100,7 @@ class LocalEngine(EngineStreams):
 
     def _take_end(self) -> None:
         self._ended = True
-        self._lose_all({}, Loss())
+        self._lose_all({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class RemoteEngine(EngineStreams):
         for pong in self._pongs.values():
             if not pong.done():
                 pong.set_exception(EngineUnavailable(LOST))
-        self._lose_all(*self._losses())
+        self._lose_all(self._losses())
 
     def _map(self, shared: Mapping[str, Any] | None) -> None:
         """What that engine shares."""
@@ -265,18 +265,16 @@ class RemoteEngine(EngineStreams):
             self._lifeline.let_go()
             self._lifeline = None
 
-    def _losses(self) -> tuple[Mapping[int, Loss], Loss]:
-        """Of streams that may be why it is gone, and of all others."""
+    def _losses(self) -> Mapping[int, Loss]:
+        """Of streams that may be why it is gone."""
         if self._last_words is None:
-            return {}, Loss()
+            return {}
         blame = self._last_words.blame()
-        num_suspects, on_trial, since = len(blame.streams), blame.on_trial, blame.since
-        losses = {
-            stream: Loss(num_suspects=num_suspects, index=index, on_trial=on_trial, since=since)
+        return {
+            stream: Loss(num_suspects=len(blame.streams), index=index, on_trial=blame.on_trial)
             for (number, stream), index in blame.streams.items()
             if number == self._number
         }
-        return losses, Loss(on_trial=on_trial and num_suspects > 0, since=since)
 
 
 class _EngineLink(FrameLink):

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from models.base import History, ModelError, ModelInfo, SpeechParams
 from models.engine import Busy, Ear, Fault, PlaybackClock
@@ -16,6 +15,9 @@ from .engine_face import EngineClient, Stream
 from .engine_lasting import LastingStream
 from .engine_streams import LOST, EngineStreams, EngineUnavailable, Listener
 from .engine_ward import NEWCOMER_WAITS_S, EngineWard
+
+HOME_S = 10.0
+"""So long a suspect waits for the engine that it had, where there are others: they may have to do without it."""
 
 
 class EngineFleet:
@@ -29,14 +31,12 @@ class EngineFleet:
         hosts: Sequence[EngineStreams],
         *,
         patience_s: float = 180.0,
-        trial_s: float = 8.0,
-        courtroom: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`patience_s`, `trial_s`, `courtroom`: of an utterance whose engine is lost (`EngineWard`)."""
+        """`patience_s`: of an utterance whose engine is lost (`EngineWard`)."""
         self._hosts = tuple(hosts)
         self._clock = clock
-        self._ward = EngineWard(patience_s=patience_s, trial_s=trial_s, courtroom=courtroom)
+        self._ward = EngineWard(patience_s=patience_s, signs_of_life=lambda: self.num_patches + self.num_restarts)
         for host in hosts:
             host.when_ready(self._ward.bring_back)
         self._infos: list[ModelInfo | None] = []
@@ -144,10 +144,9 @@ class EngineFleet:
         ear = Ear.of(lead_samples, held)
 
         def open_in(stream: LastingStream, told: History | None) -> Iterator[Stream]:
-            hosts = [host for host in _by_room(self._serving, ear) if host.ready]
-            hosts.sort(key=lambda host: host.refusal(session, ear) is not None)  # stable
-            for host in hosts:
+            for host in self._places(stream, session, ear):
                 if host.ready:
+                    stream.home = host
                     yield host.open(
                         stream,
                         session=session,
@@ -156,7 +155,7 @@ class EngineFleet:
                         lead_samples=lead_samples,
                         held=held,
                         history=told,
-                        num_on_trial=stream.num_on_trial,
+                        trial=stream.trial,
                         on_lost=stream.on_lost,
                     )
 
@@ -177,6 +176,17 @@ class EngineFleet:
     async def close(self) -> None:
         for host in self._hosts:
             await host.close()
+
+    def _places(self, stream: LastingStream, session: Hashable, ear: Ear) -> Sequence[EngineStreams]:
+        """Where to open it, best first. A suspect is tried where it was: those in another engine have nothing to do
+        with it. There nobody else comes meanwhile who may go elsewhere."""
+        if stream.trial is not None:
+            for host in self._hosts:
+                if host is stream.home and host.away_s < HOME_S:
+                    return [host]
+        courts = self._ward.courts
+        hosts = [host for host in _by_room(self._serving, ear) if host.ready]
+        return sorted(hosts, key=lambda host: (host.refusal(session, ear) is not None, host in courts))  # stable
 
     @property
     def _serving(self) -> Sequence[EngineStreams]:

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from models.base import History
-from models.engine import Continuity, PlaybackClock, Reading, Spoke
+from models.engine import Continuity, PlaybackClock, Reading, Spoke, Trial
 
 from .engine_face import Stream
 from .engine_loss import Loss
@@ -74,10 +74,10 @@ class LastingStream:
         self.is_suspended = False
         self._retries_ms: list[int] = []  # what those who refused it have said
         self.state = State.OPEN
-        self.is_suspect = False
-        """It is to be tried."""
         self.num_blamed = 0
         """Deaths in a row that it may be why of, until it has had the patches that were under way."""
+        self.home: object = None
+        """The engine in which it is, or was."""
         self._num_to_prove = 0  # those patches
         self._openings = iter(open_in(self, None))
         self._stream: Stream = _NOWHERE
@@ -132,7 +132,6 @@ class LastingStream:
             self._num_to_prove -= 1
             if not (self._num_to_prove and self.has_text):
                 self._num_to_prove = self.num_blamed = 0
-                self.is_suspect = False
                 self._ward.discharge(self)
         self._listener.on_patch(patch)
 
@@ -155,11 +154,8 @@ class LastingStream:
         """The engine in which it was is gone, or has failed to make its patch."""
         self.was_lost = True
         if loss.num_suspects:
-            self.is_suspect = True
             self.num_blamed += 1
             self._num_to_prove = max(1, loss.index - self._continuity.index + 1)
-        elif loss.on_trial:
-            self.is_suspect = False
         self.state = State.WAITS
         self._ward.take_in(self, loss)
 
@@ -184,9 +180,14 @@ class LastingStream:
         self._end().on_failed(KILLER, False)
 
     @property
-    def num_on_trial(self) -> int:
-        """Patches that are to be made for it alone."""
-        return self._num_to_prove if self.is_suspect else 0
+    def trial(self) -> Trial | None:
+        """How it is tried if it is a suspect: together with all who were blamed once; then alone.
+
+        Most engines end by chance, and then one step clears all. That death which shows that it was none tells nothing
+        new, but it is one of those that it takes anyway (`NUM_DEATHS`); and each step alone that nobody dies of costs
+        next to nothing beside a death.
+        """
+        return Trial(self._num_to_prove, self.num_blamed > 1) if self.num_blamed else None
 
     @property
     def has_text(self) -> bool:

@@ -31,6 +31,7 @@ from models.engine import (
     Seal,
     Spoke,
     Suspend,
+    Trial,
 )
 
 HURRY = "hurry"
@@ -71,7 +72,8 @@ def pack_command(command: Command) -> list[Any]:
             history = _pack_history(command.history)
             lead = command.lead_samples
             named = [command.stream, command.session, command.voice]
-            return ["o", *named, params, lead, command.held, history, command.num_on_trial]
+            trial = command.trial and [command.trial.num_patches, command.trial.is_alone]
+            return ["o", *named, params, lead, command.held, history, trial]
         case Extend():
             return ["x", command.stream, command.text]
         case Expect():
@@ -93,10 +95,11 @@ def pack_command(command: Command) -> list[Any]:
 def unpack_command(data: Any, worker: int) -> Command:
     """`worker` makes stream and session names of several web processes distinct. Raises ValueError."""
     match data:
-        case ["o", stream, session, voice, [language, speed, volume, seed, knobs], lead_samples, held, history, num]:
+        case ["o", stream, session, voice, [language, speed, volume, seed, knobs], lead_samples, held, history, trial]:
             params = SpeechParams(language=language, speed=speed, volume=volume, seed=seed, knobs=knobs)
             past = _unpack_history(history)
-            return Open((worker, stream), (worker, session), voice, params, lead_samples, held, past, num)
+            tried = Trial(*trial) if trial else None
+            return Open((worker, stream), (worker, session), voice, params, lead_samples, held, past, tried)
         case ["x", stream, text]:
             return Extend((worker, stream), text)
         case ["e", stream, text]:

@@ -10,11 +10,9 @@ class Loss:
     """The engine ended, or failed in a step.
 
     `num_suspects`: the streams of which one may be why, this one among them; 0: it is not. `index`: of its latest patch
-    that was under way. `on_trial`: the suspects had the engine's attention alone, so that everybody else is acquitted.
-    `since`: when the fatal step began, monotonic seconds.
+    that was under way. `on_trial`: none but the suspects had the engine's attention.
     """
 
     num_suspects: int = 0
     index: int = 0
     on_trial: bool = False
-    since: float = 0.0

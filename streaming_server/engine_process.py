@@ -20,6 +20,7 @@ from .engine_faults import FaultCounts
 from .engine_lifeline import Lifeline
 from .engine_link import HURRY, pack_options
 from .engine_port import Shared
+from .engine_record import LastWords
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ WATCH_EVERY_S = 0.5
 BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 5.0
 SETTLED_S = 5.0
-"""An engine that lived this long is started again at once; one that keeps dying, after growing pauses."""
+"""An engine that lived this long is started again at once; one that keeps dying, after growing pauses. Not so where it
+died of those on trial: there will be fewer of them, and all wait for the verdict."""
 
 
 def backed_off_s(backoff_s: float) -> float:
@@ -113,8 +115,9 @@ class EngineProcess:
         while True:
             started_at = time.monotonic()
             await self.until_lost(engine)
+            is_settled = time.monotonic() - started_at > SETTLED_S or self._died_on_trial()
             await self.stop()
-            if time.monotonic() - started_at > SETTLED_S:
+            if is_settled:
                 backoff_s = 0.0
             await asyncio.sleep(backoff_s)
             backoff_s = backed_off_s(backoff_s)
@@ -206,6 +209,15 @@ class EngineProcess:
     def _hold_on(self) -> None:
         with suppress(OSError):  # a host without one: its end comes later
             self._lifeline = Lifeline(self._shared.lifeline, self._is_ending.set)
+
+    def _died_on_trial(self) -> bool:
+        try:
+            last_words = LastWords(self._shared.steps, self._process.pid if self._process is not None else 0)
+        except (OSError, ValueError):
+            return False
+        blame = last_words.blame()
+        last_words.close()
+        return blame.on_trial and bool(blame.streams)
 
     def _count(self, kind: Fault) -> None:
         try:

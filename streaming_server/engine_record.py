@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +17,10 @@ from models.engine import Fault, Phase, StreamKey
 
 from .engine_faults import FaultCounts
 
-_HEAD = 6
-_CAPACITY, _PID, _COMMAND, _COMMAND_WORKER, _COMMAND_STREAM, _COMMAND_SINCE = range(_HEAD)
-_STEP_HEAD = 4
-_SEAL, _PHASE, _SINCE, _NUM_ROWS = range(_STEP_HEAD)
+_HEAD = 5
+_CAPACITY, _PID, _COMMAND, _COMMAND_WORKER, _COMMAND_STREAM = range(_HEAD)
+_STEP_HEAD = 3
+_SEAL, _PHASE, _NUM_ROWS = range(_STEP_HEAD)
 _ROW = 3  # worker, stream, index of the patch
 _NUM_STEPS = 2
 _ON_TRIAL = 1 << 8
@@ -34,14 +33,12 @@ class Blame:
     """One of these streams may be why an engine ended: those of the steps under way, and that of the command.
 
     `streams`: (worker, stream) -> index of the latest patch that was being made. `on_trial`: no step was under way that
-    was not theirs alone, so that nobody else may be. `phase` is the latest.
+    was not theirs alone, so that nobody else may be. `phase`: of the command, or else of the latest step.
     """
 
     streams: Mapping[tuple[int, int], int] = field(default_factory=dict)
     on_trial: bool = False
     phase: Phase | None = None
-    since: float = 0.0
-    """Since when, in monotonic seconds."""
 
 
 class StepRecord:
@@ -69,7 +66,6 @@ class StepRecord:
     def begins_command(self, phase: Phase, stream: StreamKey) -> None:
         words = self._words
         words[_COMMAND_WORKER], words[_COMMAND_STREAM] = stream if isinstance(stream, tuple) else _NOBODY
-        words[_COMMAND_SINCE] = time.monotonic_ns()
         words[_COMMAND] = phase
 
     def ends_command(self) -> None:
@@ -85,7 +81,6 @@ class StepRecord:
             raise ValueError(f"at most {words[_CAPACITY]} rows were expected, but {len(flat) // _ROW} came")
         words[start + _SEAL] = 0
         words[start + _PHASE] = phase | (_ON_TRIAL if on_trial else 0)
-        words[start + _SINCE] = time.monotonic_ns()
         words[start + _NUM_ROWS] = len(flat) // _ROW
         first = start + _STEP_HEAD
         words[first : first + len(flat)] = flat
@@ -116,24 +111,22 @@ class LastWords:
         """Nobody's where nothing was under way."""
         words = array("Q", self._map[:])
         streams: dict[tuple[int, int], int] = {}
-        under_way: list[tuple[int, Phase]] = []
+        phases: dict[int, Phase] = {}  # by the step's number
         on_trial = True
         for start in range(_HEAD, len(words), _STEP_HEAD + _ROW * words[_CAPACITY]):
-            if not words[start + _SEAL]:
+            number, phase = words[start + _SEAL], words[start + _PHASE]
+            if not number:
                 continue
-            on_trial = on_trial and bool(words[start + _PHASE] & _ON_TRIAL)
-            under_way.append((words[start + _SINCE], Phase(words[start + _PHASE] & (_ON_TRIAL - 1))))
+            on_trial = on_trial and bool(phase & _ON_TRIAL)
+            phases[number] = Phase(phase & (_ON_TRIAL - 1))
             first = start + _STEP_HEAD
             for row in range(first, first + _ROW * words[start + _NUM_ROWS], _ROW):
                 key, index = (words[row], words[row + 1]), words[row + 2]
                 streams[key] = max(index, streams.get(key, 0))
-        if words[_COMMAND]:
-            phase = Phase(words[_COMMAND])
-            under_way.append((words[_COMMAND_SINCE], phase))
-            if phase is Phase.VOICES:
-                on_trial = False
-            else:
-                streams.setdefault((words[_COMMAND_WORKER], words[_COMMAND_STREAM]), 0)
-        if not under_way:
-            return Blame(since=time.monotonic())
-        return Blame(streams, on_trial, max(under_way)[1], min(under_way)[0] / 1e9)
+        if not words[_COMMAND]:
+            return Blame(streams, on_trial, phases[max(phases)]) if phases else Blame()
+        command = Phase(words[_COMMAND])
+        if command is Phase.VOICES:
+            return Blame(streams, False, command)
+        streams.setdefault((words[_COMMAND_WORKER], words[_COMMAND_STREAM]), 0)
+        return Blame(streams, on_trial, command)

@@ -36,7 +36,7 @@ async def running_engine(config: Config, model_name: str, directory: Path) -> As
             for host in hosts:
                 await host.reached()
             try:
-                yield _as_one(config, directory, hosts)
+                yield _as_one(config, hosts)
             finally:
                 for watch in watches:
                     watch.cancel()
@@ -52,7 +52,7 @@ async def connected_engine(config: Config, directory: Path) -> AsyncIterator[Eng
         reaches = [tasks.create_task(host.reached()) for host in hosts]
         await asyncio.wait(reaches, return_when=asyncio.FIRST_COMPLETED)
         try:
-            yield _as_one(config, directory, hosts)
+            yield _as_one(config, hosts)
         finally:
             for reach in reaches:
                 reach.cancel()
@@ -130,6 +130,5 @@ def _sockets(config: Config, directory: Path) -> list[Path]:
     return [directory / f"engine{number}" for number in range(len(config.engine_devices))]
 
 
-def _as_one(config: Config, directory: Path, hosts: Sequence[RemoteEngine]) -> EngineClient:
-    patience_s, step_timeout_s = config.engine_start_timeout_ms / 1000, config.engine_step_timeout_ms / 1000
-    return EngineFleet(hosts, patience_s=patience_s, trial_s=2 * step_timeout_s, courtroom=directory / "trial")
+def _as_one(config: Config, hosts: Sequence[RemoteEngine]) -> EngineClient:
+    return EngineFleet(hosts, patience_s=config.engine_start_timeout_ms / 1000)

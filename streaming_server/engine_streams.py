@@ -31,6 +31,7 @@ from models.engine import (
     Seal,
     Spoke,
     Suspend,
+    Trial,
 )
 
 from .engine_loss import Loss
@@ -180,12 +181,11 @@ class EngineStreams:
         lead_samples: int | None,
         held: bool = False,
         history: History | None = None,
-        num_on_trial: int = 0,
+        trial: Trial | None = None,
         on_lost: Callable[[Loss], None] | None = None,
     ) -> EngineStream:
-        """`history`: of an utterance whose stream was lost (`models.engine.Continuity`); `num_on_trial`: see `Open`.
-        `on_lost`: called in place of the listener's `on_failed` when the engine is gone, or its step has raised.
-        Raises EngineUnavailable."""
+        """`history`: of an utterance that was lost (`Continuity`); `trial`: see `Open`; `on_lost`: called in place of
+        the listener's `on_failed` when the engine is gone, or its step has raised. Raises EngineUnavailable."""
         if not self.ready:
             raise EngineUnavailable(LOST)
         key = next(self._keys)
@@ -195,7 +195,7 @@ class EngineStreams:
         ear = Ear.of(lead_samples, held)
         self._ears[key] = session, ear
         self._audience.join(session, ear)
-        self.post(Open(key, session, voice, params, lead_samples, held, history, num_on_trial))
+        self.post(Open(key, session, voice, params, lead_samples, held, history, trial))
         return EngineStream(self, key)
 
     async def reload_voices(self) -> None:
@@ -292,9 +292,9 @@ class EngineStreams:
         else:
             reload.set_exception(error)
 
-    def _lose_all(self, losses: Mapping[int, Loss], others: Loss) -> None:
+    def _lose_all(self, losses: Mapping[int, Loss]) -> None:
         """Those already told of their end are not told again; nor are those cancelled until their turn comes."""
         for key in self._listeners:
-            self._loop.call_soon(self._hand_over_loss, key, losses.get(key, others))
+            self._loop.call_soon(self._hand_over_loss, key, losses.get(key, Loss()))
         for key in self._reloads:
             self._loop.call_soon(self._end_reload, key, EngineUnavailable(LOST))

@@ -19,6 +19,7 @@ from .commands import (
     Step,
     StreamKey,
     Suspend,
+    Trial,
 )
 from .continuity import Continuity
 from .engine import Engine
@@ -62,6 +63,7 @@ __all__ = [
     "StreamKey",
     "Suspend",
     "Tempo",
+    "Trial",
     "Witness",
     "warm_up",
 ]

@@ -13,6 +13,14 @@ StreamKey = Hashable
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """How a stream is spoken that may be deadly."""
+
+    num_patches: int  # made in steps with none but those on trial
+    is_alone: bool = False  # with no other at all
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A new stream takes a slot. `lead_samples` None: background, served by what live streams leave over.
 
@@ -28,7 +36,7 @@ class Open:
     lead_samples: int | None
     held: bool = False  # the listener's clock does not start with the first audio
     history: History | None = None
-    num_on_trial: int = 0  # patches that are made in steps without any other stream's: one of them may be deadly
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)

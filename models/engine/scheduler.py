@@ -93,8 +93,8 @@ class Scheduler:
         return bool(self._on_trial)
 
     def select_on_trial(self, max_rows: int) -> list[Sequence]:
-        """As `select`, of those on trial."""
-        rows = list(self._on_trial)[:max_rows]
+        """As `select`, of those on trial: all who may be together; then one alone, in the order in which they came."""
+        rows = [each for each in self._on_trial if not each.is_tried_alone][:max_rows] or list(self._on_trial)[:1]
         for sequence in rows:
             del self._on_trial[sequence]
         return rows

@@ -31,6 +31,7 @@ class Sequence:
         "is_begun",
         "is_gone",
         "is_starting",
+        "is_tried_alone",
         "key",
         "lead_samples",
         "num_made",
@@ -68,7 +69,8 @@ class Sequence:
         self.num_made = 0  # whose last patch is told or under way
         self.num_spoken = 0  # whose last patch is told
         self.num_submitted = 0  # patches since the first opening: the next one's index
-        self.num_on_trial = 0  # patches yet to be made without any other stream's
+        self.num_on_trial = 0  # patches yet to be made in steps with none but those on trial
+        self.is_tried_alone = False  # with no other at all
         self.under_way = 0  # samples of a patch whose stop is known and which is not told yet
         self.awaits_stop = False  # submitted, and whether its segment ends with that is not known
         self.is_begun = False  # the segment under way has a patch, told or under way

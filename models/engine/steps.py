@@ -32,6 +32,9 @@ class Steps:
     A model whose steps are not over when they are submitted has two under way: the next one is put together as soon as
     it is known which segments end with the present one, and submitted before the present one's patches are read. So
     what the host does for one step it does while the device works on the next.
+
+    A step of those on trial has nothing under way beside it. They take turns with all others: who is ahead of its
+    listener by then may bridge what comes of the trial.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Steps:
         self._flight: Flight | None = None  # the step under way, if its patches are yet to be told
         self._landed_at = 0.0
         self._num_failed_in_a_row = 0
+        self._was_trial = False  # the latest step
         self.tempo = Tempo()
 
     @property
@@ -73,8 +77,12 @@ class Steps:
         over, self._flight = self._flight, None
         if over is not None and not self._read_stops(over):
             over = None
-        on_trial = self._scheduler.has_trial
+        on_trial = self._scheduler.has_trial and not self._was_trial
         rows = [] if over is not None and (on_trial or over.on_trial) else self._select(over is not None, on_trial)
+        if over is None and not rows and self._scheduler.has_trial:
+            on_trial, rows = True, self._select(False, True)
+        if rows:
+            self._was_trial = on_trial
         flight = self._submit(rows, on_trial=on_trial) if rows else None
         if over is None and flight is not None and flight.is_done:
             over = flight

@@ -73,7 +73,8 @@ class Streams:
         number, self._num_opened = self._num_opened, self._num_opened + 1
         sequence = Sequence(command.stream, command.session, slot, generation, clock, command.lead_samples, number)
         sequence.ear = ear
-        sequence.num_on_trial = command.num_on_trial
+        if command.trial is not None:
+            sequence.num_on_trial, sequence.is_tried_alone = command.trial.num_patches, command.trial.is_alone
         sequence.num_submitted = command.history.index if command.history is not None else 0
         self._sequences[command.stream] = sequence
         self._scheduler.add(sequence)

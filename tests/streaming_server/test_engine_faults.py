@@ -22,7 +22,7 @@ from streaming_server.engine_fleet import EngineFleet
 from streaming_server.engine_lasting import KILLER
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST, EngineUnavailable
-from streaming_server.engine_trial import NUM_DEATHS
+from streaming_server.engine_ward import NUM_DEATHS
 from streaming_server.metrics import Metrics
 from tests.models.engine.scripted import IS_NOT_A_NUMBER, PATCH, ScriptedModel
 
@@ -53,7 +53,7 @@ async def engine_process(
     real = EngineProcess(model, path, start_timeout_s=20.0, step_timeout_s=step_timeout_s)
     process = scripted if model == "scripted" else real
     async with watched(process, path) as host:
-        yield process, EngineFleet([host], trial_s=2 * step_timeout_s)
+        yield process, EngineFleet([host])
 
 
 def crowd(fleet: EngineFleet, num_streams: int = 20) -> dict[int, Ear]:
@@ -244,12 +244,12 @@ async def all_whole(ears: dict[int, Ear]) -> None:
 @pytest.mark.parametrize(
     ("poison", "kind", "num_deaths"),
     [
-        (KILLS, Fault.KILLED, NUM_DEATHS + 2),
-        pytest.param(f"ab{KILLS}c", Fault.KILLED, NUM_DEATHS + 2, marks=pytest.mark.full),
-        pytest.param(EXITS, Fault.EXITED, NUM_DEATHS + 2, marks=pytest.mark.full),
-        pytest.param(SEGFAULTS, Fault.KILLED, NUM_DEATHS + 2, marks=pytest.mark.full),
-        pytest.param(LOSES_DEVICE, Fault.EXITED, NUM_DEATHS + 2, marks=pytest.mark.full),
-        pytest.param(HANGS, Fault.HUNG, NUM_DEATHS + 2, marks=pytest.mark.full),
+        (KILLS, Fault.KILLED, NUM_DEATHS + 1),
+        pytest.param(f"ab{KILLS}c", Fault.KILLED, NUM_DEATHS + 1, marks=pytest.mark.full),
+        pytest.param(EXITS, Fault.EXITED, NUM_DEATHS + 1, marks=pytest.mark.full),
+        pytest.param(SEGFAULTS, Fault.KILLED, NUM_DEATHS + 1, marks=pytest.mark.full),
+        pytest.param(LOSES_DEVICE, Fault.EXITED, NUM_DEATHS + 1, marks=pytest.mark.full),
+        pytest.param(HANGS, Fault.HUNG, NUM_DEATHS + 1, marks=pytest.mark.full),
         (f"ab{RAISES}", Fault.RAISED, 0),
         pytest.param(HAS_NO_MEMORY, Fault.OUT_OF_MEMORY, 0, marks=pytest.mark.full),
     ],
@@ -268,6 +268,18 @@ async def test_a_text_that_kills_is_refused_and_nobody_else(
         assert (fleet.num_refused, fleet.num_lost - fleet.num_reopened) == (1, 1)
         assert f'voxwire_engine_faults_total{{kind="{kind}"}} {fleet.faults[kind]}.0' in Metrics(fleet).page().decode()
         assert (await hear(fleet, "abc")).ends == ["closed"]
+
+
+async def test_four_who_kill_are_found_with_a_death_for_each_and_two_more(tmp_path: Path) -> None:
+    async with engine_process(tmp_path, "scripted") as (process, fleet):
+        healthy = healthy_crowd(fleet)
+        killers = [speak(fleet, f"ab{KILLS}", seed=90 + number, lead=2 * PATCH)[0] for number in range(4)]
+        for killer in killers:
+            await soon(killer.ended.wait(), 40.0)
+            assert killer.ends == [KILLER]
+        await all_whole(healthy)
+        assert fleet.num_refused == 4
+        assert process.num_restarts <= NUM_DEATHS + 3 + 2  # where not all were in the first step that killed
 
 
 async def test_a_patch_that_is_no_sound_ends_its_own_utterance_at_once(tmp_path: Path) -> None:
@@ -314,7 +326,7 @@ async def test_a_killer_in_one_web_process_costs_the_others_nothing(tmp_path: Pa
     process = scripted_process(path)
     async with watched(process, path) as host, AsyncExitStack() as stack:
         others = [await stack.enter_async_context(connected(path)) for _ in range(3)]
-        fleets = [EngineFleet([each], courtroom=tmp_path / "trial") for each in (host, *others)]
+        fleets = [EngineFleet([each]) for each in (host, *others)]
         healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for fleet in fleets for _ in range(5)]
         killer, _ = speak(fleets[0], f"ab{KILLS}", lead=2 * PATCH)
         for ear in healthy:
@@ -324,11 +336,13 @@ async def test_a_killer_in_one_web_process_costs_the_others_nothing(tmp_path: Pa
         assert killer.ends == [KILLER]
 
 
-async def test_a_killer_does_not_get_through_all_devices_and_leaves_everybody_whole(tmp_path: Path) -> None:
+async def test_a_killer_is_tried_on_its_own_device_and_everybody_else_is_left_whole(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         paths = [tmp_path / "engine0", tmp_path / "engine1"]
-        hosts = [await stack.enter_async_context(watched(scripted_process(path), path)) for path in paths]
-        fleet = EngineFleet(hosts)
+        processes = [scripted_process(path) for path in paths]
+        fleet = EngineFleet(
+            [await stack.enter_async_context(watched(*each)) for each in zip(processes, paths, strict=True)]
+        )
         healthy = [speak(fleet, "x" * 12, lead=2 * PATCH)[0] for _ in range(12)]
         killer, _ = speak(fleet, f"ab{KILLS}", lead=2 * PATCH)
         for ear in healthy:
@@ -336,6 +350,7 @@ async def test_a_killer_does_not_get_through_all_devices_and_leaves_everybody_wh
             assert ear.ends == ["closed"]
             assert [patch.index for patch in ear.patches] == list(range(12))
         assert killer.ends == [KILLER]
+        assert sorted(process.num_restarts for process in processes)[0] == 0
 
 
 async def test_two_web_processes_go_on_in_the_same_new_engine(tmp_path: Path) -> None:

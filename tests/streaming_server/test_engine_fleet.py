@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -71,6 +72,31 @@ async def test_many_streams_hear_what_is_theirs_from_all_engines() -> None:
         assert all(host.num_steps for host in fleet.hosts)
         assert fleet.busy_s > 0
         assert fleet.num_errors == fleet.num_restarts == 0
+
+
+async def test_nobody_new_comes_to_where_a_suspect_is_tried(tmp_path: Path) -> None:
+    """There it may kill; and it is tried where it was, however little the other has to do."""
+    is_tried, goes_on = Event(), Event()
+
+    def raise_once() -> None:
+        if not is_tried.is_set():
+            is_tried.set()
+            raise RuntimeError("the step crashed")
+        goes_on.wait(20.0)
+
+    models = [ScriptedModel(max_slots=16, acts={"R": raise_once}) for _ in range(2)]
+    async with hosts_of(tmp_path, models) as (first, second), web_process(tmp_path) as fleet:
+        suspect, _ = speak(fleet, "abR", lead=None)
+        await until(is_tried.is_set)
+        await until(lambda: fleet.num_reopened == 1)
+        assert streams_of(fleet) == [1, 0]
+        others = [speak(fleet, "abc", seed=number, lead=None)[0] for number in range(2, 6)]
+        assert streams_of(fleet) == [1, 4]
+        goes_on.set()
+        for ear in (suspect, *others):
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+        assert [each.engine.num_errors for each in (first, second)] == [1, 0]
 
 
 async def test_newcomers_are_spread_by_what_each_engine_can_do() -> None:

@@ -26,6 +26,7 @@ from models.engine import (
     Seal,
     Spoke,
     Suspend,
+    Trial,
 )
 from streaming_server.engine_frames import MAX_FRAME_BYTES, FrameLink
 from streaming_server.engine_link import (
@@ -68,6 +69,7 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
         st.none() | SAMPLES,
         st.booleans(),
         st.none() | HISTORIES,
+        st.none() | st.builds(Trial, SAMPLES, st.booleans()),
     ),
     st.builds(Extend, NAMES, TEXTS),
     st.builds(Seal, NAMES),

@@ -111,7 +111,7 @@ async def test_worker_that_reads_nothing_is_suspended_then_cut_and_nobody_else_w
             worker.connect(str(path))
             params = ["auto", 1.0, 1.0, 7, {}]
             for stream in range(40):
-                opened = ["o", stream, "s", "tone", params, None, False, None, 0]
+                opened = ["o", stream, "s", "tone", params, None, False, None, None]
                 data = command_frame(opened, ["x", stream, "x" * 9000], ["s", stream])
                 await asyncio.to_thread(worker.sendall, data)
             await until(lambda: host.num_streams >= 40)
@@ -155,7 +155,8 @@ async def test_worker_that_sends_garbage_is_cut_and_its_streams_end(
     async with served(ToneModel(), path) as host, connected(path) as engine:
         reader, writer = await asyncio.open_unix_connection(path)
         params = ["auto", 1.0, 1.0, 7, {}]
-        writer.write(command_frame(["o", 1, "s", "tone", params, None, True, None, 0], ["x", 1, "x" * 900], ["s", 1]))
+        opened = ["o", 1, "s", "tone", params, None, True, None, None]
+        writer.write(command_frame(opened, ["x", 1, "x" * 900], ["s", 1]))
         await until(lambda: host.num_streams == 1)
         writer.write(garbage)
         await soon(reader.read())

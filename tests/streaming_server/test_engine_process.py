@@ -16,7 +16,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import uvloop
 
-from models.base import ModelError
+from models.base import ModelError, SpeechParams
+from models.engine import Trial
 from models.engine.steps import MAX_FAILED_STEPS
 from models.engine.streams import FAILED
 from streaming_server.engine_client import EngineUnavailable, RemoteEngine
@@ -62,6 +63,22 @@ async def test_killed_engine_is_back_and_every_stream_was_told_once(tmp_path: Pa
         assert time.monotonic() - started_s < 30.0
         assert process.num_restarts == engine.num_restarts == 1
         assert [ear.ends for ear in ears] == [[LOST]] * len(ears)
+
+
+@pytest.mark.parametrize("trial", [None, Trial(1)])
+async def test_it_is_known_of_an_engine_whether_it_died_of_one_on_trial(trial: Trial | None, tmp_path: Path) -> None:
+    """Then it is started again without a pause."""
+    process = scripted_process(tmp_path / "engine")
+    await soon(process.start())
+    try:
+        async with connected(tmp_path / "engine") as engine:
+            voice = engine.info.default_voice
+            stream = engine.open(Ear(), session="s", voice=voice, params=SpeechParams(), lead_samples=None, trial=trial)
+            stream.speak(KILLS)
+            await until(lambda: not process.is_alive)
+            assert process._died_on_trial() is (trial is not None)
+    finally:
+        await process.stop()
 
 
 async def test_engine_that_a_text_kills_is_back_each_time(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def test_who_stands_by_goes_on_for_all_web_processes_and_is_followed(
     fault: signal.Signals, tmp_path: Path
 ) -> None:
     async with standing_by(tmp_path) as (pair, remote), connected(tmp_path / "engine") as other:
-        fleets = [EngineFleet([each], courtroom=tmp_path / "trial") for each in (remote, other)]
+        fleets = [EngineFleet([each]) for each in (remote, other)]
         ears = {seed: speak(fleets[seed % 2], TEXT, seed=seed, lead=LEAD)[0] for seed in range(1, 11)}
         for ear in ears.values():
             await soon(ear.began.wait())

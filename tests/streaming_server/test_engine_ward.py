@@ -1,21 +1,20 @@
-"""Utterances that wait for an engine: nobody is forgotten there."""
+"""Utterances that wait for an engine, and how those that kill are found among them, with an engine of arithmetic."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
 
 from models.base import History
-from models.engine import PlaybackClock, Reading
+from models.engine import PlaybackClock, Reading, Spoke, Trial
 from streaming_server.engine_face import Stream
 from streaming_server.engine_lasting import KILLER, LastingStream, State
 from streaming_server.engine_loss import Loss
-from streaming_server.engine_ward import EngineWard
+from streaming_server.engine_ward import MAX_DEATHS, NUM_DEATHS, EngineWard
 
 from .ears import Ear
-
-RAISED = Loss(num_suspects=2)
-ALONE = Loss(num_suspects=1, on_trial=True)
 
 
 class _Taken:
@@ -30,25 +29,138 @@ class _Taken:
     def cancel(self) -> None: ...
 
 
-def opening(stream: LastingStream, history: History | None) -> Iterator[Stream]:
-    yield _Taken()
+class Court:
+    """An engine that makes a patch for each stream and ends in a step with a killer; and a ward for its streams.
+
+    `is_mortal` False: its steps raise, which loses their own rows alone. `is_broken`: whoever is in them.
+    """
+
+    def __init__(self, num_streams: int, killers: Iterable[int], *, is_mortal: bool = True) -> None:
+        self._is_mortal = is_mortal
+        self.is_broken = False
+        self.is_there = True
+        self.num_deaths = self.num_steps = self.num_patches = 0
+        self.engine: dict[LastingStream, Trial | None] = {}
+        starts = lambda: self.num_deaths if is_mortal else 0  # noqa: E731
+        self.ward = EngineWard(patience_s=60.0, signs_of_life=lambda: self.num_patches + starts())
+        self.ears = [Ear() for _ in range(num_streams)]
+        clock = asyncio.get_running_loop().time
+        self.streams = [LastingStream(ear, self._open, self.ward, PlaybackClock(1000), clock) for ear in self.ears]
+        self._killers = {self.streams[number] for number in killers}
+        for stream in self.streams:
+            stream.speak("text")
+
+    def step(self) -> None:
+        """As the engine's scheduler has it: suspects together, then one alone, then all others."""
+        tried = [stream for stream, trial in self.engine.items() if trial is not None]
+        together = [stream for stream in tried if (trial := self.engine[stream]) is not None and not trial.is_alone]
+        rows = together or tried[:1] or list(self.engine)
+        self.num_steps += 1
+        if self.is_broken or not self._killers.isdisjoint(rows):
+            self._die(rows, on_trial=bool(tried))
+            return
+        for stream in rows:
+            self.engine[stream] = None
+            self.num_patches += 1
+            stream.on_patch(Spoke(1, 0, self.num_patches, bytes(2), (), b"", False, 0.0))
+        if not tried:
+            self.engine.clear()
+
+    async def end(self) -> None:
+        """Until everybody has had a patch, or is refused."""
+        for _ in range(1000):
+            if not self.engine and not self.ward.num_waiting:
+                return
+            if self.engine:
+                self.step()
+            self.ward.bring_back()
+        raise AssertionError(f"expected an end, {self.ward.num_waiting} wait")
+
+    @property
+    def refused(self) -> set[int]:
+        return {number for number, ear in enumerate(self.ears) if ear.ends == [KILLER]}
+
+    def _open(self, stream: LastingStream, history: History | None) -> Iterator[Stream]:
+        if self.is_there:
+            self.engine[stream] = stream.trial
+            yield _Taken()
+
+    def _die(self, rows: Sequence[LastingStream], *, on_trial: bool) -> None:
+        self.num_deaths += 1
+        suspect = Loss(num_suspects=len(rows), on_trial=on_trial)
+        lost = list(self.engine) if self._is_mortal else rows
+        for stream in lost:
+            del self.engine[stream]
+        for stream in lost:
+            stream.on_lost(suspect if stream in rows else Loss())
 
 
-async def test_who_waits_for_a_verdict_comes_back_when_the_killer_is_refused() -> None:
+@pytest.mark.parametrize("num_streams", [1, 20, 60, 112])
+@pytest.mark.parametrize("num_killers", [1, 2, 4, 8])
+async def test_so_many_killers_among_any_number_cost_two_more_deaths(num_streams: int, num_killers: int) -> None:
+    """And a step for each other stream: nobody else dies of what another says."""
+    killers = set(range(0, num_streams, max(1, num_streams // num_killers))[:num_killers])
+    court = Court(num_streams, killers)
+    await court.end()
+    assert court.refused == killers
+    assert court.num_deaths == len(killers) + NUM_DEATHS - 1
+    assert court.num_steps <= num_streams + len(killers) + NUM_DEATHS
+    assert all(bool(ear.patches) == (number not in killers) for number, ear in enumerate(court.ears))
+
+
+@pytest.mark.parametrize("num_streams", [1, 112])
+async def test_after_a_death_by_chance_all_speak_again_after_one_step(num_streams: int) -> None:
+    court = Court(num_streams, ())
+    court.is_broken = True
+    court.step()
+    court.is_broken = False
+    court.ward.bring_back()
+    court.step()
+    assert (court.num_deaths, court.num_steps, court.refused) == (1, 2, set())
+    assert all(len(ear.patches) == 1 for ear in court.ears)
+
+
+async def test_those_who_are_not_blamed_come_back_before_suspects() -> None:
+    court = Court(4, ())
+    first, second, *others = court.streams
+    for stream in court.streams:
+        del court.engine[stream]
+        stream.on_lost(Loss(num_suspects=2, index=0) if stream in (first, second) else Loss())
+    court.is_there = False
+    court.ward.bring_back()
+    assert court.ward.num_waiting == 4
+    court.is_there = True
+    court.ward.bring_back()
+    assert list(court.engine) == [*others, first, second]
+    assert [court.engine[stream] for stream in court.streams] == [Trial(1), Trial(1), None, None]
+
+
+async def test_nobody_is_refused_while_every_step_raises_for_a_while() -> None:
+    """No memory is left, say: nothing shows that anybody's text is why."""
+    court = Court(5, (), is_mortal=False)
+    court.is_broken = True
+    for _ in range(2 + 5 * (MAX_DEATHS - NUM_DEATHS)):
+        court.step()
+        court.ward.bring_back()
+    assert court.refused == set()
+    court.is_broken = False
+    await court.end()
+    assert court.refused == set()
+    assert all(ear.patches for ear in court.ears)
+
+
+async def test_who_makes_steps_raise_is_refused_once_others_have_spoken_meanwhile_or_if_there_are_none() -> None:
+    court = Court(20, {0}, is_mortal=False)
+    await court.end()
+    assert (court.refused, court.num_deaths) == ({0}, NUM_DEATHS + 1)
+    alone = Court(1, {0}, is_mortal=False)
+    await alone.end()
+    assert (alone.refused, alone.num_deaths) == ({0}, MAX_DEATHS)
+
+
+async def test_who_waits_for_a_verdict_comes_back_by_itself() -> None:
     """The engine only raised: nothing else would tell that it is there."""
-    ward = EngineWard(patience_s=60.0, trial_s=60.0, courtroom=None)
-    ears = [Ear(), Ear()]
-    clock = asyncio.get_running_loop().time
-    killer, other = [LastingStream(ear, opening, ward, PlaybackClock(1000), clock) for ear in ears]
-    for each in (killer, other):
-        each.speak("text")
-    for _ in range(2):
-        for each in (killer, other):
-            each.on_lost(RAISED)
-        await asyncio.sleep(0.01)
-    assert (killer.state, other.state) == (State.OPEN, State.WAITS), "expected one of two to be tried alone"
-    killer.on_lost(ALONE)
-    assert ears[0].ends == [KILLER]
+    court = Court(2, {0}, is_mortal=False)
+    court.step()
     await asyncio.sleep(0.01)
-    assert other.state is State.OPEN
-    other.cancel()
+    assert [stream.state for stream in court.streams] == [State.OPEN, State.OPEN]

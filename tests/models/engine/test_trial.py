@@ -22,6 +22,7 @@ from models.engine import (
     Seal,
     Spoke,
     StreamKey,
+    Trial,
 )
 from models.engine.streams import FAILED
 
@@ -67,8 +68,9 @@ def witnessed() -> Iterator[tuple[LateStage, Notebook]]:
     assert not notebook.under_way
 
 
-def try_stream(stage: LateStage, key: int, text: str, num_on_trial: int) -> None:
-    opened = Open(key, key, "actor", SpeechParams(seed=key), 10 * PATCH, num_on_trial=num_on_trial)
+def try_stream(stage: LateStage, key: int, text: str, *, num_on_trial: int, is_alone: bool = False) -> None:
+    trial = Trial(num_on_trial, is_alone) if num_on_trial else None
+    opened = Open(key, key, "actor", SpeechParams(seed=key), 10 * PATCH, trial=trial)
     stage.tell(opened, Extend(key, text), Seal(key), Finish(key))
 
 
@@ -88,6 +90,17 @@ def test_who_is_on_trial_shares_no_step_and_no_device_with_others() -> None:
         assert after[0] == (False, 0)
         assert (False, 1) in after
         assert min(stage.num_patches(key) for key in (1, 2, 3, 4)) > 2
+
+
+def test_who_is_tried_alone_has_a_step_without_anybody_and_others_speak_between_trials() -> None:
+    with witnessed() as (stage, notebook):
+        stage.open(1, LONG, lead=100 * PATCH)
+        for key in (2, 3, 4):
+            try_stream(stage, key, LONG, num_on_trial=1, is_alone=key > 2)
+        try_stream(stage, 5, LONG, num_on_trial=1)
+        stage.run(0.2)
+        assert [[key for key, _ in rows] for _, rows, on_trial in notebook.steps if on_trial] == [[2, 5], [3], [4]]
+        assert [on_trial for _, _, on_trial in notebook.steps[:6]] == [True, False] * 3
 
 
 def test_a_witness_knows_the_phase_the_patch_and_both_steps_under_way() -> None:
@@ -120,7 +133,7 @@ def test_someone_who_is_far_ahead_is_tried_all_the_same_and_nobody_who_is_suspen
         stage.open(1, LONG, lead=PATCH, held=True)
         stage.run(1.0)
         num_patches = stage.num_patches(1)
-        opened = Open(2, 2, "actor", SpeechParams(seed=2), 0, held=True, num_on_trial=3)
+        opened = Open(2, 2, "actor", SpeechParams(seed=2), 0, held=True, trial=Trial(3))
         stage.tell(opened, Extend(2, LONG), Seal(2))
         stage.suspend(2)
         stage.run(1.0)
