@@ -79,7 +79,10 @@ async def run(server: Server, options: argparse.Namespace) -> Soak:
     soak, address, empty_s = Soak(), Address.of(server.url), options.resume_ms / 1000 + EMPTY_S
     ledger, random = soak.ledger, Random(seed)
     url = f"ws://{address.host}:{address.port}"
-    await Guest(url, "", Random(0), Ledger()).visit(0.0)  # what the server needs but once is there
+    await _all_serve(server)
+    async with asyncio.TaskGroup() as warming_up:  # what a web process needs but once is there
+        for _ in range(options.workers):
+            warming_up.create_task(Guest(url, "", Random(0), Ledger()).visit(0.0))
     await leftovers(server.url, patience_s=empty_s)
     soak.base = await holdings(server)
     async with contextlib.AsyncExitStack() as stack:
@@ -117,6 +120,14 @@ async def run(server: Server, options: argparse.Namespace) -> Soak:
     soak.slots = int(soak.counters["voxwire_engine_slots"])
     soak.free_slots = await count_free_slots(address, soak.slots, bytearray(BUFFER_BYTES))
     return soak
+
+
+async def _all_serve(server: Server) -> None:
+    """It is ready when its first web process is."""
+    while True:
+        if not (await metrics(server.url))["voxwire_workers_unheard"]:
+            return
+        await asyncio.sleep(0.1)
 
 
 async def holdings(server: Server) -> dict[str, float]:
