@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Sequence
 
 from .metrics import Metrics
 from .neighbours import Neighbours
@@ -26,15 +27,16 @@ class RollCall:
     def __init__(self, metrics: Metrics, neighbours: Neighbours | None) -> None:
         self._metrics = metrics
         self._neighbours = neighbours
+        self._asking: asyncio.Task[dict[int, Tally]] | None = None
 
     async def page(self) -> bytes:
         if self._neighbours is None:
             return self._metrics.page()
-        others = self._neighbours.others
-        answers = await asyncio.gather(*(self._ask(number) for number in others))
-        tallies = {number: tally for number, tally in zip(others, answers, strict=True) if tally is not None}
-        tallies[self._neighbours.number] = self._metrics.tally()
-        return page_of(tallies, len(others) + 1 - len(tallies))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_all(self._neighbours.others))
+        tallies = await asyncio.shield(self._asking)  # who comes meanwhile shares it
+        num_unheard = len(self._neighbours.others) - len(tallies)
+        return page_of(tallies | {self._neighbours.number: self._metrics.tally()}, num_unheard)
 
     async def run(self) -> None:
         """Answer the others. Until it is cancelled."""
@@ -44,6 +46,11 @@ class RollCall:
         async with await asyncio.start_unix_server(self._answer, path) as server:
             path.chmod(0o600)
             await server.serve_forever()
+
+    async def _ask_all(self, others: Sequence[int]) -> dict[int, Tally]:
+        """Those that answer in time."""
+        answers = await asyncio.gather(*(self._ask(number) for number in others))
+        return {number: tally for number, tally in zip(others, answers, strict=True) if tally is not None}
 
     async def _ask(self, number: int) -> Tally | None:
         assert self._neighbours is not None

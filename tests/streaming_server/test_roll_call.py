@@ -60,17 +60,19 @@ async def answering(machine: Machine, *numbers: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def saying(machine: Machine, number: int, data: bytes) -> AsyncIterator[None]:
-    """A process that says this, and then nothing any more."""
+async def saying(machine: Machine, number: int, data: bytes) -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """A process that says this, and then nothing any more. Yields who has asked it."""
     released = asyncio.Event()
+    asked: list[asyncio.StreamWriter] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
         writer.write(data)
         await released.wait()
         writer.close()
 
     async with await asyncio.start_unix_server(answer, machine.path(number)):
-        yield
+        yield asked
         released.set()
 
 
@@ -111,13 +113,13 @@ async def test_who_answers_wrongly_or_not_at_all_costs_little_and_is_missed(mach
     assert 'voxwire_sessions{worker="1"}' not in figures
 
 
-async def test_a_crowd_of_questions_is_answered_and_leaves_nothing(machine: Machine) -> None:
-    async with answering(machine, 1, 2):
-        await machine.figures()
+async def test_a_crowd_that_wants_pages_asks_each_process_once_and_leaves_nothing(machine: Machine) -> None:
+    async with answering(machine, 2), saying(machine, 1, b"") as asked:
         num_tasks = len(asyncio.all_tasks())
-        pages = await asyncio.gather(*(machine.figures() for _ in range(64)))
-        assert {page["voxwire_workers_unheard"] for page in pages} == {0}
-        await until(lambda: len(asyncio.all_tasks()) == num_tasks)
+        pages = await asyncio.gather(*(machine.figures() for _ in range(32)))
+        assert {page["voxwire_workers_unheard"] for page in pages} == {1}
+        assert len(asked) == 1
+    assert len(asyncio.all_tasks()) < num_tasks
 
 
 async def test_processes_tell_the_same_whoever_is_asked_and_one_that_is_stopped_holds_nobody_up() -> None:
