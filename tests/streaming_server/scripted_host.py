@@ -49,8 +49,8 @@ def load(name: str, options: ModelOptions) -> SpeechModel:
         case "sleeps":
             time.sleep(600)
         case "takes its time":
-            for number in range(8):
-                options.progress(f"makes the voice {number + 1} of 8")
+            for number in range(12):
+                options.progress(f"makes the voice {number + 1} of 12")
                 time.sleep(0.3)
         case "stands still":
             options.progress("makes the voice 1 of 8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -112,7 +112,11 @@ class Wire:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.socket.close()
+        closing = asyncio.create_task(self.socket.close())
+        with suppress(websockets.ConnectionClosed, websockets.ConcurrencyError):
+            while not closing.done():  # what nobody read stands before the server's goodbye
+                await self.socket.recv()
+        await closing
 
 
 async def connected(server: Server, *, as_json: bool = False, **options: Any) -> Wire:

@@ -9,6 +9,7 @@ import numpy as np
 from protocol.messages import Audio, Done, Segment, Trace, Words, WordTiming
 from streaming_server.brake import Brake
 from streaming_server.outbox import Outbox
+from tests.streaming_server.serving import until
 
 
 def patch(num_samples: int) -> bytes:
@@ -48,7 +49,8 @@ async def test_an_end_that_does_not_come_is_given_up_once() -> None:
     brake = Brake(1_000)
     brake.apply(50, gave_up.append)
     brake.apply(60, gave_up.append)
-    await asyncio.sleep(1.2)
+    await until(lambda: bool(gave_up))
+    await asyncio.sleep(0.2)
     assert gave_up == [60]
 
 

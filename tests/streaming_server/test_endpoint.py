@@ -9,15 +9,15 @@ from tests.streaming_server.serving import greeted, serving
 
 
 async def test_silence_counts_from_the_last_message() -> None:
-    async with serving(idle_ms=1000) as server, greeted(server) as wire:
+    async with serving(idle_ms=1500) as server, greeted(server) as wire:
         for nonce in range(4):
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.5)
             await wire.send("ping", nonce=nonce)
             assert (await wire.receive())["type"] == "pong"
         heard_at = time.monotonic()
         assert await wire.close_code() == 4408
         assert wire.received[-1]["code"] == "timeout"
-        assert 0.9 < time.monotonic() - heard_at < 3
+        assert 1.4 < time.monotonic() - heard_at < 10
 
 
 async def test_who_listens_in_silence_is_not_idle() -> None:

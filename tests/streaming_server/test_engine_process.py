@@ -157,22 +157,23 @@ async def test_two_web_processes_both_hear_of_the_death_and_both_go_on(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("model", "sentence"),
+    ("model", "start_timeout_s", "sentence"),
     [
-        ("refuses", "^A directory with weights was expected, but it is empty.$"),
-        ("crashes", "^the voice engine ended before it was ready; its log says why$"),
-        ("sleeps", "^the voice engine was not ready within 1.5 s$"),
+        ("refuses", 20.0, "^A directory with weights was expected, but it is empty.$"),
+        ("crashes", 20.0, "^the voice engine ended before it was ready; its log says why$"),
+        ("sleeps", 0.5, "^the voice engine was not ready within 0.5 s$"),
         (
             "stands still",
-            "^the voice engine was not ready within 1.5 s of the last .* makes the voice 1 of 8$",
+            3.0,
+            "^the voice engine was not ready within 3 s of the last .* makes the voice 1 of 8$",
         ),
     ],
 )
-async def test_engine_that_cannot_start_says_why(model: str, sentence: str, tmp_path: Path) -> None:
+async def test_engine_that_cannot_start_says_why(
+    model: str, start_timeout_s: float, sentence: str, tmp_path: Path
+) -> None:
     path = tmp_path / "engine"
-    process = EngineProcess(
-        model, path, start_timeout_s=1.5, step_timeout_s=1.0, host="tests.streaming_server.scripted_host"
-    )
+    process = scripted_process(path, model, start_timeout_s=start_timeout_s)
     with pytest.raises(ModelError, match=sentence):
         await soon(process.start())
     assert process.pid is not None
@@ -181,7 +182,7 @@ async def test_engine_that_cannot_start_says_why(model: str, sentence: str, tmp_
 
 
 async def test_start_may_take_as_long_as_there_are_signs_of_life(tmp_path: Path) -> None:
-    process = scripted_process(tmp_path / "engine", "takes its time", start_timeout_s=2.0)
+    process = scripted_process(tmp_path / "engine", "takes its time", start_timeout_s=3.0)
     async with watched(process, tmp_path / "engine") as engine:
         assert (await hear(engine, "abc")).ends == ["closed"]
 

@@ -29,8 +29,8 @@ def flooded(kind: str, port: int, seconds: float) -> Iterator[None]:
             flooder.terminate()
 
 
-async def p99_ms(wire: Wire, num_questions: int) -> float:
-    """Of the time that the server takes to answer."""
+async def answer_ms(wire: Wire, num_questions: int, share: float) -> float:
+    """The time within which the server gives this share of its answers."""
     clock = asyncio.get_running_loop().time
     times = []
     for number in range(num_questions):
@@ -39,31 +39,31 @@ async def p99_ms(wire: Wire, num_questions: int) -> float:
         await wire.until("pong")
         times.append(1000 * (clock() - asked_at))
         await asyncio.sleep(EVERY_S)
-    return sorted(times)[int(0.99 * num_questions)]
+    return sorted(times)[int(share * num_questions)]
 
 
 async def test_floods_are_read_slowly_and_leave_others_nearly_as_they_were() -> None:
-    """The bound is loose: the flooder and its victims share the machine with other tests."""
-    grown = await lateness_under(*FLOODS, num_questions=100)
+    """The bound is loose, and for the median only: others share the machine with the flooder."""
+    grown = await lateness_under(*FLOODS, num_questions=100, share=0.5)
     assert max(grown.values()) < 100, grown
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", FLOODS)
 async def test_under_a_flood_the_p99_of_others_grows_by_less_than_20_ms(kind: str) -> None:
-    assert min([(await lateness_under(kind, num_questions=600))[kind] for _ in range(3)]) < 20
+    assert min([(await lateness_under(kind, num_questions=600, share=0.99))[kind] for _ in range(3)]) < 20
 
 
-async def lateness_under(*kinds: str, num_questions: int) -> dict[str, float]:
-    """How much the p99 of another listener grows under each flood, in ms."""
+async def lateness_under(*kinds: str, num_questions: int, share: float) -> dict[str, float]:
+    """How much later another listener has this share of its answers under each flood, in ms."""
     flags = ("--limit-loopback", "--handshake-burst", "100")
     with voxwire_serve(*flags) as (_, port):
         async with session(port) as wire:
-            await p99_ms(wire, 20)
-            quiet = await p99_ms(wire, num_questions)
+            await answer_ms(wire, 20, share)
+            quiet = await answer_ms(wire, num_questions, share)
             grown = {}
             for kind in kinds:
                 with flooded(kind, port, 60):
                     await asyncio.sleep(0.7)  # it has begun by then
-                    grown[kind] = await p99_ms(wire, num_questions) - quiet
+                    grown[kind] = await answer_ms(wire, num_questions, share) - quiet
             return grown

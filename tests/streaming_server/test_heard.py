@@ -12,7 +12,7 @@ import pytest
 from models.tone import ToneModel, tone_samples
 from streaming_server.runs import FADE_MS
 from tests.models.wordless import Wordless
-from tests.streaming_server.serving import Wire, assert_complete, audio_of, connected, greeted, serving
+from tests.streaming_server.serving import Wire, assert_complete, audio_of, connected, greeted, serving, until
 
 TEXT = (
     "Hello there, dear listener. Cafe\u0301s cost $5, or 5 \u20ac. \u4f60\u597d\uff0c\u4e16\u754c\u3002 "
@@ -212,6 +212,6 @@ async def test_what_was_heard_of_a_session_that_nobody_came_back_to_is_logged(
             await wire.send("start", utterance="u", text=TEXT, end=True)
             await wire.until("audio")
             wire.socket.transport.abort()
-        await asyncio.sleep(0.6)
+        await until(lambda: "utterance abandoned" in caplog.messages)
     (record,) = [record for record in caplog.records if record.getMessage() == "utterance abandoned"]
     assert 0 < record.__dict__["heard"] < record.__dict__["of"] == len(TEXT)

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from streaming_server.patience import Patience
+from tests.streaming_server.serving import until
 
 
 class Written:
@@ -39,7 +40,8 @@ def waiting(written: Written, given_up: list[float], *, pause_s: float | None, i
 async def test_a_pause_speaks_what_is_whole_and_then_nothing_more() -> None:
     written = Written(whole=True)
     patience = waiting(written, [], pause_s=0.02, idle_s=10, quiet=True)
-    await asyncio.sleep(0.2)
+    await until(lambda: bool(written.calls))
+    await asyncio.sleep(0.1)
     patience.close()
     assert written.calls == ["pause"]
 
@@ -47,16 +49,17 @@ async def test_a_pause_speaks_what_is_whole_and_then_nothing_more() -> None:
 async def test_a_long_pause_speaks_the_word_that_was_held_back() -> None:
     written = Written(whole=False)
     patience = waiting(written, [], pause_s=0.02, idle_s=10, quiet=True)
-    await asyncio.sleep(0.2)
+    await until(lambda: "flush" in written.calls)
+    await asyncio.sleep(0.1)
     patience.close()
     assert written.calls == ["pause", "flush"]
 
 
 async def test_a_writer_who_goes_on_is_not_interrupted() -> None:
     written = Written(whole=True)
-    patience = waiting(written, [], pause_s=0.2, idle_s=10, quiet=True)
-    for _ in range(20):
-        await asyncio.sleep(0.02)
+    patience = waiting(written, [], pause_s=0.7, idle_s=10, quiet=True)
+    for _ in range(10):
+        await asyncio.sleep(0.1)
         patience.touch()
     patience.close()
     assert written.calls == []
@@ -65,7 +68,8 @@ async def test_a_writer_who_goes_on_is_not_interrupted() -> None:
 async def test_without_a_pause_time_only_silence_counts() -> None:
     written, given_up = Written(whole=True), [0.0][1:]
     patience = waiting(written, given_up, pause_s=None, idle_s=0.1, quiet=True)
-    await asyncio.sleep(0.3)
+    await until(lambda: bool(given_up))
+    await asyncio.sleep(0.2)
     patience.close()
     assert written.calls == []
     assert len(given_up) == 1

@@ -50,6 +50,12 @@ async def metric(server: Server, name: str) -> float:
     return sum(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
 
 
+async def until_told(server: Server, name: str, at_least: float) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while await metric(server, name) < at_least:
+            pass
+
+
 def assert_whole(listener: Listener, utterance: str, num_chars: int) -> None:
     done = listener.done[utterance]
     assert (done.reason, done.text_chars) == ("end", num_chars)
@@ -237,15 +243,14 @@ async def test_a_server_that_ends_while_it_says_goodbye_to_a_replaced_socket_log
 
 
 async def test_after_the_window_nothing_is_left(server: Server) -> None:
-    async with serving("tone", resume_ms=300) as server:
+    async with serving("tone", resume_ms=1000) as server:
         listener = await Listener(server).open()
         await listener.say(Start(utterance="u", seed=13, text=TEXT * 5))
         await listener.hear_some("u")
         num_tasks = len(asyncio.all_tasks())
         listener.cut()
-        await asyncio.sleep(0.1)
+        await until_told(server, "voxwire_sessions_parked", 1)
         assert server.engine.num_streams == 1
-        assert await metric(server, "voxwire_sessions_parked") == 1
         await until(lambda: not server.engine.num_streams)
         assert await metric(server, "voxwire_sessions") == await metric(server, "voxwire_sessions_parked") == 0
         assert await metric(server, "voxwire_sessions_expired_total") == 1
@@ -318,7 +323,7 @@ async def test_speech_goes_on_up_to_the_lead_while_nobody_is_there() -> None:
         await listener.open()
         began_at = asyncio.get_running_loop().time()
         await listener.hear_some("u", (made - 2) * PATCH_SAMPLES)
-        assert asyncio.get_running_loop().time() - began_at < 0.5
+        assert asyncio.get_running_loop().time() - began_at < (made - 2) * 0.16 * 0.9, "faster than it is heard"
         await listener.hear_some("u", 10 * PATCH_SAMPLES)
         await goodbye(listener)
         await until(lambda: not server.engine.num_streams)
@@ -362,16 +367,16 @@ async def test_without_a_window_nobody_comes_back() -> None:
 
 
 async def test_the_life_of_a_session_goes_on_while_it_is_away() -> None:
-    async with serving("tone", session_ms=1000) as server:
+    async with serving("tone", session_ms=2000) as server:
         listener = await Listener(server).open()
-        await asyncio.sleep(0.3)
+        began_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.9)
         listener.cut()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3)
         await listener.open()
         assert listener.ready.resumed
-        began_at = asyncio.get_running_loop().time()
         assert await listener.close_code() == 4408
-        assert asyncio.get_running_loop().time() - began_at < 0.8
+        assert asyncio.get_running_loop().time() - began_at < 3
 
 
 async def test_a_wrong_key_takes_nobodys_session() -> None:
@@ -393,7 +398,8 @@ async def test_those_that_wait_longest_go_when_too_much_is_held(monkeypatch: pyt
             await listener.say(Start(utterance="u", seed=number, text=TEXT, end=True))  # 190 kB
             await listener.hear_out("u")
             listener.cut()
-            await asyncio.sleep(0.1)
+            await until_told(server, "voxwire_sessions_expired_total", number)
+            await until_told(server, "voxwire_sessions_parked", 1)
         assert await metric(server, "voxwire_sessions_parked") == 1
         assert await metric(server, "voxwire_sessions_expired_total") == 2
         for listener, is_there in zip(listeners, (False, False, True), strict=True):

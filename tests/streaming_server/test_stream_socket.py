@@ -175,15 +175,17 @@ async def test_who_reads_at_the_last_moment_is_told_why_it_is_cut() -> None:
         serving(tcp_user_timeout_ms=60_000, write_stall_ms=1_000, ping_interval_ms=60_000) as server,
         raw_socket(server.port, receive_buffer=65_536) as peer,
     ):
-        told = await asyncio.to_thread(read_too_late, peer)
+        told = await asyncio.to_thread(read_too_late, peer, server.port)
     assert told == ["slow_consumer", 4408]
 
 
-def read_too_late(peer: socket.socket, after_s: float = 1.8) -> list[object]:
+def read_too_late(peer: socket.socket, port: int) -> list[object]:
+    """The last that it is told who reads again when it has been given up, but not yet cut."""
     peer.sendall(frame(BINARY, msgpack.packb({"type": "hello", "version": 1, "lead_ms": None})))
     start = {"type": "start", "utterance": "u", "text": "This is what nobody listens to. " * 60, "end": True}
     peer.sendall(frame(BINARY, msgpack.packb(start)))
-    time.sleep(after_s)  # full within a moment, cut a second later, and gone two seconds after that
+    while 'voxwire_errors_total{code="slow_consumer"}' not in metrics(port):
+        time.sleep(0.05)
     told: list[object] = []
     for opcode, payload in frames_of(peer):
         if opcode == CLOSE:
@@ -265,7 +267,7 @@ async def test_pings_of_one_address_are_read_no_faster_on_two_connections() -> N
 @pytest.mark.full
 async def test_with_the_settings_as_they_come_a_slow_reader_can_be_told_before_the_kernel_cuts_it() -> None:
     async with serving() as server, raw_socket(server.port, receive_buffer=65_536) as peer:
-        assert await asyncio.to_thread(read_too_late, peer, 4.3) == ["slow_consumer", 4408]
+        assert await asyncio.to_thread(read_too_late, peer, server.port) == ["slow_consumer", 4408]
 
 
 def fragmented(text: bytes, num_empty: int) -> bytes:
