@@ -1,4 +1,4 @@
-"""When a process looks for garbage: while nobody speaks."""
+"""When a process looks for garbage, and gives back what it does not need: while nobody speaks."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ async def collect_in_silence(
     is_silent: Callable[[], bool],
     num_over: Callable[[], int] = lambda: 0,
     num_sessions: Callable[[], int] = lambda: 0,
+    give_back: Callable[[], object] = lambda: None,
     *,
     every_s: float = CHECK_EVERY_S,
     overdue_s: float = OVERDUE_S,
@@ -49,9 +50,11 @@ async def collect_in_silence(
 ) -> None:
     """Look for garbage when it is silent and something has happened, or when it is overdue. Until cancelled.
 
-    `num_over`: connections that are. `num_sessions`: those that are not.
+    `num_over`: connections that are. `num_sessions`: those that are not. `give_back` is called in the first silence
+    after a look.
     """
     looked_at, num_looked_after = clock(), num_over()
+    has_looked = False
     while True:
         await asyncio.sleep(every_s)
         has_many = num_over() - num_looked_after >= max(ENDED, 2 * num_sessions())
@@ -59,3 +62,7 @@ async def collect_in_silence(
         if is_overdue or (is_silent() and gc.get_count()[0] > ENOUGH):
             gc.collect()
             looked_at, num_looked_after = clock(), num_over()
+            has_looked = True
+        if has_looked and is_silent():
+            give_back()
+            has_looked = False

@@ -29,6 +29,7 @@ from .drain import Drain
 from .engine_client import EngineClient
 from .engine_room import connected_engine, running_engine
 from .garbage import collect_in_silence, collector_at_rest
+from .heap import give_back
 from .loop_watch import watch_loop
 from .neighbours import Neighbours
 from .studio import create_studio
@@ -205,6 +206,7 @@ async def serve_web(
                         lambda: not engine.num_streams,
                         lambda: app.state.endpoint.num_over,
                         lambda: app.state.admission.num_sessions,
+                        give_back,
                     )
                 )
                 watching = tasks.create_task(watch_loop(app.state.metrics))

@@ -52,6 +52,11 @@ def dropped_knot() -> weakref.ref[Knot]:
     return weakref.ref(Knot())
 
 
+def num_alive(*kinds: type) -> int:
+    """Not by `isinstance`, which asks what a weak proxy stands for."""
+    return sum(issubclass(type(one), kinds) for one in gc.get_objects())
+
+
 async def test_in_silence_garbage_is_found_once_there_is_enough() -> None:
     knot = dropped_knot()
     async with collecting(silent=True):
@@ -80,6 +85,24 @@ async def test_but_not_for_ever() -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_what_is_free_is_given_back_in_the_silence_after_a_look() -> None:
+    silent, num_times = False, 0
+
+    def give_back() -> None:
+        nonlocal num_times
+        num_times += 1
+
+    knot = dropped_knot()
+    look = collect_in_silence(lambda: silent, give_back=give_back, every_s=0.01, overdue_s=0.05)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(look)
+        await until(lambda: knot() is None)
+        assert not num_times
+        silent = True
+        await until(lambda: num_times > 0)
+        task.cancel()
+
+
 def test_the_collector_works_again_afterwards() -> None:
     with collector_at_rest():
         assert not gc.isenabled()
@@ -105,16 +128,12 @@ async def test_what_connections_leave_is_found_though_somebody_speaks(monkeypatc
             async with await connected(server) as wire:
                 await wire.send_raw(bytes(1_025))
                 assert await wire.close_code() == 1009
-        await until(lambda: sum(isinstance(one, ServerProtocol) for one in gc.get_objects()) <= 10)
+        await until(lambda: num_alive(ServerProtocol) <= 10)
         neighbour.socket.transport.abort()  # it has not read what it was told
 
 
 async def test_a_connection_that_is_over_leaves_nothing_to_collect() -> None:
     """Whether it never became a session, took leave, or was ended for what it sent."""
-
-    def num_alive() -> int:
-        return sum(isinstance(one, HttpSocket | StreamSocket | Conversation) for one in gc.get_objects())
-
     async with serving() as server:
         async with await connected(server) as wire:
             await wire.send("no hello")
@@ -126,7 +145,7 @@ async def test_a_connection_that_is_over_leaves_nothing_to_collect() -> None:
             for _ in range(17):
                 await wire.send_raw(b"\xc1")
             assert await wire.close_code() == 1008
-        await until(lambda: not num_alive())
+        await until(lambda: not num_alive(HttpSocket, StreamSocket, Conversation))
 
 
 async def test_a_crowd_waits_for_a_look_only_when_twice_as_many_have_left() -> None:
@@ -143,10 +162,7 @@ async def test_a_crowd_waits_for_a_look_only_when_twice_as_many_have_left() -> N
 
 async def test_speech_that_is_over_leaves_nothing_to_collect() -> None:
     """Whether it was heard out, cancelled or left; what a finder of words or a coder holds goes at once."""
-
-    def num_alive() -> int:
-        return sum(isinstance(one, Utterance | Script | Cleaner | Runs) for one in gc.get_objects())
-
+    kinds = (Utterance, Script, Cleaner, Runs)
     async with serving(resume_ms=200) as server:
         async with greeted(server, lead_ms=None) as wire:
             await wire.speak("heard", "Hello there. This is the 2nd sentence.", audio={"sample_rate": 16_000})
@@ -154,8 +170,8 @@ async def test_speech_that_is_over_leaves_nothing_to_collect() -> None:
             await wire.until("audio", "cancelled")
             await wire.send("cancel", utterance="cancelled")
             await wire.until("done", "cancelled")
-            await until(lambda: not num_alive())
+            await until(lambda: not num_alive(*kinds))
             await wire.send("start", utterance="left", text="It is a long way. " * 20)
             await wire.until("audio", "left")
             wire.socket.transport.abort()
-        await until(lambda: not num_alive())
+        await until(lambda: not num_alive(*kinds))
