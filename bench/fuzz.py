@@ -47,6 +47,8 @@ MOST_ALONE_S = 10.0
 """So long they listen before, to tell what the machine itself makes late."""
 TRACEBACK = "Traceback (most recent call last)"
 SAMPLE_EVERY_S = 0.1
+IDLE_S = 1.0
+"""After the last one has gone the server tidies up."""
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ async def tell_all(server: Server, num_messages: int, num_callers: int, seed: in
                 await asyncio.sleep(SAMPLE_EVERY_S)
         fuzz.seconds = time.monotonic() - began_at
     fuzz.left = await leftovers(server.url)
+    await asyncio.sleep(IDLE_S)
     fuzz.memory.note(IDLE, held_by(server))
     assert server.log is not None, "expected a server of our own"
     log = server.log.read_text(errors="replace")
