@@ -8,15 +8,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.base import Pcm, SpeechModel, SpeechParams
 from models.engine import Engine, Spoke
 from models.tone import CODE_POINT_SAMPLES, tone_samples
-from streaming_server.engine_client import EngineClient, RemoteEngine, Stream
+from streaming_server.engine_client import EngineClient, LocalEngine, RemoteEngine, Stream
 from streaming_server.engine_host import EngineHost
 from streaming_server.engine_process import EngineProcess
 
 LEAD = 44_100  # a second of the tone
+
+
+FORMS = pytest.mark.parametrize("form", ["local", "remote"])
 
 
 class Ear:
@@ -162,3 +166,17 @@ async def watched(process: EngineProcess, path: Path) -> AsyncIterator[RemoteEng
                 watch.cancel()
     finally:
         await process.stop()
+
+
+@asynccontextmanager
+async def engine_of(form: str, model: SpeechModel, tmp_path: Path) -> AsyncIterator[EngineClient]:
+    """The model's, in one of the two `FORMS` of its client."""
+    if form == "local":
+        engine = LocalEngine(model)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+    else:
+        async with served(model, tmp_path / "engine"), connected(tmp_path / "engine") as remote:
+            yield remote

@@ -5,40 +5,24 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
-from models.base import SpeechModel, SpeechParams
+from models.base import SpeechParams
 from models.engine import Reading, Spoke
 from models.engine.steps import MAX_FAILED_STEPS
 from models.engine.streams import FAILED
 from models.tone import ToneModel
-from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine
+from streaming_server.engine_client import EngineUnavailable, LocalEngine, RemoteEngine
 from streaming_server.engine_link import pack_info
 from streaming_server.engine_streams import DEAF, LOST
 from tests.models.engine.scripted import ScriptedModel
 
-from .ears import Ear, connected, hear, served, soon, speak, until
-
-FORMS = pytest.mark.parametrize("form", ["local", "remote"])
-
-
-@asynccontextmanager
-async def engine_of(form: str, model: SpeechModel, tmp_path: Path) -> AsyncIterator[EngineClient]:
-    if form == "local":
-        engine = LocalEngine(model)
-        try:
-            yield engine
-        finally:
-            await engine.close()
-    else:
-        async with served(model, tmp_path / "engine"), connected(tmp_path / "engine") as remote:
-            yield remote
+from .ears import FORMS, Ear, connected, engine_of, hear, served, soon, speak, until
 
 
 @FORMS

@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.base import ModelError, ModelOptions, SpeechModel
+from models.base import ModelError, ModelOptions
 from models.engine import Reloaded
 from models.own_voice import own_voice
 from models.voice_folder import discard_voice, publish_voice, remove_voice, stage_voice
-from streaming_server.engine_client import EngineClient, EngineUnavailable, LocalEngine, RemoteEngine
+from streaming_server.engine_client import EngineClient, EngineUnavailable, RemoteEngine
 from streaming_server.engine_frames import FrameLink
 from streaming_server.engine_link import pack_event, pack_info
 from streaming_server.engine_process import EngineProcess
 from streaming_server.engine_streams import LOST
-from tests.streaming_server.ears import connected, hear, served, soon, speak, until, watched
+from tests.streaming_server.ears import FORMS, connected, engine_of, hear, served, soon, speak, until, watched
 from tests.streaming_server.learning import RATE_HZ, fields, speech
 from tests.streaming_server.learning_tone import LearningTone
-
-FORMS = pytest.mark.parametrize("form", ["local", "remote"])
 
 
 def put(voices: Path, name: str = "Anna") -> None:
@@ -36,19 +32,6 @@ def put(voices: Path, name: str = "Anna") -> None:
 
 def known(engine: EngineClient) -> list[str]:
     return [voice.name for voice in engine.info.voices]
-
-
-@asynccontextmanager
-async def engine_of(form: str, model: SpeechModel, tmp_path: Path) -> AsyncIterator[EngineClient]:
-    if form == "local":
-        engine = LocalEngine(model)
-        try:
-            yield engine
-        finally:
-            await engine.close()
-    else:
-        async with served(model, tmp_path / "engine"), connected(tmp_path / "engine") as remote:
-            yield remote
 
 
 @FORMS

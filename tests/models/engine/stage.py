@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from random import Random
 
 from models.base import History, SpeechParams
 from models.engine import (
@@ -110,6 +111,28 @@ class Stage:
             self.step()
         if seconds < 1e6:
             self.now = max(self.now, until)
+
+    def hold_open_house(
+        self, draw: Random, num_listeners: int, seconds: float, come: Callable[[int], None]
+    ) -> dict[int, float]:
+        """So many at most come, alone or in crowds, and go; then whoever is left is heard out. When each came, by key.
+
+        `come` opens the stream of that key.
+        """
+        live: set[int] = set()
+        came_at: dict[int, float] = {}
+        until = self.now + seconds
+        while self.now < until:
+            live = {key for key in live if not self.ends[key]}
+            crowd = num_listeners - len(live) if draw.random() < 0.1 else min(1, num_listeners - len(live))
+            for _ in range(crowd):
+                key = len(came_at)
+                come(key)
+                live.add(key)
+                came_at[key] = self.now
+            self.run(draw.random() * 0.1)
+        self.run(20.0)
+        return came_at
 
     def num_patches(self, key: int) -> int:
         return len(self.heard[key])

@@ -130,21 +130,12 @@ def test_nobody_runs_dry_below_capacity(seed: int, min_lead: int, max_lead: int,
     warm_up(stage.engine)
     for key in range(num_background):
         stage.open(1000 + key, "x" * 2000, lead=None, session=key % 2)
-    live: set[int] = set()
-    asked_at: dict[int, float] = {}
-    until = stage.now + 12.0
-    while stage.now < until:
-        live = {key for key in live if not stage.ends[key]}
-        crowd = 60 - len(live) if draw.random() < 0.1 else min(1, 60 - len(live))
-        for _ in range(crowd):
-            key = len(asked_at)
-            text, lead = "x" * draw.randint(1, 40), draw.randint(min_lead, max_lead) * PATCH
-            stage.open(key, text, lead=lead, session=draw.randint(0, 9) if draw.random() < 0.5 else 100 + key)
-            live.add(key)
-            asked_at[key] = stage.now
-        stage.run(draw.random() * 0.1)
-    stage.run(20.0)
-    for key, at in asked_at.items():
+
+    def come(key: int) -> None:
+        text, lead = "x" * draw.randint(1, 40), draw.randint(min_lead, max_lead) * PATCH
+        stage.open(key, text, lead=lead, session=draw.randint(0, 9) if draw.random() < 0.5 else 100 + key)
+
+    for key, at in stage.hold_open_house(draw, 60, 12.0, come).items():
         assert stage.messages(key) == ["closed"]
         assert stage.underrun_s(key) < 1e-9
         assert stage.heard_at[key][0] - at < 0.25

@@ -143,20 +143,11 @@ def test_nobody_runs_dry_below_capacity_with_two_steps_under_way(seed: int, num_
     assert stage.engine.prospects.capacity > 60
     for key in range(num_background):
         stage.open(1000 + key, "x" * 200, lead=None, session=key % 2)
-    live: set[int] = set()
-    asked_at: dict[int, float] = {}
-    until = stage.now + 3.0
-    while stage.now < until:
-        live = {key for key in live if not stage.ends[key]}
-        crowd = 60 - len(live) if draw.random() < 0.1 else min(1, 60 - len(live))
-        for _ in range(crowd):
-            key = len(asked_at)
-            stage.open(key, "x" * draw.randint(1, 50), lead=draw.randint(2, 25) * PATCH, session=100 + key)
-            live.add(key)
-            asked_at[key] = stage.now
-        stage.run(draw.random() * 0.1)
-    stage.run(20.0)
-    for key, at in asked_at.items():
+
+    def come(key: int) -> None:
+        stage.open(key, "x" * draw.randint(1, 50), lead=draw.randint(2, 25) * PATCH, session=100 + key)
+
+    for key, at in stage.hold_open_house(draw, 60, 3.0, come).items():
         assert stage.messages(key) == ["closed"]
         assert stage.underrun_s(key) < 1e-9
         assert stage.heard_at[key][0] - at < 0.25

@@ -16,11 +16,11 @@ from torch import Tensor
 
 pytest.importorskip("triton")
 
-from triton.runtime import interpreter
-
 from models.kernels import Kernels, plain
 from models.kernels.choices import difference
 from models.kernels.fused import forms
+
+pytestmark = pytest.mark.usefixtures("interpreter")
 
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 PRODUCT_TYPES = (torch.float32, torch.float16)  # the interpreter multiplies the bits of bfloat16
@@ -33,20 +33,6 @@ def wider(*values: Any) -> Any:
 
 
 SIZES = [(4, 2, 16), (8, 1, 16), wider((3, 3, 32)), wider((4, 2, 64)), wider((4, 1, 2))]  # heads, kv heads, dim
-
-
-@pytest.fixture(autouse=True)
-def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    patch_tensor = interpreter._patch_lang_tensor
-
-    def patched(tensor: Any, scope: Any) -> None:
-        patch_tensor(tensor, scope)
-        # A program's number is an array of one element, which NumPy 2.4 no longer takes for a number.
-        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
-
-    monkeypatch.setattr(interpreter, "_patch_lang_tensor", patched)
 
 
 def agree(operation: str, *args: Any) -> None:

@@ -15,8 +15,6 @@ from torch import Tensor
 
 pytest.importorskip("triton")
 
-from triton.runtime import interpreter
-
 from models.voxcpm import vae_kernels
 from models.voxcpm.config import AudioVaeConfig
 from models.voxcpm.vae import AudioVaeDecoder, Precision
@@ -26,6 +24,8 @@ from models.voxcpm.vae_memory import Memory
 from models.voxcpm.vae_stream import StreamingDecoder
 
 from .vae_reference import random_codec, reference_decode
+
+pytestmark = pytest.mark.usefixtures("interpreter")
 
 KERNELS = {"depthwise", "convolution", "residual", "mono", "pcm"}
 EXACT = Precision(name="split", factors=torch.float32)
@@ -44,20 +44,6 @@ OFFSET, NEXT_OFFSET, NUM_VALUES = 7, 500, 640  # places in a memory that no laye
 def longer(*values: Any) -> Any:
     """A case that only the long run takes."""
     return pytest.param(*values, marks=pytest.mark.full)
-
-
-@pytest.fixture(autouse=True)
-def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    patch_tensor = interpreter._patch_lang_tensor
-
-    def patched(tensor: Any, scope: Any) -> None:
-        patch_tensor(tensor, scope)
-        # A program's number is an array of one element, which NumPy 2.4 no longer takes for a number.
-        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
-
-    monkeypatch.setattr(interpreter, "_patch_lang_tensor", patched)
 
 
 @pytest.fixture(scope="module")
