@@ -41,23 +41,29 @@ command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
 
-# Most tests wait more than they compute: three lanes run side by side; the others' are shown when all are over. Within a
-# lane the browser's tests come last, since Playwright leaves a loop running. With arguments of pytest's there is one lane.
+# Most tests wait more than they compute: two lanes of them run beside the checks and the other tests, and are shown when
+# all are over. Within a lane the browser's tests come last, since Playwright leaves a loop running.
+lanes=('models faults streaming_server/text streaming_server/voices streaming_server/test_engine*' 'bench test_* web_client')
+in_lanes=() pids=() logs=()
+start_lanes() {
+  local lane log name paths
+  for lane in "${lanes[@]}"; do
+    log="$venv/lane-${lane%% *}.log" paths=()
+    # shellcheck disable=SC2206 # names are patterns
+    for name in $lane; do paths+=(tests/$name); done
+    python -m pytest "${marks[@]}" "${paths[@]}" >"$log" 2>&1 &
+    pids+=($!) logs+=("$log") in_lanes+=("${paths[@]}")
+  done
+}
+
+# With arguments of pytest's there is one lane.
 # shellcheck disable=SC2317 # a stage calls it
 every_test() {
   if (($#)); then
     python -m pytest "${marks[@]}" "$@"
     return
   fi
-  local lane log name outcome=0 paths pids=() logs=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those have just been run
-  for lane in 'models faults streaming_server/text streaming_server/voices streaming_server/test_engine*' 'bench test_* web_client'; do
-    log="$venv/lane-${lane%% *}.log" paths=()
-    # shellcheck disable=SC2206 # names are patterns
-    for name in $lane; do paths+=(tests/$name); done
-    python -m pytest "${marks[@]}" "${paths[@]}" >"$log" 2>&1 &
-    pids+=($!) logs+=("$log")
-    elsewhere+=("${paths[@]/#/--ignore=}")
-  done
+  local lane outcome=0 elsewhere=("${covered[@]/#/--ignore=tests/}" "${in_lanes[@]/#/--ignore=}") # those have been run
   python -m pytest "${marks[@]}" "${elsewhere[@]}" || outcome=$?
   for lane in "${!pids[@]}"; do
     wait "${pids[lane]}" || outcome=$?
@@ -76,6 +82,7 @@ types_ready() {
 
 set_up=$SECONDS
 export PATH=$venv/bin:$PATH
+(($#)) || start_lanes
 stage 'ruff check' ruff check .
 stage 'ruff format' ruff format --check .
 stage mypy mypy

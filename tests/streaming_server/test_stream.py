@@ -200,10 +200,10 @@ async def test_nothing_is_held_back_for_a_resume_that_there_is_not() -> None:
 
 
 async def test_background_work_waits_for_a_client_that_does_not_read() -> None:
-    """Some 100 MB of speech are asked for; what is made stays within the bounds of outbox, socket and replay."""
+    """Some 40 MB of speech are asked for; what is made stays within the bounds of outbox, socket and replay."""
     async with serving() as server, greeted(server, lead_ms=None) as wire:
         wire.socket.transport.pause_reading()
-        await wire.send("start", utterance="u1", text=TEXT * 350, end=True, words=False)
+        await wire.send("start", utterance="u1", text=TEXT * 130, end=True, words=False)
         made = -1
         while made != (made := server.engine.num_patches):  # noqa: ASYNC110 - until nothing more is made
             await asyncio.sleep(1)

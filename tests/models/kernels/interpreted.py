@@ -23,7 +23,7 @@ from models.kernels.fused import forms
 pytestmark = pytest.mark.usefixtures("interpreter")
 
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
-PRODUCT_TYPES = (torch.float32, torch.float16)  # the interpreter multiplies the bits of bfloat16
+SINGLE, HALF = PRODUCT_TYPES = torch.float32, torch.float16  # the interpreter multiplies the bits of bfloat16
 EPS = 1e-5
 
 
@@ -33,6 +33,10 @@ def wider(*values: Any) -> Any:
 
 
 SIZES = [(4, 2, 16), (8, 1, 16), wider((3, 3, 32)), wider((4, 2, 64)), wider((4, 1, 2))]  # heads, kv heads, dim
+ATTENTION = [
+    *(((4, 2, 16), SINGLE), ((8, 1, 16), HALF), wider((4, 2, 16), HALF), wider((8, 1, 16), SINGLE)),
+    *(wider(size, dtype) for size in ((3, 3, 32), (4, 2, 64), (4, 1, 2)) for dtype in PRODUCT_TYPES),
+]
 
 
 def agree(operation: str, *args: Any) -> None:
@@ -123,8 +127,7 @@ def test_rotation_into_the_cache(size: tuple[int, int, int], dtype: torch.dtype)
         agree("rope_store", qkv, some(5, dim), some(5, dim), keys, values, slots, positions)
 
 
-@pytest.mark.parametrize("dtype", PRODUCT_TYPES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "dtype"), ATTENTION)
 def test_attention_in_a_patch(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     num_heads, num_kv_heads, dim = size
     for num_tokens, first, last in [(9, 5, 9), (5, 0, 1), (3, 0, 3)]:
@@ -132,8 +135,7 @@ def test_attention_in_a_patch(size: tuple[int, int, int], dtype: torch.dtype) ->
         agree("attend_patch", qkv, some(num_tokens, dim), some(num_tokens, dim), first, last, num_kv_heads)
 
 
-@pytest.mark.parametrize("dtype", PRODUCT_TYPES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "dtype"), ATTENTION)
 def test_decoding_from_slots(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     """Contexts around every border of a split; two padding rows share the scratch slot."""
     positions = torch.tensor([0, 63, 64, 256, 299, 0, 0])
@@ -141,8 +143,7 @@ def test_decoding_from_slots(size: tuple[int, int, int], dtype: torch.dtype) -> 
     attend(size, dtype, slots, positions, num_slots=6, block=1)
 
 
-@pytest.mark.parametrize("dtype", PRODUCT_TYPES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "dtype"), ATTENTION)
 def test_prefilling_slots(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     """Beginnings, a continuation, a padded tail, and a block of padding alone."""
     tail = torch.cat([torch.arange(16, 21), torch.zeros(11, dtype=torch.int64)])
