@@ -1,4 +1,4 @@
-"""The tone in an engine that is killed by a text: in the first step of a segment that holds the word."""
+"""The tone in an engine that is killed by a text: by the first patch of a second segment, where one holds the word."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-from models.base import ModelOptions, SpeechModel
+from models.base import ModelOptions, Patch, SpeechModel
 from models.slots import Done
 from models.tone import ToneModel
 from streaming_server import engine_host
@@ -25,9 +25,10 @@ class PoisonedTone(ToneModel):
             self._deadly.add(slot)
 
     def submit(self, slots: Sequence[int]) -> Done:
-        if not self._deadly.isdisjoint(slots):
+        done = super().submit(slots)
+        if any(isinstance(each, Patch) and each.segment and each.slot in self._deadly for each in done.patches()):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().submit(slots)
+        return done
 
     def close(self, slot: int) -> None:
         self._deadly.discard(slot)
