@@ -115,7 +115,7 @@ class EngineProcess:
         while True:
             started_at = time.monotonic()
             await self.until_lost(engine)
-            is_settled = time.monotonic() - started_at > SETTLED_S or self._died_on_trial()
+            is_settled = time.monotonic() - started_at > SETTLED_S or self.died_on_trial
             await self.stop()
             if is_settled:
                 backoff_s = 0.0
@@ -210,7 +210,9 @@ class EngineProcess:
         with suppress(OSError):  # a host without one: its end comes later
             self._lifeline = Lifeline(self._shared.lifeline, self._is_ending.set)
 
-    def _died_on_trial(self) -> bool:
+    @property
+    def died_on_trial(self) -> bool:
+        """Not of what others say. To be asked before it is stopped."""
         try:
             last_words = LastWords(self._shared.steps, self._process.pid if self._process is not None else 0)
         except (OSError, ValueError):

@@ -43,6 +43,7 @@ class StandbyEngine:
         self._is_ready = asyncio.Event()  # what stands by
         self._is_taken = asyncio.Event()
         self._is_wanted = asyncio.Event()
+        self._is_trying = False  # what spoke died of those on trial
         self.num_restarts = 0
 
     @property
@@ -71,6 +72,7 @@ class StandbyEngine:
             while True:
                 await self._active.until_lost(engine)
                 lost = self._active
+                self._is_trying = lost.died_on_trial
                 lost.kill()
                 self.num_restarts += 1
                 self._is_wanted.set()
@@ -103,12 +105,13 @@ class StandbyEngine:
                 await self._rest()
             else:
                 await self._standby.stop()
-            backoff_s = 0.0 if time.monotonic() - started_at > SETTLED_S else backed_off_s(backoff_s)
+            is_settled = time.monotonic() - started_at > SETTLED_S or self._is_trying
+            backoff_s, self._is_trying = 0.0 if is_settled else backed_off_s(backoff_s), False
             await asyncio.sleep(backoff_s)
             started_at = time.monotonic()
             self._standby = self._new()
             try:
-                await self._standby.start()
+                await self._standby.start(hurries=self._is_wanted.is_set())
             except (ModelError, OSError) as error:
                 log.error("no second engine stands by: %s", error)
 

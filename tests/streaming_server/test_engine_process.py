@@ -76,7 +76,7 @@ async def test_it_is_known_of_an_engine_whether_it_died_of_one_on_trial(trial: T
             stream = engine.open(Ear(), session="s", voice=voice, params=SpeechParams(), lead_samples=None, trial=trial)
             stream.speak(KILLS)
             await until(lambda: not process.is_alive)
-            assert process._died_on_trial() is (trial is not None)
+            assert process.died_on_trial is (trial is not None)
     finally:
         await process.stop()
 
