@@ -41,19 +41,31 @@ command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
 
-# Most tests wait more than they compute: two lanes of them run beside the checks and the other tests, and are shown when
-# all are over. Within a lane the browser's tests come last, since Playwright leaves a loop running.
-lanes=('models faults streaming_server/text streaming_server/voices streaming_server/test_engine*' 'bench test_* web_client')
-in_lanes=() pids=() logs=()
+# Most tests wait more than they compute: three lanes run side by side, from the beginning on beside the checks. Each lane
+# takes the next of these parts when it is through with one, the longest first; whatever is in none of them comes first.
+parts=(
+  models
+  web_client
+  'faults streaming_server/voices'
+  'streaming_server/test_engine* streaming_server/text'
+  'streaming_server/test_say* streaming_server/test_serve* streaming_server/test_handover* streaming_server/test_neighbours*'
+  'streaming_server/test_drain* streaming_server/test_resume* streaming_server/test_c*'
+  'bench test_*'
+)
 start_lanes() {
-  local lane log name paths
-  for lane in "${lanes[@]}"; do
-    log="$venv/lane-${lane%% *}.log" paths=()
+  local part name paths lines=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those are run below
+  rm -f "$venv"/tests-*.log
+  for part in "${parts[@]}"; do
+    paths=()
     # shellcheck disable=SC2206 # names are patterns
-    for name in $lane; do paths+=(tests/$name); done
-    python -m pytest "${marks[@]}" "${paths[@]}" >"$log" 2>&1 &
-    pids+=($!) logs+=("$log") in_lanes+=("${paths[@]}")
+    for name in $part; do paths+=(tests/$name); done
+    elsewhere+=("${paths[@]/#/--ignore=}")
+    lines+=("$((${#lines[@]} + 1)) ${paths[*]}")
   done
+  # shellcheck disable=SC2016 # the lane expands it
+  printf '%s\n' "0 ${elsewhere[*]}" "${lines[@]}" |
+    xargs -P 3 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2.log" 2>&1' lane "${marks[1]-}" &
+  lanes=$!
 }
 
 # With arguments of pytest's there is one lane.
@@ -63,13 +75,9 @@ every_test() {
     python -m pytest "${marks[@]}" "$@"
     return
   fi
-  local lane outcome=0 elsewhere=("${covered[@]/#/--ignore=tests/}" "${in_lanes[@]/#/--ignore=}") # those have been run
-  python -m pytest "${marks[@]}" "${elsewhere[@]}" || outcome=$?
-  for lane in "${!pids[@]}"; do
-    wait "${pids[lane]}" || outcome=$?
-    printf '\n'
-    cat "${logs[lane]}"
-  done
+  local outcome=0
+  wait "$lanes" || outcome=$?
+  cat "$venv"/tests-*.log
   return "$outcome"
 }
 
