@@ -32,6 +32,10 @@ class BadLink:
         """It goes silent: nothing is closed, and nothing arrives any more."""
         self._proxy.up = self._proxy.down = Conditions(is_black_hole=is_black_hole)
 
+    def come_from(self, address: str) -> None:
+        """What connects from now on, as the server sees it."""
+        self._proxy.source = address
+
     def refuse(self) -> None:
         """New connections."""
         self._do(self._proxy.refuse)

@@ -76,12 +76,13 @@ def visiting(browser: Browser, port: int) -> Visit:
     return Visit(browser, f"http://127.0.0.1:{port}/?record=1", tolerated=TOLERATED, script=WATCH_STATUS)
 
 
-def test_every_sample_is_heard_once_over_three_resets(browser: Browser, link: BadLink) -> None:
+def test_every_sample_is_heard_once_over_three_resets_and_from_three_addresses(browser: Browser, link: BadLink) -> None:
     with visiting(browser, link.port) as visit:
         visit.ready().paste(TEXT)
         visit.click("Speak")
-        for ticks in (5_000, 35_000, 70_000):
+        for number, ticks in enumerate((5_000, 35_000, 70_000), 2):
             visit.until(f"state.heard?.ticks > {ticks}")
+            link.come_from(f"127.0.0.{number}")
             cut(visit, link)
         visit.until(ALL_HEARD)
         heard_once(visit)
