@@ -367,7 +367,7 @@ async def test_a_peer_that_writes_into_the_log(hasty: Witness) -> None:
     forged = REQUEST.replace(b"GET /v1/stream", f"GET /v1/stream?token={secret}".encode()).replace(
         b"Upgrade: websocket", b"Origin: http://evil.example/\x1b[31m\x0b\xe2\x80\xae FORGED\r\nUpgrade: websocket"
     )
-    async with hasty.aftermath():
+    async with hasty.aftermath(errors("bad_value")):
         async with raw_peer(hasty.server.port, forged) as peer:
             assert await peer.status() in (400, 403)
         async with greeted(hasty.server, client="FORGED " + secret) as wire:
@@ -383,7 +383,7 @@ async def test_a_peer_that_writes_into_the_log(hasty: Witness) -> None:
 async def test_paths_that_lead_out_of_the_page(hasty: Witness) -> None:
     """There is no such thing."""
     get = ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%00", 3_000 * "/..")
-    async with hasty.aftermath():
+    async with hasty.aftermath('voxwire_http_responses_total{status="404"}'):
         for verb, path in (*(("GET", each) for each in get), ("DELETE", "/v1/voices/..%2f..%2fx")):
             head = f"{verb} {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {KEY}", "", ""
             async with raw_peer(hasty.server.port, "\r\n".join(head).encode()) as peer:
