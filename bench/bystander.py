@@ -57,6 +57,7 @@ class Heard:
                 self.arrivals.append(at)
             case "error":
                 self.wrong = f"{message['code']}: {message['message']}"
+                self.is_over = not self.arrivals  # it was refused, and nothing follows
             case "done":
                 self.is_over = True
                 if message["reason"] != "end":

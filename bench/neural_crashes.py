@@ -200,7 +200,12 @@ async def _try(crowd: Crowd, options: argparse.Namespace) -> Recoveries:
     assert log is not None
     await crowd.meet(options.streams, options.chars, options.lead_ms, bytearray(BUFFER_BYTES))
     await crowd.listen()
-    undisturbed = [heard.pcm for heard in await crowd.over()]
+    whole = await crowd.over()
+    if told := next((heard.wrong for heard in whole if heard.wrong), None):
+        raise ServerFailed(
+            f"expected {options.streams} listeners to be heard while nobody is killed, one was told: {told}"
+        )
+    undisturbed = [heard.pcm for heard in whole]
     num_engines = num_ready(log)
     for number in range(options.trials):
         next_at = time.monotonic() + BETWEEN_KILLS_S

@@ -64,6 +64,12 @@ def test_lost_samples_and_utterances_that_ended_too_early_miss_the_goal() -> Non
     assert goals("cold", found, is_tiny=True)[0].measured == "2 of 2"
 
 
+def test_who_is_refused_waits_for_nothing_more() -> None:
+    refused = Heard(playout=Playout(1000, 320))
+    refused.take({"type": "error", "code": "busy", "message": "no room"}, 0.0)
+    assert (refused.is_over, refused.wrong) == (True, "busy: no room")
+
+
 def test_speech_without_a_difference_is_as_far_below_as_16_bits_go() -> None:
     assert below_db(SPEECH, SPEECH) == EXACT_DB
     assert below_db(SPEECH // 2, SPEECH) == pytest.approx(6, abs=0.1)
