@@ -200,12 +200,12 @@ async def _try(crowd: Crowd, options: argparse.Namespace) -> Recoveries:
     assert log is not None
     await crowd.meet(options.streams, options.chars, options.lead_ms, bytearray(BUFFER_BYTES))
     await crowd.listen()
-    whole = await crowd.over()
-    if told := next((heard.wrong for heard in whole if heard.wrong), None):
+    first = await crowd.over()
+    if told := next((heard.wrong for heard in first if heard.wrong), None):
         raise ServerFailed(
             f"expected {options.streams} listeners to be heard while nobody is killed, one was told: {told}"
         )
-    undisturbed = [heard.pcm for heard in whole]
+    undisturbed = [heard.pcm for heard in first]
     num_engines = num_ready(log)
     for number in range(options.trials):
         next_at = time.monotonic() + BETWEEN_KILLS_S
