@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -142,7 +143,8 @@ class EngineProcess:
     def kill(self) -> None:
         """If it lives; and remove its files: who has mapped its steps may still read them."""
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # its own `kill` may reap it first, and how it ended is lost
         if self._lifeline is not None:
             self._lifeline.let_go()
             self._lifeline = None
