@@ -39,16 +39,18 @@ class EngineWard:
     All come back together once an engine is there. Suspects are tried by it (`LastingStream.trial`): those for which
     the engine was working when it died, or hung, or whose step raised (`Loss`), until each has had the patches that
     were under way. So k who kill among any number cost k + 2 deaths, and nobody comes back among the unsuspected who
-    has not been tried. Who was to blame `NUM_DEATHS` times in a row, the last time alone, is refused.
+    has not been tried. Who was to blame `NUM_DEATHS` times in a row, the last time alone, is refused: if anybody else
+    was spoken to since the time before, or there is nobody else to try. Else the machine may be why.
     """
 
-    def __init__(self, *, patience_s: float, signs_of_life: Callable[[], int]) -> None:
-        """`signs_of_life`: grows whenever an engine has shown that it speaks."""
+    def __init__(self, *, patience_s: float, num_patches: Callable[[], int], num_starts: Callable[[], int]) -> None:
+        """`num_patches`, `num_starts`: of all engines so far. A start ends with a rehearsal."""
         self._loop = asyncio.get_running_loop()
         self._patience_s = patience_s
-        self._signs_of_life = signs_of_life
+        self._num_patches = num_patches
+        self._num_starts = num_starts
         self._waiting: dict[LastingStream, asyncio.TimerHandle] = {}  # bounded as streams are
-        self._suspects: dict[LastingStream, int] = {}  # -> signs of life at its latest death
+        self._suspects: dict[LastingStream, tuple[int, int]] = {}  # -> patches and starts before its latest death
         self._retry: asyncio.TimerHandle | None = None
         self._retry_at = 0.0  # uvloop's handle of what is due at once does not say when
         self.num_reopened = 0
@@ -64,10 +66,9 @@ class EngineWard:
         return {each.home for each in self._suspects if each.has_text and not each.is_suspended}
 
     def take_in(self, stream: LastingStream, loss: Loss) -> None:
-        signs = self._signs_of_life()
-        has_worked = self._suspects.get(stream) != signs
+        has_worked = self._has_worked(stream)
         if loss.num_suspects:
-            self._suspects[stream] = signs
+            self._suspects[stream] = self._num_patches(), self._num_starts()
         is_alone = loss.on_trial and loss.num_suspects == 1
         if is_alone and stream.num_blamed >= (NUM_DEATHS if has_worked else MAX_DEATHS):
             log.error("an utterance is refused: the voice engine ended %d times while speaking it", stream.num_blamed)
@@ -108,6 +109,14 @@ class EngineWard:
                 return
         if self._waiting:
             self._try_in(MAX_RETRY_S)
+
+    def _has_worked(self, stream: LastingStream) -> bool:
+        """Whether an engine has shown since this one's latest death that it can speak."""
+        num_patches, num_starts = self._suspects.get(stream, (0, 0))
+        if self._num_patches() > num_patches:
+            return True
+        has_others = any(each.has_text for each in self._suspects if each is not stream)
+        return not has_others and self._num_starts() > num_starts
 
     def _keep(self, stream: LastingStream, patience_s: float | None = None) -> None:
         patience_s = self._patience_s if patience_s is None else patience_s

@@ -41,8 +41,11 @@ class Court:
         self.is_there = True
         self.num_deaths = self.num_steps = self.num_patches = 0
         self.engine: dict[LastingStream, Trial | None] = {}
-        starts = lambda: self.num_deaths if is_mortal else 0  # noqa: E731
-        self.ward = EngineWard(patience_s=60.0, signs_of_life=lambda: self.num_patches + starts())
+        self.ward = EngineWard(
+            patience_s=60.0,
+            num_patches=lambda: self.num_patches,
+            num_starts=lambda: self.num_deaths if is_mortal else 0,
+        )
         self.ears = [Ear() for _ in range(num_streams)]
         clock = asyncio.get_running_loop().time
         self.streams = [LastingStream(ear, self._open, self.ward, PlaybackClock(1000), clock) for ear in self.ears]
@@ -99,7 +102,8 @@ class Court:
 @pytest.mark.parametrize("num_killers", [1, 2, 4, 8])
 async def test_so_many_killers_among_any_number_cost_two_more_deaths(num_streams: int, num_killers: int) -> None:
     """And a step for each other stream: nobody else dies of what another says."""
-    killers = set(range(0, num_streams, max(1, num_streams // num_killers))[:num_killers])
+    every = max(1, num_streams // num_killers)
+    killers = set(range(every // 2, num_streams, every)[:num_killers])
     court = Court(num_streams, killers)
     await court.end()
     assert court.refused == killers
@@ -135,9 +139,10 @@ async def test_those_who_are_not_blamed_come_back_before_suspects() -> None:
     assert [court.engine[stream] for stream in court.streams] == [Trial(1), Trial(1), None, None]
 
 
-async def test_nobody_is_refused_while_every_step_raises_for_a_while() -> None:
+@pytest.mark.parametrize("is_mortal", [False, True])
+async def test_nobody_is_refused_while_every_step_fails_for_a_while(is_mortal: bool) -> None:
     """No memory is left, say: nothing shows that anybody's text is why."""
-    court = Court(5, (), is_mortal=False)
+    court = Court(5, (), is_mortal=is_mortal)
     court.is_broken = True
     for _ in range(2 + 5 * (MAX_DEATHS - NUM_DEATHS)):
         court.step()
@@ -147,6 +152,12 @@ async def test_nobody_is_refused_while_every_step_raises_for_a_while() -> None:
     await court.end()
     assert court.refused == set()
     assert all(ear.patches for ear in court.ears)
+
+
+async def test_who_is_tried_first_and_kills_is_refused_once_others_have_spoken() -> None:
+    court = Court(20, {0, 1})
+    await court.end()
+    assert (court.refused, court.num_deaths) == ({0, 1}, NUM_DEATHS + 1 + 2)
 
 
 async def test_who_makes_steps_raise_is_refused_once_others_have_spoken_meanwhile_or_if_there_are_none() -> None:
