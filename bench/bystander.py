@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,11 +39,14 @@ class Heard:
 
     def pause_s(self, since: float) -> float:
         """The longest wait for an audio message that ended after that instant."""
-        return max(self._waits(since), default=(0.0, 0))[0]
+        waits = [
+            later - before for before, later in zip(self.arrivals, self.arrivals[1:], strict=False) if later > since
+        ]
+        return max(waits, default=0.0)
 
-    def resumed_with(self, since: float) -> int | None:
-        """Which audio message ended that wait; None: no message came after that instant."""
-        return max(self._waits(since), default=(0.0, None))[1]
+    def first_after(self, instant: float) -> int | None:
+        """The first audio message that came after that."""
+        return next((place for place, at in enumerate(self.arrivals) if at > instant), None)
 
     def take(self, message: dict[str, Any], at: float) -> None:
         match message["type"]:
@@ -62,11 +65,6 @@ class Heard:
                 self.is_over = True
                 if message["reason"] != "end":
                     self.wrong = self.wrong or f"done because of {message['reason']}"
-
-    def _waits(self, since: float) -> Iterator[tuple[float, int]]:
-        for place in range(1, len(self.arrivals)):
-            if self.arrivals[place] > since:
-                yield self.arrivals[place] - self.arrivals[place - 1], place
 
 
 class Bystander(WaitingSocket):

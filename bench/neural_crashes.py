@@ -72,14 +72,14 @@ class Recoveries:
     wrong: Counter[str] = field(default_factory=Counter)
     num_other_lengths: int = 0
 
-    def take(self, heard: Heard, whole: Pcm, killed_at: float) -> None:
-        """`killed_at`: monotonic."""
+    def take(self, heard: Heard, whole: Pcm, *, killed_at: float, back_at: float) -> None:
+        """`back_at`: what came before that, the former engine had made. Both monotonic."""
         self.silences_s.append(heard.longest_silence_s)
         self.pauses_s.append(heard.pause_s(killed_at))
         if heard.wrong:
             self.wrong[heard.wrong] += 1
         self.num_other_lengths += len(heard.pcm) != len(whole)
-        joined = heard.resumed_with(killed_at)
+        joined = heard.first_after(back_at)
         if joined is None:
             self.wrong["over before its engine was killed"] += 1
             return
@@ -213,9 +213,12 @@ async def _try(crowd: Crowd, options: argparse.Namespace) -> Recoveries:
         await crowd.listen()
         await asyncio.sleep(random.uniform(*KILL_AFTER_S))
         killed_at, wall = crowd.kill(), time.time()
-        for heard, whole in zip(await crowd.over(), undisturbed, strict=True):
-            found.take(heard, whole, killed_at)
-        for stage, seconds in stages_s(log, wall).items():
+        heard = await crowd.over()
+        stages = stages_s(log, wall)
+        back_at = killed_at + max(stages.get(stage, 0.0) for stage in ("reopened", "history_read"))
+        for each, whole in zip(heard, undisturbed, strict=True):
+            found.take(each, whole, killed_at=killed_at, back_at=back_at)
+        for stage, seconds in stages.items():
             found.stages_s[stage].append(seconds)
         if number + 1 < options.trials:
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))

@@ -43,12 +43,12 @@ def test_voxcpm_goes_on_after_its_engine_was_killed(tmp_path: Path, how: str) ->
     ]
 
 
-def test_the_first_new_patch_is_what_ends_the_pause_and_is_compared_by_itself() -> None:
+def test_the_first_patch_of_the_new_engine_is_compared_by_itself() -> None:
     found, other = Recoveries(), SPEECH.copy()
     other[320:480] += 3
-    found.take(heard(other, 0.0, 0.1, 0.9, 1.0), SPEECH, killed_at=0.2)
+    found.take(heard(other, 0.0, 0.1, 0.9, 1.9), SPEECH, killed_at=0.2, back_at=0.5)
     assert found.first_patch_s == [pytest.approx(0.7)]
-    assert found.pauses_s == [pytest.approx(0.8)]
+    assert found.pauses_s == [pytest.approx(1.0)]
     assert found.before_db == found.after_db == [EXACT_DB]
     assert found.join_db == [pytest.approx(20 * np.log10(1000), abs=2)]
     assert [goal.is_met for goal in goals("standby", found, is_tiny=True)] == [True, True, False]
@@ -57,8 +57,8 @@ def test_the_first_new_patch_is_what_ends_the_pause_and_is_compared_by_itself() 
 
 def test_lost_samples_and_utterances_that_ended_too_early_miss_the_goal() -> None:
     found = Recoveries()
-    found.take(heard(SPEECH, 0.0, 0.1, 0.9), SPEECH, killed_at=0.2)
-    found.take(heard(SPEECH, 0.0, 0.1, 0.15, 0.17), SPEECH, killed_at=0.2)
+    found.take(heard(SPEECH, 0.0, 0.1, 0.9), SPEECH, killed_at=0.2, back_at=0.3)
+    found.take(heard(SPEECH, 0.0, 0.1, 0.15, 0.17), SPEECH, killed_at=0.2, back_at=0.3)
     assert found.num_other_lengths == 1
     assert found.wrong == {"over before its engine was killed": 1}
     assert goals("cold", found, is_tiny=True)[0].measured == "2 of 2"
