@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -76,6 +76,16 @@ class Witness:
         assert KEY not in log
         faults = [line for line in log.splitlines() if "Traceback" in line or "never retrieved" in line]
         assert traceback or not faults, f"expected no traceback, got {len(faults)}, first {faults[0]}"
+
+
+async def metric(witness: Witness, name: str) -> float:
+    return (await witness.server.figures()).get(name, 0.0)
+
+
+async def until_metric(witness: Witness, name: str, enough: Callable[[float], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not enough(await metric(witness, name)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def speaks_at_once(server: Victim) -> None:

@@ -22,10 +22,10 @@ from protocol.reconnect import LinkReport
 from protocol.speech import Speech
 from tests.streaming_server.test_drain import until_all_serve
 
-from .aftermath import Witness
+from .aftermath import Witness, until_metric
 from .conftest import SHORT
 from .test_engines import RESTARTS, hurt
-from .test_links import EXPIRED, LOST, REFUSED, RESUMED, TEXT, until_metric
+from .test_links import EXPIRED, LOST, REFUSED, RESUMED, TEXT
 from .victim import KEY, Victim, Way, victim
 
 SEED = 0xC11E

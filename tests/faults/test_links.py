@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ from protocol.messages import Close, End, Error, Ping, Pong, Ready, Resume, Star
 from tests.streaming_server.listener import Listener
 from tests.streaming_server.serving import Wire, connected
 
-from .aftermath import Witness
+from .aftermath import Witness, metric, until_metric
 from .victim import KEY, Victim, Way
 
 TEXT = "Hello there. And a second."
@@ -65,16 +65,6 @@ async def silence(listener: Listener, for_s: float = 0.15) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(for_s):
             await listener.hear(lambda: False)
-
-
-async def metric(witness: Witness, name: str) -> float:
-    return (await witness.server.figures()).get(name, 0.0)
-
-
-async def until_metric(witness: Witness, name: str, enough: Callable[[float], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not enough(await metric(witness, name)):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_a_reset_during_speech(hasty: Witness) -> None:
