@@ -109,7 +109,7 @@ class Affair:
 
     @property
     def goals(self) -> list[Goal]:
-        who, most = f"{self.num_killers} that kill among healthy streams", NUM_DEATHS - 1 + self.num_killers
+        who, most = f"{self.num_killers} that kill among healthy streams", NUM_DEATHS + self.num_killers
         silence = percentiles(self.silences_s)
         return [
             Goal(

@@ -143,6 +143,7 @@ class Engine:
     def _take(self, command: Command) -> None:
         match command:
             case Open():
+                self._steps.awaits_suspects |= command.trial is not None
                 ear = Ear.of(command.lead_samples, command.held)
                 refusal = self._streams.audience.refusal(command.session, ear, self.prospects)
                 self._streams.open(command, ear, refusal if command.history is None else None)

@@ -61,6 +61,7 @@ class Steps:
         self._landed_at = 0.0
         self._num_failed_in_a_row = 0
         self._was_trial = False  # the latest step
+        self.awaits_suspects = False  # one came since the latest turn, and more may: they are tried together
         self.tempo = Tempo()
 
     @property
@@ -77,9 +78,10 @@ class Steps:
         over, self._flight = self._flight, None
         if over is not None and not self._read_stops(over):
             over = None
-        on_trial = self._scheduler.has_trial and not self._was_trial
+        has_trial, self.awaits_suspects = self._scheduler.has_trial and not self.awaits_suspects, False
+        on_trial = has_trial and not self._was_trial
         rows = [] if over is not None and (on_trial or over.on_trial) else self._select(over is not None, on_trial)
-        if over is None and not rows and self._scheduler.has_trial:
+        if over is None and not rows and has_trial:
             on_trial, rows = True, self._select(False, True)
         if rows:
             self._was_trial = on_trial

@@ -21,7 +21,7 @@ def test_one_who_kills_is_refused_and_all_others_hear_every_sample(tmp_path: Pat
 def test_a_killer_that_goes_on_a_stream_that_is_not_whole_and_a_death_too_many_miss_the_goals() -> None:
     affair = Affair(num_killers=2, deaths=[4], verdicts_s=[1.0], waits_s=[0.5], silences_s=[0.0], num_healthy=3)
     assert [goal.is_met for goal in affair.goals] == [True, True]
-    affair.num_spared, affair.deaths = 1, [4, 5]
+    affair.num_spared, affair.deaths = 1, [4, 6]
     assert [goal.is_met for goal in affair.goals] == [False, False]
     affair.num_spared, affair.num_wrong = 0, 1
     assert not affair.goals[0].is_met

@@ -100,7 +100,17 @@ def test_who_is_tried_alone_has_a_step_without_anybody_and_others_speak_between_
         try_stream(stage, 5, LONG, num_on_trial=1)
         stage.run(0.2)
         assert [[key for key, _ in rows] for _, rows, on_trial in notebook.steps if on_trial] == [[2, 5], [3], [4]]
-        assert [on_trial for _, _, on_trial in notebook.steps[:6]] == [True, False] * 3
+        assert [on_trial for _, _, on_trial in notebook.steps[:6]] == [False, True] * 3
+
+
+def test_no_trial_begins_while_suspects_arrive() -> None:
+    """Those who may be together are tried in one step, however long their openings take."""
+    with witnessed() as (stage, notebook):
+        for key in (1, 2, 3):
+            try_stream(stage, key, LONG, num_on_trial=1)
+            stage.step()
+        stage.run(0.2)
+        assert [sorted(key for key, _ in rows) for _, rows, on_trial in notebook.steps if on_trial] == [[1, 2, 3]]
 
 
 def test_a_witness_knows_the_phase_the_patch_and_both_steps_under_way() -> None:
