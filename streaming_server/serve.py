@@ -77,8 +77,9 @@ def listen(config: Config) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # A small send buffer: what lies in the kernel cannot be recalled when the listener barges in.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
+    if config.send_buffer_bytes:  # else the kernel's own, which grows as the way needs it
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
+    # What is unsent in the kernel cannot be recalled when the listener barges in.
     for option, value in (
         ("TCP_NOTSENT_LOWAT", config.notsent_lowat_bytes),
         ("TCP_USER_TIMEOUT", config.tcp_user_timeout_ms),

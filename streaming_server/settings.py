@@ -177,7 +177,7 @@ class Config(BaseModel):
     limit_loopback: bool = setting(False, "limits", "", "count those of this machine as well")
     drain_ms: int = setting(20_000, "limits", "MS", "time to finish speech in after SIGTERM; 0: none", ge=0)
 
-    send_buffer_bytes: int = setting(1_048_576, "sockets", "BYTES", "kernel send buffer of a connection", ge=4_096)
+    send_buffer_bytes: int = setting(0, "sockets", "BYTES", "kernel send buffer of a connection; 0: its own", ge=0)
     notsent_lowat_bytes: int = setting(16_384, "sockets", "BYTES", "unsent bytes above which a writer waits", ge=1_024)
     tcp_user_timeout_ms: int = setting(4_000, "sockets", "MS", "unacknowledged data after which a peer is cut", ge=100)
     write_stall_ms: int = setting(3_000, "sockets", "MS", "a full socket that takes nothing is cut after this", ge=100)

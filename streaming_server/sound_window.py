@@ -22,6 +22,10 @@ SPEED: Final = 1.25
 """A listener far away gets his sound so many times as fast as he plays it. Over a link that carries as much, a queue
 that is only ours grows shorter, until no more than `MAX_SOUND_S` are unacknowledged."""
 
+MAX_ROUND_TRIP_S: Final = 3.5
+"""Of a longer way no more is made up for: over a link that carries less than is played, the queue that is only ours
+makes it longer and longer, and whoever interrupts waits for all of it."""
+
 GROWTH: Final = 2.0
 """Who is not paced gets all that the link carries: so many times as much as was acknowledged in a round trip may be
 unacknowledged in the next, by the shortest round trip there was, since what waits on the way needs no room."""
@@ -96,7 +100,8 @@ class SoundWindow:
 
     def _reach_s(self, way: Way) -> float:
         """So much sound may be unacknowledged."""
-        return max(MAX_SOUND_S, SPEED * way.round_trip_s, GROWTH * self._speed * way.least_round_trip_s)
+        in_real_time_s = SPEED * min(way.round_trip_s, MAX_ROUND_TRIP_S)
+        return max(MAX_SOUND_S, in_real_time_s, GROWTH * self._speed * way.least_round_trip_s)
 
     def _waits(self, num_unsent: int, most_s: float) -> bool:
         """Whether more sound than that is in the last so many bytes."""
