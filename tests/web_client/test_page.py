@@ -164,7 +164,7 @@ def test_a_correction_is_said_where_it_was_not_yet_heard(browser: Browser, espea
 def test_a_replay_writes_as_an_llm_would(browser: Browser, espeak_port: int) -> None:
     with Visit(browser, local(espeak_port)) as visit:
         visit.ready().paste("The rain in Spain stays mainly in the plain, they say. Nobody has measured it.")
-        visit.page.locator("#replay-rate").fill("25")
+        visit.page.locator("#replay-rate").fill("8")
         visit.click("As an LLM would")
         visit.until("state.heard?.ticks > 0")
         assert len(visit.state()["utterances"][0]["text"]) < 78, "speech begins while the text is written"
@@ -196,7 +196,7 @@ def test_a_locked_browser_shows_tap_to_hear(browser: Browser, tone_port: int) ->
     tolerated = ("AudioContext was not allowed to start",)
     with Visit(browser, local(tone_port), script=script, tolerated=tolerated) as visit:
         watcher = visit.context.new_cdp_session(visit.page)
-        for _ in range(100):
+        for _ in range(300):
             visit.page.wait_for_timeout(100)
             question = {"expression": "document.querySelector('[role=status]').textContent", "userGesture": False}
             status = watcher.send("Runtime.evaluate", question)["result"]["value"]
