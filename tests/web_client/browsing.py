@@ -24,7 +24,9 @@ from models.tone import tone_samples
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
-WAIT_MS = 30_000
+WAIT_MS = 60_000
+POLL_MS = 20
+"""A browser on a busy machine may paint no frame for long, and Playwright would look at each."""
 FADE_MS = 5
 FLAGS = [
     "--no-sandbox",
@@ -172,7 +174,8 @@ class Visit:
     def until(self, condition: str) -> None:
         """Waits until a JavaScript expression over `state` holds."""
         self.page.wait_for_function(
-            f"() => {{ const state = window.voxwire?.state(); return state && ({condition}); }}"
+            f"() => {{ const state = window.voxwire?.state(); return state && ({condition}); }}",
+            polling=POLL_MS,
         )
 
     def ready(self) -> Self:
