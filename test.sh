@@ -54,7 +54,7 @@ parts=(
 )
 start_lanes() {
   local part name paths lines=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those are run below
-  rm -f "$venv"/tests-*.log
+  rm -f "$venv"/tests-*
   for part in "${parts[@]}"; do
     paths=()
     # shellcheck disable=SC2206 # names are patterns
@@ -64,8 +64,10 @@ start_lanes() {
   done
   # shellcheck disable=SC2016 # the lane expands it
   printf '%s\n' "0 ${elsewhere[*]}" "${lines[@]}" |
-    xargs -P 3 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2.log" 2>&1' lane "${marks[1]-}" &
+    setsid xargs -P 3 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2" 2>&1 && mv ".venv/tests-$2"{,.passed}' \
+      lane "${marks[1]-}" &
   lanes=$!
+  trap 'kill -- "-$lanes"; exit 130' INT TERM # an interrupt at the keyboard does not reach what runs in the background
 }
 
 # With arguments of pytest's there is one lane.
@@ -77,7 +79,8 @@ every_test() {
   fi
   local outcome=0
   wait "$lanes" || outcome=$?
-  cat "$venv"/tests-*.log
+  trap - INT TERM
+  cat "$venv"/tests-*.passed "$venv"/tests-? 2>/dev/null # those that failed last, if any
   return "$outcome"
 }
 

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("setup.sh", "start.sh", "test.sh", "1键启动.sh", ".ci/run")
-TOOLS = ("cat", "dirname", "env", "flock", "head", "id", "mkdir", "readlink", "sha256sum", "sh", "bash", "rm", "xargs")
+TOOLS = "bash cat dirname env flock head id mkdir mv readlink rm setsid sh sha256sum xargs".split()
 
 PYTHON = f"""#!/bin/sh
 case "$1 $2" in
