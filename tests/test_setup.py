@@ -17,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("setup.sh", "start.sh", "test.sh", "1键启动.sh", ".ci/run")
-TOOLS = "bash cat dirname env flock head id mkdir mv readlink rm setsid sh sha256sum xargs".split()
+TOOLS = ["bash", "cat", "dirname", "env", "flock", "head", "id", "mkdir", "mv"]
+TOOLS += ["readlink", "rm", "setsid", "sh", "sha256sum", "xargs"]
 
 PYTHON = f"""#!/bin/sh
 case "$1 $2" in
