@@ -144,8 +144,8 @@ class Link:
         """The server has forgotten a session in which nothing was said: until there is something to say, or to ask."""
         self._is_resting = True
         self._num_tried, self._deadline = 0, None
-        self._owner.report(LinkReport(state="resting"))
         self._wakes.clear()
+        self._owner.report(LinkReport(state="resting"))  # who is told may have something to say
         await self._wakes.wait()
 
     def lose(self, error: SpeechError) -> None:

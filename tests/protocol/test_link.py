@@ -14,6 +14,7 @@ from protocol.client import SpeechClient
 from protocol.errors import CloseCode, ConnectionLost, ErrorCode, LocalProtocolError, SpeechError
 from protocol.messages import Cancel, End, Error, Hello, Limits, Ping, Playhead, Pong, Start, Text
 from protocol.reconnect import Backoff, LinkReport
+from protocol.speech import Speech
 from tests.protocol.test_client import heard_from, until
 from tests.protocol.test_reconnect import Highest
 from tests.protocol.tiny_server import TinyServer
@@ -177,6 +178,21 @@ async def test_a_resting_client_asks_a_server_of_which_it_wants_to_know_how_far_
             await socket.close(CloseCode.TIMEOUT)
         await until(lambda: reports[-1].state == "resting")
         assert await client.ping() > 0
+
+
+async def test_who_speaks_when_told_of_the_rest_is_heard() -> None:
+    async with TinyServer().serving() as server, SpeechClient(server.url) as client:
+        speeches: list[Speech] = []
+
+        def answer(report: LinkReport) -> None:
+            if report.state == "resting":
+                speeches.append(client.speak("abc"))
+
+        client.on_link = answer
+        for socket in list(server.sockets):
+            await socket.close(CloseCode.TIMEOUT)
+        await until(lambda: speeches)
+        assert await asyncio.wait_for(heard_from(speeches[0]), 20) == "abc"
 
 
 async def test_what_is_cancelled_before_a_resting_client_is_back_is_not_said() -> None:
