@@ -164,7 +164,7 @@ class App {
     for (const gesture of ["keydown", "pointerup"]) {
       document.addEventListener(gesture, (event) => {
         if (event instanceof KeyboardEvent && event.key === "Escape") return;
-        if (this.#view.outage.state === "resting") this.#post({ type: "retry" }); // something may be said in a moment
+        if (this.#view.outage.state === "resting") this.#post({ type: "wake" }); // something may be said in a moment
         this.#unlock();
       }, true);
     }

@@ -121,6 +121,7 @@ export type ServerMessage =
 export type PageToNet =
   | { type: "connect"; url: string; token?: string }
   | { type: "retry" }
+  | { type: "wake" } // something may be said in a moment: a link that rests connects
   | { type: "nudge" } // the network may have changed
   | { type: "sink"; port: MessagePort; sampleRate: number }
   | { type: "start"; track: number; start: Start }

@@ -80,6 +80,8 @@ export class Switchboard {
         return this.#link.connect(message.url, message.token);
       case "retry":
         return this.#link.retry();
+      case "wake":
+        return this.#link.wake();
       case "nudge":
         return this.#link.nudge();
       case "sink":

@@ -266,6 +266,17 @@ test("what is said on a page whose idle connection was closed opens another, and
   assert.deepEqual(page.told.filter(({ type }) => type === "restarted" || type === "error"), []);
 });
 
+test("a page that is touched again and again does not give up the connection that its first touch began", async () => {
+  const page = await new Page().connected();
+  page.wire.onclose({ code: 4408, reason: "" });
+  for (let touch = 0; touch < 3; touch++) page.say({ type: "wake" });
+  assert.equal(page.wires.length, 2);
+  await page.run();
+  page.say({ type: "wake" });
+  assert.equal(page.told.at(-1).state, "ready");
+  assert.equal(page.wires.length, 2);
+});
+
 test("a connection that is closed while something is said is opened again at once", async () => {
   const page = await new Page().connected();
   page.start(0);
