@@ -155,8 +155,8 @@ def scripted_process(
 
 @asynccontextmanager
 async def watched(process: EngineProcess, path: Path) -> AsyncIterator[RemoteEngine]:
-    """Started, connected and watched; killed at the end."""
-    await soon(process.start())
+    """Started, within its own time-out, connected and watched; killed at the end."""
+    await process.start()
     try:
         async with connected(path) as engine, asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(process.watch(engine))
