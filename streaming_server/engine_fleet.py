@@ -36,9 +36,7 @@ class EngineFleet:
         """`patience_s`: of an utterance whose engine is lost (`EngineWard`)."""
         self._hosts = tuple(hosts)
         self._clock = clock
-        self._ward = EngineWard(
-            patience_s=patience_s, num_patches=lambda: self.num_patches, num_starts=lambda: self.num_restarts
-        )
+        self._ward = EngineWard(patience_s=patience_s)
         for host in hosts:
             host.when_ready(self._ward.bring_back)
         self._infos: list[ModelInfo | None] = []

@@ -27,6 +27,13 @@ class State(Enum):
     OVER = auto()
 
 
+class Home(Protocol):
+    """An engine, under all who have followed each other there."""
+
+    num_patches: int
+    num_restarts: int
+
+
 class Ward(Protocol):
     """Where utterances wait whose engine is gone. It calls `reopen`, or `give_up`."""
 
@@ -76,7 +83,7 @@ class LastingStream:
         self.state = State.OPEN
         self.num_blamed = 0
         """Deaths in a row that it may be why of, until it has had the patches that were under way."""
-        self.home: object = None
+        self.home: Home | None = None
         """The engine in which it is, or was."""
         self._num_to_prove = 0  # those patches
         self._openings = iter(open_in(self, None))
@@ -188,6 +195,11 @@ class LastingStream:
         next to nothing beside a death.
         """
         return Trial(self._num_to_prove, self.num_blamed > 1) if self.num_blamed else None
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether the engine has something to speak to it now: what waits for its listener shows nothing."""
+        return self.has_text and not self.is_suspended
 
     @property
     def has_text(self) -> bool:

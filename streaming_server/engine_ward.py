@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from models.engine import MAX_FIRST_AUDIO_S
 
-from .engine_lasting import LastingStream
+from .engine_lasting import Home, LastingStream
 from .engine_loss import Loss
 
 NUM_DEATHS = 3
@@ -19,7 +18,7 @@ want of memory. The two others would have to come in just the hundredths of a se
 """
 
 MAX_DEATHS = 2 * NUM_DEATHS
-"""In a row, where nothing has shown since the one before that the engine is able to speak at all."""
+"""In a row, where nothing has shown since the one before that this engine is able to speak at all."""
 
 RECOVERY_S = 0.25
 """Then the next trial is so much later: what befalls every step (no memory is left, say) may pass."""
@@ -39,18 +38,15 @@ class EngineWard:
     All come back together once an engine is there. Suspects are tried by it (`LastingStream.trial`): those for which
     the engine was working when it died, or hung, or whose step raised (`Loss`), until each has had the patches that
     were under way. So k who kill among any number cost k + 2 deaths, and nobody comes back among the unsuspected who
-    has not been tried. Who was to blame `NUM_DEATHS` times in a row, the last time alone, is refused: if anybody else
-    was spoken to since the time before, or there is nobody else to try. Else the machine may be why.
+    has not been tried. Who was to blame `NUM_DEATHS` times in a row, the last time alone, is refused: if its engine has
+    spoken to anybody else since the time before, or rehearsed where there is nobody else. Else the machine may be why.
     """
 
-    def __init__(self, *, patience_s: float, num_patches: Callable[[], int], num_starts: Callable[[], int]) -> None:
-        """`num_patches`, `num_starts`: of all engines so far. A start ends with a rehearsal."""
+    def __init__(self, *, patience_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._patience_s = patience_s
-        self._num_patches = num_patches
-        self._num_starts = num_starts
         self._waiting: dict[LastingStream, asyncio.TimerHandle] = {}  # bounded as streams are
-        self._suspects: dict[LastingStream, tuple[int, int]] = {}  # -> patches and starts before its latest death
+        self._suspects: dict[LastingStream, _Death] = {}  # -> its latest
         self._retry: asyncio.TimerHandle | None = None
         self._retry_at = 0.0  # uvloop's handle of what is due at once does not say when
         self.num_reopened = 0
@@ -63,12 +59,12 @@ class EngineWard:
     @property
     def courts(self) -> set[object]:
         """Engines in which suspects are tried, or will be once they are back."""
-        return {each.home for each in self._suspects if each.has_text and not each.is_suspended}
+        return {each.home for each in self._suspects if each.can_be_tried}
 
     def take_in(self, stream: LastingStream, loss: Loss) -> None:
         has_worked = self._has_worked(stream)
         if loss.num_suspects:
-            self._suspects[stream] = self._num_patches(), self._num_starts()
+            self._suspects[stream] = _Death(stream.home)
         is_alone = loss.on_trial and loss.num_suspects == 1
         if is_alone and stream.num_blamed >= (NUM_DEATHS if has_worked else MAX_DEATHS):
             log.error("an utterance is refused: the voice engine ended %d times while speaking it", stream.num_blamed)
@@ -111,12 +107,14 @@ class EngineWard:
             self._try_in(MAX_RETRY_S)
 
     def _has_worked(self, stream: LastingStream) -> bool:
-        """Whether an engine has shown since this one's latest death that it can speak."""
-        num_patches, num_starts = self._suspects.get(stream, (0, 0))
-        if self._num_patches() > num_patches:
+        """Whether the engine that has died of this one, and before, has shown in between that it can speak."""
+        before, home = self._suspects.get(stream), stream.home
+        if before is None or home is None or home is not before.home:
+            return False
+        if home.num_patches > before.num_patches:
             return True
-        has_others = any(each.has_text for each in self._suspects if each is not stream)
-        return not has_others and self._num_starts() > num_starts
+        has_others = any(each.can_be_tried and each.home is home for each in self._suspects if each is not stream)
+        return not has_others and home.num_restarts > before.num_restarts
 
     def _keep(self, stream: LastingStream, patience_s: float | None = None) -> None:
         patience_s = self._patience_s if patience_s is None else patience_s
@@ -137,3 +135,14 @@ class EngineWard:
         if self._retry is None:
             self._retry_at = retry_at
             self._retry = self._loop.call_later(wait_s, self.bring_back)
+
+
+class _Death:
+    """Of an engine, and what it had done by then. It rehearses whenever it starts again."""
+
+    __slots__ = ("home", "num_patches", "num_restarts")
+
+    def __init__(self, home: Home | None) -> None:
+        self.home = home
+        self.num_patches = home.num_patches if home is not None else 0
+        self.num_restarts = home.num_restarts if home is not None else 0

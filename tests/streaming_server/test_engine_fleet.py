@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -97,6 +98,25 @@ async def test_nobody_new_comes_to_where_a_suspect_is_tried(tmp_path: Path) -> N
             await soon(ear.ended.wait())
             assert ear.ends == ["closed"]
         assert [each.engine.num_errors for each in (first, second)] == [1, 0]
+
+
+async def test_nobody_is_refused_for_what_befalls_one_device_while_another_speaks() -> None:
+    failing = iter(range(6))  # no memory is left there, say: all together twice, and each alone
+
+    def fail(_: int) -> None:
+        if next(failing, None) is not None:
+            raise RuntimeError("the step crashed")
+
+    async with fleet_of(ScriptedModel(spend=fail), ScriptedModel(spend=lambda _: time.sleep(0.002))) as fleet:
+        ears = [join(fleet, lead=None) for _ in range(8)]
+        assert streams_of(fleet) == [4, 4]
+        for number, (_, stream) in enumerate(ears):
+            stream.speak("abc" if number % 2 == 0 else "x" * 200)
+            stream.finish()
+        for ear, _ in ears:
+            await soon(ear.ended.wait())
+            assert ear.ends == ["closed"]
+        assert next(failing, None) is None
 
 
 async def test_newcomers_are_spread_by_what_each_engine_can_do() -> None:

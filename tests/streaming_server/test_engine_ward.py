@@ -39,13 +39,9 @@ class Court:
         self._is_mortal = is_mortal
         self.is_broken = False
         self.is_there = True
-        self.num_deaths = self.num_steps = self.num_patches = 0
+        self.num_deaths = self.num_restarts = self.num_steps = self.num_patches = 0
         self.engine: dict[LastingStream, Trial | None] = {}
-        self.ward = EngineWard(
-            patience_s=60.0,
-            num_patches=lambda: self.num_patches,
-            num_starts=lambda: self.num_deaths if is_mortal else 0,
-        )
+        self.ward = EngineWard(patience_s=60.0)
         self.ears = [Ear() for _ in range(num_streams)]
         clock = asyncio.get_running_loop().time
         self.streams = [LastingStream(ear, self._open, self.ward, PlaybackClock(1000), clock) for ear in self.ears]
@@ -55,7 +51,7 @@ class Court:
 
     def step(self) -> None:
         """As the engine's scheduler has it: suspects together, then one alone, then all others."""
-        tried = [stream for stream, trial in self.engine.items() if trial is not None]
+        tried = [stream for stream, trial in self.engine.items() if trial is not None and not stream.is_suspended]
         together = [stream for stream in tried if (trial := self.engine[stream]) is not None and not trial.is_alone]
         rows = together or tried[:1] or list(self.engine)
         self.num_steps += 1
@@ -86,10 +82,12 @@ class Court:
     def _open(self, stream: LastingStream, history: History | None) -> Iterator[Stream]:
         if self.is_there:
             self.engine[stream] = stream.trial
+            stream.home = self
             yield _Taken()
 
     def _die(self, rows: Sequence[LastingStream], *, on_trial: bool) -> None:
         self.num_deaths += 1
+        self.num_restarts += self._is_mortal
         suspect = Loss(num_suspects=len(rows), on_trial=on_trial)
         lost = list(self.engine) if self._is_mortal else rows
         for stream in lost:
@@ -137,6 +135,17 @@ async def test_those_who_are_not_blamed_come_back_before_suspects() -> None:
     court.ward.bring_back()
     assert list(court.engine) == [*others, first, second]
     assert [court.engine[stream] for stream in court.streams] == [Trial(1), Trial(1), None, None]
+
+
+async def test_who_waits_for_its_own_listener_delays_no_verdict_on_another() -> None:
+    """It is never tried meanwhile, and so never shows that the engine can speak."""
+    court = Court(2, {0})
+    court.step()
+    court.streams[1].suspend()
+    while not court.refused:
+        court.ward.bring_back()
+        court.step()
+    assert (court.refused, court.num_deaths) == ({0}, NUM_DEATHS)
 
 
 @pytest.mark.parametrize("is_mortal", [False, True])
