@@ -83,7 +83,7 @@ class StandbyEngine:
                 self._is_ready.clear()
                 self._is_taken.set()
                 log.warning("%s is gone: the one that stood by takes over, pid=%s", self._name, self._active.pid)
-                await lost.stop()  # nobody waits any more for its memory to be free
+                tasks.create_task(lost.stop())  # its memory may take long to be free: nobody waits for that
 
     async def stop(self) -> None:
         await self._active.stop()

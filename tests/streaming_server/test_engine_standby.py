@@ -37,11 +37,10 @@ async def standing_by(
     *,
     host: str = "streaming_server.engine_host",
     options: ModelOptions | None = None,
+    kind: type[EngineProcess] = EngineProcess,
 ) -> AsyncIterator[tuple[StandbyEngine, RemoteEngine]]:
     path = directory / "engine"
-    make = partial(
-        EngineProcess, model, start_timeout_s=20.0, step_timeout_s=1.0, host=host, options=options, name="the engine"
-    )
+    make = partial(kind, model, start_timeout_s=20.0, step_timeout_s=1.0, host=host, options=options, name="the engine")
     pair = StandbyEngine(make, path, "the engine")
     await soon(pair.start())
     try:
@@ -101,6 +100,30 @@ async def test_the_death_of_both_is_survived(tmp_path: Path) -> None:
         kill(pair.pid)
         await soon(ear.ended.wait())
         ear.heard_the_tone(1, TEXT)
+
+
+class Lingering(EngineProcess):
+    """As one with much memory, or with a device that does not let go of it: long after its end it is not reaped."""
+
+    is_gone = asyncio.Event()
+
+    async def stop(self) -> None:
+        self.kill()
+        await self.is_gone.wait()
+        await super().stop()
+
+
+async def test_who_has_taken_over_is_watched_though_the_one_before_lingers(tmp_path: Path) -> None:
+    Lingering.is_gone.clear()
+    async with standing_by(tmp_path, kind=Lingering) as (pair, _):
+        next_pid = pair.standby_pid
+        kill(pair.pid)
+        try:
+            await until(lambda: pair.pid == next_pid)
+            kill(next_pid)
+            await until(lambda: pair.num_restarts == 2)
+        finally:
+            Lingering.is_gone.set()
 
 
 @pytest.mark.full
