@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Playwright, Route, expect
 from bench.checkpoint import write_checkpoint
 from bench.checkpoint_shapes import SHAPES
 from tests.streaming_server.learning import sound_file, speech
-from tests.web_client.browsing import INSECURE_HOST, WAIT_MS, Visit, free_port, hearing, launched, serving
+from tests.web_client.browsing import INSECURE_HOST, POLL_MS, WAIT_MS, Visit, free_port, hearing, launched, serving
 
 RATE_HZ = 48_000
 KEEP_STARTED = """
@@ -92,10 +92,12 @@ def test_a_voice_is_recorded_named_sent_and_heard_and_deleted(
         page.keyboard.type("Anna's voice")
         visit.click("Record")
         expect(page.get_by_role("timer")).to_have_text(re.compile("2[0-9] s left"))
-        page.wait_for_function("() => parseInt(document.querySelector('#record-level').style.width) > 50")
+        page.wait_for_function(
+            "() => parseInt(document.querySelector('#record-level').style.width) > 50", polling=POLL_MS
+        )
         expect(page.get_by_role("timer")).to_have_text(re.compile("2[0-6] s left"))
         visit.click("Stop recording")
-        page.wait_for_function("() => document.querySelector('#voice-playback').duration > 3.5")
+        page.wait_for_function("() => document.querySelector('#voice-playback').duration > 3.5", polling=POLL_MS)
         expect(page.locator("#voice-sample-note")).to_be_empty()
         expect(page.locator("#voice-transcript")).to_have_value(page.locator("#voice-sentence").inner_text())
         visit.click("Add this voice")
@@ -249,7 +251,7 @@ def test_a_microphone_is_let_go_when_the_panel_is_closed(hearing_browser: Browse
         expect(page.get_by_role("timer")).to_have_text(re.compile("2[0-9] s left"))
         assert page.evaluate("tracks.map((track) => track.readyState)") == ["live"]
         page.locator("#voices-panel > summary").click()
-        page.wait_for_function("() => tracks.every((track) => track.readyState === 'ended')")
+        page.wait_for_function("() => tracks.every((track) => track.readyState === 'ended')", polling=POLL_MS)
         page.locator("#voices-panel > summary").click()
         expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
 
