@@ -15,8 +15,8 @@ from .aftermath import Witness
 from .victim import victim
 
 SHORT = (
-    *("--resume-ms", "1500"),
-    *("--ping-interval-ms", "300", "--ping-timeout-ms", "700"),
+    *("--resume-ms", "3000"),
+    *("--ping-interval-ms", "300", "--ping-timeout-ms", "1500"),
     *("--write-stall-ms", "500"),
     *("--engine-step-timeout-ms", "700"),
 )
@@ -62,7 +62,7 @@ def hasty() -> Iterator[Witness]:
 @pytest.fixture(scope="session")
 def patient() -> Iterator[Witness]:
     """A server as it comes, but for how long it waits for the lost."""
-    with witnessed("--resume-ms", "1500") as witness:
+    with witnessed("--resume-ms", "3000") as witness:
         yield witness
 
 

@@ -150,7 +150,7 @@ async def test_a_web_process_that_stands_still(hasty: Witness) -> None:
     restarts = (await hasty.server.figures())[RESTARTS]
     async with hasty.aftermath("voxwire_loop_stalls_total"), crowd(hasty.server):
         hasty.server.signal("web", signal.SIGSTOP)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.8)
         hasty.server.signal("web", signal.SIGCONT)
     assert (await hasty.server.figures())[RESTARTS] == restarts
 
@@ -161,7 +161,7 @@ async def test_a_machine_that_stands_still(hasty: Witness) -> None:
     async with hasty.aftermath("voxwire_loop_stalls_total"), crowd(hasty.server):
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.8)
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 
