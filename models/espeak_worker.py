@@ -21,7 +21,6 @@ import marshal
 import os
 import signal
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,7 +49,10 @@ def main(library: str, data: str, voice: str) -> None:
     write_frame(_ANSWERS, ())
     child = _Child(espeak)
     while (request := read_frame(_REQUESTS)) is not None:
-        child.give(request)
+        if not child.give(request):
+            child.exit_code()
+            child = _Child(espeak)
+            child.give(request)
         following = _Child(espeak)  # while this one speaks
         if code := child.exit_code():
             write_frame(_ANSWERS, f"espeak-ng failed on this text (exit {code}).")
@@ -68,11 +70,15 @@ class _Child:
             _answer(espeak, requests)
         os.close(requests)
 
-    def give(self, request: Any) -> None:
-        """Hand it its request, which fits into the pipe. One that was killed meanwhile tells by its exit code."""
-        with suppress(BrokenPipeError):
+    def give(self, request: Any) -> bool:
+        """Hand it its request, which fits into the pipe. False: it was killed while it waited, for whatever reason."""
+        try:
             write_frame(self._requests, request)
-        os.close(self._requests)
+        except BrokenPipeError:
+            return False
+        finally:
+            os.close(self._requests)
+        return True
 
     def exit_code(self) -> int:
         """Wait until it ends."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -70,17 +71,38 @@ def test_louder_than_full_volume_is_limited_not_wrapped(english: EspeakProcess) 
     assert np.sqrt((loud.astype(float) ** 2).mean()) > 1.3 * np.sqrt((normal.astype(float) ** 2).mean())
 
 
+def forks(process: EspeakProcess, num_forks: int) -> list[int]:
+    """Once there are so many."""
+    deadline = time.monotonic() + 30
+    while len(found := children(process.pid)) < num_forks:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return found
+
+
 def test_text_that_kills_a_fork_costs_one_answer(english: EspeakProcess) -> None:
     english.wait()
     pid = english.pid
-    deadline = time.monotonic() + 30
-    while not children(pid):
-        assert time.monotonic() < deadline
-    os.kill(children(pid)[0], signal.SIGSEGV)
-    with pytest.raises(ModelError, match=r"failed on this text \(exit -11\)"):
-        english.speak("Hello.", RATE, VOLUME)
+    (fork,) = forks(english, 1)
+    os.kill(fork, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as listener:
+        answer = listener.submit(english.speak, "Hello.", RATE, VOLUME)
+        forks(english, 2)  # so that one has its request
+        os.kill(fork, signal.SIGSEGV)
+        os.kill(fork, signal.SIGCONT)
+        with pytest.raises(ModelError, match=r"failed on this text \(exit -11\)"):
+            answer.result(30)
     assert [len(english.speak(text, RATE, VOLUME).words) for text in ("Next.", "And one more.")] == [1, 3]
     assert english.pid == pid
+
+
+def test_fork_that_is_killed_while_it_waits_costs_nothing(english: EspeakProcess) -> None:
+    english.wait()
+    (fork,) = forks(english, 1)
+    os.kill(fork, signal.SIGKILL)
+    while "Z" not in Path(f"/proc/{fork}/stat").read_text():
+        time.sleep(0.002)
+    assert [len(english.speak(text, RATE, VOLUME).words) for text in ("Hello.", "And one more.")] == [1, 3]
 
 
 def test_process_that_was_killed_says_so(english: EspeakProcess) -> None:
