@@ -152,6 +152,7 @@ class App {
     const { state } = report;
     this.#view.outage.learn(report, performance.now());
     if (state === "lost") setTimeout(() => this.#view.render(), PATIENCE_MS + 50); // clocks are coarse
+    if (state === "ready") this.#player.mend();
     if (state === "refused" || state === "unauthorized") this.#composer.letGo();
     if (state !== "unauthorized") return;
     setText("token-error", load("session", "token") ? this.#say("tokenWrong") : "");

@@ -13,6 +13,7 @@ import { Sink } from "./sink.js";
 /** @typedef {import("./messages.js").Position} Position */
 /** @typedef {import("./messages.js").TapeRecord} TapeRecord */
 /** @typedef {Omit<import("./sink.js").SinkOptions, "sampleRate">} SpeakerOptions */
+/** @typedef {[PageToSink, Transferable[]?][]} Untold */
 
 /** Frames of one ScriptProcessor call: fewer crackle when the page is busy. */
 const SCRIPT_FRAMES = 2048;
@@ -34,6 +35,8 @@ export class Player {
   #node = null;
   /** @type {(message: PageToSink, transfer?: Transferable[]) => void} */
   #command = () => {};
+  /** What waits for a playing thread whose code did not come. @type {Untold | null} */
+  #untold = null;
   #heard = new Heard();
   /** @type {((tape: TapeRecord) => void)[]} */
   #tapeWaiters = [];
@@ -80,6 +83,17 @@ export class Player {
   unlock(sampleRate) {
     if (this.#context && this.#wanted !== sampleRate) this.close();
     if (!this.#context) this.#build(sampleRate);
+    this.mend();
+    this.wake();
+  }
+
+  /** Asks again for the playing thread's code, if no server could be asked for it before. */
+  mend() {
+    const untold = this.#untold;
+    if (!untold || !this.#context) return;
+    this.#untold = null;
+    this.#context.close().catch(() => {});
+    this.#connectWorklet(this.#open(), untold); // a context asks once only for each of its modules
     this.wake();
   }
 
@@ -91,7 +105,7 @@ export class Player {
   close() {
     this.#node?.disconnect();
     this.#context?.close().catch(() => {});
-    this.#context = this.#node = this.position = null;
+    this.#context = this.#node = this.position = this.#untold = null;
     this.#command = () => {};
     this.#heard = new Heard();
     this.#latency = -1;
@@ -141,26 +155,33 @@ export class Player {
   #build(sampleRate) {
     const session = /** @type {{audioSession?: {type: string}}} */ (navigator).audioSession;
     if (session) session.type = "playback"; // Safari: the silent switch mutes other kinds
-    const context = new AudioContext({ sampleRate, latencyHint: "interactive" });
-    this.#context = context;
     this.#wanted = sampleRate;
-    context.addEventListener("statechange", () => this.#onstate());
+    const context = this.#open();
     const { port1, port2 } = new MessageChannel();
     this.#attach(port1, context.sampleRate);
-    if (context.audioWorklet) this.#connectWorklet(context, port2);
+    if (context.audioWorklet) this.#connectWorklet(context, [[{ type: "port", port: port2 }, [port2]]]);
     else this.#connectScript(context, port2);
+  }
+
+  #open() {
+    const context = new AudioContext({ sampleRate: this.#wanted, latencyHint: "interactive" });
+    context.addEventListener("statechange", () => this.#onstate());
+    this.#context = context;
+    return context;
   }
 
   /**
    * @param {AudioContext} context
-   * @param {MessagePort} port
+   * @param {Untold} early
    */
-  async #connectWorklet(context, port) {
-    /** @type {[PageToSink, Transferable[]?][]} */
-    const early = [[{ type: "port", port }, [port]]];
+  async #connectWorklet(context, early) {
     this.#command = (message, transfer) => early.push([message, transfer]);
-    await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
+    const isHere = await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url)).then(() => true, () => false);
     if (this.#context !== context) return;
+    if (!isHere) {
+      this.#untold = early;
+      return;
+    }
     const node = new AudioWorkletNode(context, "speaker", {
       numberOfInputs: 0, outputChannelCount: [1], processorOptions: this.#options(),
     });

@@ -112,6 +112,20 @@ def test_a_silent_link_is_left_and_what_is_written_meanwhile_is_said(browser: Br
         assert seen.index("Reconnecting") > seen.index("Speaking")
 
 
+def test_a_page_whose_first_touch_finds_no_server_is_heard_when_there_is_one(browser: Browser, link: BadLink) -> None:
+    with visiting(browser, link.port) as visit:
+        visit.ready()
+        link.refuse()
+        link.reset_all()
+        visit.until("state.link === 'lost'")
+        visit.paste(TEXT)
+        visit.click("Speak")
+        visit.page.wait_for_timeout(300)
+        link.admit()
+        visit.until(ALL_HEARD)
+        heard_once(visit)
+
+
 def assert_continued(visit: Visit, text: str) -> None:
     """One speech, although two sessions spoke it: up to a word, and from the beginning of that on."""
     word = visit.page.locator("#restart-notice").inner_text().split("“")[1].rstrip("”.")
