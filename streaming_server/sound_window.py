@@ -67,7 +67,8 @@ class SoundWindow:
         self._sound_s = 0.0
         self._taken_s = 0.0  # seconds of sound that were acknowledged, of all there ever were
         self._round = _Round(clock(), 0.0, 0.0)
-        self._speed = 0.0  # seconds of sound that were acknowledged a second, in the last round trip
+        self._passed_s = 0.0  # seconds of sound that were acknowledged in the last round
+        self._round_s = 1.0  # that it took
 
     def write(self, num_bytes: int, sound_s: float) -> None:
         self._written.append((num_bytes, sound_s))
@@ -101,7 +102,9 @@ class SoundWindow:
     def _reach_s(self, way: Way) -> float:
         """So much sound may be unacknowledged."""
         in_real_time_s = SPEED * min(way.round_trip_s, MAX_ROUND_TRIP_S)
-        return max(MAX_SOUND_S, in_real_time_s, GROWTH * self._speed * way.least_round_trip_s)
+        # No round is shorter than the way, whatever a clock says that stands for as long as a turn of the loop.
+        trips = max(1.0, self._round_s / max(1e-6, way.least_round_trip_s))
+        return max(MAX_SOUND_S, in_real_time_s, GROWTH * self._passed_s / trips)
 
     def _waits(self, num_unsent: int, most_s: float) -> bool:
         """Whether more sound than that is in the last so many bytes."""
@@ -125,5 +128,5 @@ class SoundWindow:
             self._sound_s = 0.0  # floats do not add up to it
         if self._taken_s > self._round.until_s:
             now = self._clock()
-            self._speed = (self._taken_s - self._round.from_s) / max(1e-6, now - self._round.at)
+            self._passed_s, self._round_s = self._taken_s - self._round.from_s, now - self._round.at
             self._round = _Round(now, self._taken_s, self._taken_s + self._sound_s)

@@ -12,7 +12,7 @@ from bench.websocket import BUFFER_BYTES, Address
 from protocol.messages import AudioFormat, Start
 from streaming_server.audio.opus import opus_available
 from streaming_server.socket_queues import Way
-from streaming_server.sound_window import MAX_MESSAGES, MAX_ROUND_TRIP_S, MAX_SOUND_S, SPEED, SoundWindow
+from streaming_server.sound_window import GROWTH, MAX_MESSAGES, MAX_ROUND_TRIP_S, MAX_SOUND_S, SPEED, SoundWindow
 from tests.streaming_server.serving import serving, until
 from tests.streaming_server.test_stream_socket import metrics
 
@@ -143,6 +143,15 @@ def test_a_queue_on_a_thin_link_does_not_make_room_for_more_of_itself(speed: flo
 
 def test_a_link_that_chokes_is_given_no_more_than_its_listener_plays_in_the_longest_round_trip() -> None:
     assert play(Told(), speed=0.5, least_s=0.06, trips=2000) <= SPEED * MAX_ROUND_TRIP_S
+
+
+def test_a_clock_that_stands_makes_no_way_fast() -> None:
+    """A loop's clock stands for a turn of it, in which a short way brings many acknowledgements."""
+    told = Told(untaken=700, its_way=Way(round_trip_s=0.001, least_round_trip_s=0.001))
+    window = filled(7, told)
+    told.untaken = 0
+    assert not window.is_over(PATCH_S)
+    assert num_until_full(window, told) == int(GROWTH * 7 * PATCH_S / PATCH_S)
 
 
 @pytest.mark.skipif(not opus_available(), reason="the system has no libopus")
