@@ -15,6 +15,7 @@ import pytest
 
 from models.base import ModelError
 from models.espeak_process import EspeakEnded, EspeakFiles, EspeakProcess, installed_files, list_languages
+from models.espeak_worker import write_frame
 from tests.models.espeak_reference import whole_text
 
 RATE, VOLUME = 175, 100
@@ -103,6 +104,18 @@ def test_fork_that_is_killed_while_it_waits_costs_nothing(english: EspeakProcess
     while "Z" not in Path(f"/proc/{fork}/stat").read_text():
         time.sleep(0.002)
     assert [len(english.speak(text, RATE, VOLUME).words) for text in ("Hello.", "And one more.")] == [1, 3]
+
+
+@pytest.mark.full
+def test_answer_waits_for_a_reader_who_is_stopped_for_seconds(english: EspeakProcess) -> None:
+    """It is larger than the pipe."""
+    text = "Incomprehensibilities notwithstanding uncharacteristically"
+    whole = english.speak(text, RATE, VOLUME)
+    assert len(whole.pcm) > 1 << 16
+    assert english._process.stdin is not None
+    write_frame(english._process.stdin.fileno(), (text, RATE, VOLUME))
+    time.sleep(3.5)
+    assert english.answer()[2] == whole.pcm
 
 
 def test_process_that_was_killed_says_so(english: EspeakProcess) -> None:
