@@ -217,6 +217,7 @@ class App {
 
   #unlock() {
     try {
+      if (this.#view.outage.state === "ready") this.#player.mend();
       // A newly chosen rate needs a new context, and waits until nothing sounds in the old one.
       if (this.#conversation.live.length && this.#player.sampleRate) this.#player.wake();
       else this.#player.unlock(this.#settings.sampleRate);

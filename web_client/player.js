@@ -83,11 +83,10 @@ export class Player {
   unlock(sampleRate) {
     if (this.#context && this.#wanted !== sampleRate) this.close();
     if (!this.#context) this.#build(sampleRate);
-    this.mend();
     this.wake();
   }
 
-  /** Asks again for the playing thread's code, if no server could be asked for it before. */
+  /** There is a server: it is asked again for the playing thread's code, if that did not come before. */
   mend() {
     const untold = this.#untold;
     if (!untold || !this.#context) return;
