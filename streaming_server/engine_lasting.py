@@ -81,6 +81,7 @@ class LastingStream:
         self.is_suspended = False
         self._retries_ms: list[int] = []  # what those who refused it have said
         self.state = State.OPEN
+        self.num_blamed_in_all = 0
         self.num_blamed = 0
         """Deaths in a row that it may be why of, until it has had the patches that were under way."""
         self.home: Home | None = None
@@ -162,6 +163,7 @@ class LastingStream:
         self.was_lost = True
         if loss.num_suspects:
             self.num_blamed += 1
+            self.num_blamed_in_all += 1
             self._num_to_prove = max(1, loss.index - self._continuity.index + 1)
         self.state = State.WAITS
         self._ward.take_in(self, loss)

@@ -20,6 +20,10 @@ want of memory. The two others would have to come in just the hundredths of a se
 MAX_DEATHS = 2 * NUM_DEATHS
 """In a row, where nothing has shown since the one before that this engine is able to speak at all."""
 
+MAX_DEATHS_IN_ALL = 24
+"""Of an utterance, whatever it has spoken in between: what kills only in company is never found in trials, and would
+end the engine for as long as it has text."""
+
 RECOVERY_S = 0.25
 """Then the next trial is so much later: what befalls every step (no memory is left, say) may pass."""
 
@@ -40,6 +44,7 @@ class EngineWard:
     were under way. So k who kill among any number cost k + 2 deaths, and nobody comes back among the unsuspected who
     has not been tried. Who was to blame `NUM_DEATHS` times in a row, the last time alone, is refused: if its engine has
     spoken to anybody else since the time before, or rehearsed where there is nobody else. Else the machine may be why.
+    `MAX_DEATHS_IN_ALL` end it in any case.
     """
 
     def __init__(self, *, patience_s: float) -> None:
@@ -66,8 +71,12 @@ class EngineWard:
         if loss.num_suspects:
             self._suspects[stream] = _Death(stream.home)
         is_alone = loss.on_trial and loss.num_suspects == 1
-        if is_alone and stream.num_blamed >= (NUM_DEATHS if has_worked else MAX_DEATHS):
-            log.error("an utterance is refused: the voice engine ended %d times while speaking it", stream.num_blamed)
+        is_found = is_alone and stream.num_blamed >= (NUM_DEATHS if has_worked else MAX_DEATHS)
+        if is_found or stream.num_blamed_in_all >= MAX_DEATHS_IN_ALL:
+            log.error(
+                "an utterance is refused: the voice engine ended %d times while speaking it, %d times in a row",
+                *(stream.num_blamed_in_all, stream.num_blamed),
+            )
             self.num_refused += 1
             stream.refuse()
             return

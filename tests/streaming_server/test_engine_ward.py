@@ -12,7 +12,7 @@ from models.engine import PlaybackClock, Reading, Spoke, Trial
 from streaming_server.engine_face import Stream
 from streaming_server.engine_lasting import KILLER, LastingStream, State
 from streaming_server.engine_loss import Loss
-from streaming_server.engine_ward import MAX_DEATHS, NUM_DEATHS, EngineWard
+from streaming_server.engine_ward import MAX_DEATHS, MAX_DEATHS_IN_ALL, NUM_DEATHS, EngineWard
 
 from .ears import Ear
 
@@ -32,11 +32,15 @@ class _Taken:
 class Court:
     """An engine that makes a patch for each stream and ends in a step with a killer; and a ward for its streams.
 
-    `is_mortal` False: its steps raise, which loses their own rows alone. `is_broken`: whoever is in them.
+    `is_mortal` False: its steps raise, which loses their own rows alone. `num_together`: so many killers it takes.
+    `is_broken`: whoever is in a step.
     """
 
-    def __init__(self, num_streams: int, killers: Iterable[int], *, is_mortal: bool = True) -> None:
+    def __init__(
+        self, num_streams: int, killers: Iterable[int], *, is_mortal: bool = True, num_together: int = 1
+    ) -> None:
         self._is_mortal = is_mortal
+        self._num_together = num_together
         self.is_broken = False
         self.is_there = True
         self.num_deaths = self.num_restarts = self.num_steps = self.num_patches = 0
@@ -55,7 +59,7 @@ class Court:
         together = [stream for stream in tried if (trial := self.engine[stream]) is not None and not trial.is_alone]
         rows = together or tried[:1] or list(self.engine)
         self.num_steps += 1
-        if self.is_broken or not self._killers.isdisjoint(rows):
+        if self.is_broken or len(self._killers.intersection(rows)) >= self._num_together:
             self._die(rows, on_trial=bool(tried))
             return
         for stream in rows:
@@ -176,6 +180,14 @@ async def test_who_makes_steps_raise_is_refused_once_others_have_spoken_meanwhil
     alone = Court(1, {0}, is_mortal=False)
     await alone.end()
     assert (alone.refused, alone.num_deaths) == ({0}, MAX_DEATHS)
+
+
+async def test_who_kills_only_in_company_is_refused_in_the_end_with_that_company() -> None:
+    """Nobody can tell who it was: but the engine does not end for ever."""
+    court = Court(5, {1, 3}, num_together=2)
+    await court.end()
+    assert court.num_deaths == MAX_DEATHS_IN_ALL
+    assert court.refused == {0, 1, 2, 3, 4}
 
 
 async def test_who_waits_for_a_verdict_comes_back_by_itself() -> None:
