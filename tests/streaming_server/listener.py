@@ -16,7 +16,9 @@ from protocol.connection import Connection, Side
 from protocol.journal import Journal
 from protocol.messages import (
     Audio,
+    Cancel,
     ClientMessage,
+    Counted,
     Done,
     Hello,
     Ready,
@@ -28,6 +30,9 @@ from protocol.messages import (
 )
 from protocol.wire import Encoding
 from tests.streaming_server.serving import WAIT_S
+
+FADE_SAMPLES = 441
+"""10 ms, with which an utterance ends that is to end at a word."""
 
 
 class Door(Protocol):
@@ -46,8 +51,11 @@ class Listener:
         self.encoding = encoding
         self._journal = Journal()
         self._seeds: dict[str, int] = {}
+        self._ends_at_a_word: set[str] = set()
         self.socket: ClientConnection
         self.ready: Ready
+        self.said_again: tuple[Counted, ...] = ()
+        """After that."""
         self.num_heard: dict[str, int] = {}
         """Samples of each utterance, all of them right."""
         self.done: dict[str, Done] = {}
@@ -59,7 +67,8 @@ class Listener:
         """A new connection: what either side lacks comes again."""
         await self.greet()
         await self.hear(lambda: isinstance(self.messages[-1], Ready))
-        for data in self._connection.resend(self._connection.unsettled):
+        self.said_again = self._connection.unsettled
+        for data in self._connection.resend(self.said_again):
             await self.socket.send(data)
         return self
 
@@ -89,6 +98,8 @@ class Listener:
             assert message.seed is not None, "expected a seed to hold the samples to"
             self._seeds[message.utterance] = message.seed
             self.num_heard[message.utterance] = 0
+        if isinstance(message, Cancel) and message.at == "word":
+            self._ends_at_a_word |= {*self.num_heard} if message.utterance == "*" else {message.utterance}
         data = self._connection.send(message)
         self._is_cut_off |= lost
         if not self._is_cut_off:
@@ -135,8 +146,11 @@ class Listener:
                 assert message.seed == self._seeds[message.utterance]
             case Audio(utterance=name, data=bytes() as data):
                 assert message.pts == self.num_heard[name], "expected no sample lost or repeated"
+                heard = np.frombuffer(data, "<i2")
                 oracle = tone_samples(self._seeds[name], message.pts, message.samples)
-                np.testing.assert_array_equal(np.frombuffer(data, "<i2"), oracle)
+                num_whole = max(0, message.samples - FADE_SAMPLES) if name in self._ends_at_a_word else message.samples
+                np.testing.assert_array_equal(heard[:num_whole], oracle[:num_whole])
+                assert (np.abs(heard[num_whole:]) <= np.abs(oracle[num_whole:])).all(), "expected a fade"
                 self.num_heard[name] += message.samples
             case Done(utterance=name):
                 assert name not in self.done, "expected one done"
