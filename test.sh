@@ -41,16 +41,16 @@ command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
 
-# Most tests wait more than they compute: four lanes run side by side, from the beginning on beside the checks. Each lane
+# Most tests wait more than they compute: three lanes run side by side, from the beginning on beside the checks. Each lane
 # takes the next of these parts when it is through with one, the longest first; whatever is in none of them comes first.
 parts=(
-  models
   web_client
+  models
   'faults streaming_server/voices'
-  'streaming_server/test_engine* streaming_server/text'
-  'streaming_server/test_say* streaming_server/test_serve* streaming_server/test_handover* streaming_server/test_neighbours*'
-  'streaming_server/test_drain* streaming_server/test_resume* streaming_server/test_c*'
   'bench test_*'
+  'streaming_server/test_say* streaming_server/test_serve* streaming_server/test_handover* streaming_server/test_neighbours*'
+  'streaming_server/test_engine* streaming_server/text'
+  'streaming_server/test_drain* streaming_server/test_resume* streaming_server/test_c*'
 )
 start_lanes() {
   local part name paths lines=() elsewhere=("${covered[@]/#/--ignore=tests/}") # those are run below
@@ -64,7 +64,7 @@ start_lanes() {
   done
   # shellcheck disable=SC2016 # the lane expands it
   printf '%s\n' "0 ${elsewhere[*]}" "${lines[@]}" |
-    setsid xargs -P 4 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2" 2>&1 && mv ".venv/tests-$2"{,.passed}' \
+    setsid xargs -P 3 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2" 2>&1 && mv ".venv/tests-$2"{,.passed}' \
       lane "${marks[1]-}" &
   lanes=$!
   trap 'kill -- "-$lanes"; exit 130' INT TERM # an interrupt at the keyboard does not reach what runs in the background
