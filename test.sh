@@ -41,7 +41,7 @@ command -v npm >/dev/null || apt_install nodejs npm
 
 checks=tests/web_client # holds package.json: typescript is the only thing npm brings, and nothing of it is served
 
-# Most tests wait more than they compute: three lanes run side by side, from the beginning on beside the checks. Each lane
+# Most tests wait more than they compute: four lanes run side by side, from the beginning on beside the checks. Each lane
 # takes the next of these parts when it is through with one, the longest first; whatever is in none of them comes first.
 parts=(
   web_client
@@ -64,7 +64,7 @@ start_lanes() {
   done
   # shellcheck disable=SC2016 # the lane expands it
   printf '%s\n' "0 ${elsewhere[*]}" "${lines[@]}" |
-    setsid xargs -P 3 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2" 2>&1 && mv ".venv/tests-$2"{,.passed}' \
+    setsid xargs -P 4 -L 1 bash -c 'python -m pytest "${@:3}" -m "$1" >".venv/tests-$2" 2>&1 && mv ".venv/tests-$2"{,.passed}' \
       lane "${marks[1]-}" &
   lanes=$!
   trap 'kill -- "-$lanes"; exit 130' INT TERM # an interrupt at the keyboard does not reach what runs in the background
