@@ -82,6 +82,7 @@ class LastingStream:
         self._retries_ms: list[int] = []  # what those who refused it have said
         self.state = State.OPEN
         self.num_blamed_in_all = 0
+        """Deaths that it may be why of, whatever it has spoken in between."""
         self.num_blamed = 0
         """Deaths in a row that it may be why of, until it has had the patches that were under way."""
         self.home: Home | None = None

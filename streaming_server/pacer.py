@@ -72,7 +72,8 @@ class Pacer:
 
     def on_patch(self, num_samples: int, now: float) -> None:
         """The engine has emitted a patch."""
-        is_behind = self._mirror.emitted > self._heard.emitted  # else both have stood or run alike since they agreed
+        # Else both have run alike since they agreed, but for what runs dry within the tolerance: `on_sent` tells that.
+        is_behind = self._mirror.emitted > self._heard.emitted
         self._mirror.emit(num_samples, now)
         if is_behind or self._rushed:
             self._agree(now)

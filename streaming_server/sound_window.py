@@ -22,7 +22,7 @@ SPEED: Final = 1.25
 """A listener far away gets his sound so many times as fast as he plays it. Over a link that carries as much, a queue
 that is only ours grows shorter, until no more than `MAX_SOUND_S` are unacknowledged."""
 
-MAX_ROUND_TRIP_S: Final = 3.5
+LONGEST_WAY_S: Final = 3.5
 """Of a longer way no more is made up for: over a link that carries less than is played, the queue that is only ours
 makes it longer and longer, and whoever interrupts waits for all of it."""
 
@@ -101,7 +101,7 @@ class SoundWindow:
 
     def _reach_s(self, way: Way) -> float:
         """So much sound may be unacknowledged."""
-        in_real_time_s = SPEED * min(way.round_trip_s, MAX_ROUND_TRIP_S)
+        in_real_time_s = SPEED * min(way.round_trip_s, LONGEST_WAY_S)
         # No round is shorter than the way, whatever a clock says that stands for as long as a turn of the loop.
         trips = max(1.0, self._round_s / max(1e-6, way.least_round_trip_s))
         return max(MAX_SOUND_S, in_real_time_s, GROWTH * self._passed_s / trips)

@@ -147,6 +147,12 @@ async def test_who_listens_to_the_link_is_told_all() -> None:
     assert reports == [*first, *tries, LinkReport(state="resumed")]
 
 
+async def time_out(server: TinyServer) -> None:
+    """As a server does with who says nothing."""
+    for socket in list(server.sockets):
+        await socket.close(CloseCode.TIMEOUT)
+
+
 async def test_an_idle_client_that_is_timed_out_comes_back_when_it_has_something_to_say() -> None:
     reports: list[LinkReport] = []
     async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
@@ -154,8 +160,7 @@ async def test_an_idle_client_that_is_timed_out_comes_back_when_it_has_something
         assert await heard_from(spoken) == "abc"
         for number, say in enumerate([lambda: client.speak("xyz"), lambda: client.speak(utterance="by hand")], 2):
             server.forget()
-            for socket in list(server.sockets):
-                await socket.close(CloseCode.TIMEOUT)
+            await time_out(server)
             await until(lambda: reports[-1].state == "resting")
             spoken.heard(8)  # of what is over nobody need be told at once
             await asyncio.sleep(0.05)
@@ -174,8 +179,7 @@ async def test_an_idle_client_that_is_timed_out_comes_back_when_it_has_something
 async def test_a_resting_client_asks_a_server_of_which_it_wants_to_know_how_far_it_is() -> None:
     reports: list[LinkReport] = []
     async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
-        for socket in list(server.sockets):
-            await socket.close(CloseCode.TIMEOUT)
+        await time_out(server)
         await until(lambda: reports[-1].state == "resting")
         assert await client.ping() > 0
 
@@ -189,8 +193,7 @@ async def test_who_speaks_when_told_of_the_rest_is_heard() -> None:
                 speeches.append(client.speak("abc"))
 
         client.on_link = answer
-        for socket in list(server.sockets):
-            await socket.close(CloseCode.TIMEOUT)
+        await time_out(server)
         await until(lambda: speeches)
         assert await asyncio.wait_for(heard_from(speeches[0]), 20) == "abc"
 
@@ -198,8 +201,7 @@ async def test_who_speaks_when_told_of_the_rest_is_heard() -> None:
 async def test_what_is_cancelled_before_a_resting_client_is_back_is_not_said() -> None:
     reports: list[LinkReport] = []
     async with TinyServer().serving() as server, SpeechClient(server.url, on_link=reports.append) as client:
-        for socket in list(server.sockets):
-            await socket.close(CloseCode.TIMEOUT)
+        await time_out(server)
         await until(lambda: reports[-1].state == "resting")
         speech = client.speak("abc")
         speech.cancel()

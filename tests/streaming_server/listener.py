@@ -55,7 +55,7 @@ class Listener:
         self.socket: ClientConnection
         self.ready: Ready
         self.said_again: tuple[Counted, ...] = ()
-        """After that."""
+        """On the present connection, after `ready`: what the server had not taken and still means something."""
         self.num_heard: dict[str, int] = {}
         """Samples of each utterance, all of them right."""
         self.done: dict[str, Done] = {}
